@@ -1,0 +1,1 @@
+"""The shared floor: what every room stands on. Knows no service by name."""

@@ -1,0 +1,1 @@
+"""The rooms: one package per service, all with the same floor plan."""

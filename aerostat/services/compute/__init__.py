@@ -1,0 +1,1 @@
+"""Compute: servers and what they need."""

@@ -1,0 +1,1 @@
+"""Identity: users, projects, roles, tokens and the catalog."""

@@ -1,0 +1,1 @@
+"""Network: networks, subnets, ports, routers, security groups, floating IPs."""

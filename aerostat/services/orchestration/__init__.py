@@ -1,0 +1,1 @@
+"""Orchestration: stacks made from templates."""
