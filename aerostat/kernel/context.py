@@ -1,0 +1,43 @@
+"""Who is asking: the user, the scope, the roles, and the request that started it."""
+
+import msgspec
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The identity behind a request or a piece of work. Stored with flows, carried between rooms.
+
+    A flow keeps who asked, not the token: tokens end, long work does not.
+    """
+
+    request_id: str
+    user_id: str | None = None
+    user_name: str | None = None
+    user_domain_id: str | None = None
+    user_domain_name: str | None = None
+    project_id: str | None = None
+    project_name: str | None = None
+    project_domain_id: str | None = None
+    project_domain_name: str | None = None
+    domain_id: str | None = None
+    domain_name: str | None = None
+    system_scope: str | None = None
+    roles: tuple[str, ...] = ()
+    service_roles: tuple[str, ...] = ()
+    trust_id: str | None = None
+    application_credential_id: str | None = None
+    token_id: str | None = None  # the audit id of the token, never the token itself
+    expires_at: float | None = None
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the `admin` role is held: the field's old shortcut for "may do everything"."""
+        return "admin" in self.roles
+
+    @property
+    def is_signed_in(self) -> bool:
+        return self.user_id is not None
+
+
+def internal_context(request_id: str, reason: str = "aerostat") -> Context:
+    """The cloud itself acting on behalf of nobody: start-up, sweepers, reconcilers."""
+    return Context(request_id=request_id, user_id=reason, user_name=reason, roles=("admin", "service"))

@@ -1,0 +1,36 @@
+"""The store: tables as SQLAlchemy Core declares them, run on sqlite3 or asyncpg by a small layer of our own.
+
+See `docs/subsystems/store.md`.
+"""
+
+from .columns import Json, UtcTime, created_at, hex_id, new_table, updated_at, uuid_id
+from .schema import create_schema
+from .store import (
+    Duplicate,
+    Row,
+    RowNotFound,
+    StillReferenced,
+    Store,
+    StoreUnavailable,
+    Transaction,
+    open_store,
+)
+
+__all__ = [
+    "Duplicate",
+    "Json",
+    "Row",
+    "RowNotFound",
+    "StillReferenced",
+    "Store",
+    "StoreUnavailable",
+    "Transaction",
+    "UtcTime",
+    "create_schema",
+    "created_at",
+    "hex_id",
+    "new_table",
+    "open_store",
+    "updated_at",
+    "uuid_id",
+]

@@ -1,0 +1,108 @@
+"""PostgreSQL behind the store: an asyncpg pool."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Self, cast
+
+import asyncpg
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+
+from .store import Duplicate, StillReferenced, StoreUnavailable
+
+ACQUIRE_LIMIT_S = 10.0
+STATEMENT_LIMIT_S = 30.0
+
+
+class PostgresBackend:
+    """`postgresql://user:password@host:port/database`; asyncpg's own URL parameters are understood."""
+
+    def __init__(self, pool: Any) -> None:
+        self.dialect: Any = cast(Any, PGDialect_asyncpg)(paramstyle="numeric_dollar")
+        self._pool = pool
+
+    @classmethod
+    async def open(cls, url: str) -> Self:
+        with _translated():
+            pool = await asyncpg.create_pool(
+                url, min_size=1, max_size=10, timeout=ACQUIRE_LIMIT_S, command_timeout=STATEMENT_LIMIT_S
+            )
+        return cls(pool)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator["PostgresConnection"]:
+        async with self._lent() as connection:
+            yield PostgresConnection(connection)
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator["PostgresConnection"]:
+        async with self._lent() as connection:
+            with _translated():
+                transaction = connection.transaction()
+                await transaction.start()
+            try:
+                yield PostgresConnection(connection)
+            except BaseException:
+                if not connection.is_closed():
+                    await transaction.rollback()
+                raise
+            with _translated():
+                await transaction.commit()
+
+    @asynccontextmanager
+    async def _lent(self) -> AsyncIterator[Any]:
+        with _translated():
+            connection = await self._pool.acquire(timeout=ACQUIRE_LIMIT_S)
+        try:
+            yield connection
+        finally:
+            await self._pool.release(connection)
+
+    async def close(self) -> None:
+        await asyncio.wait_for(self._pool.close(), ACQUIRE_LIMIT_S)
+
+
+class PostgresConnection:
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def run(self, sql: str, args: Sequence[Any]) -> tuple[Sequence[Sequence[Any]], int]:
+        with _translated():
+            if sql.startswith(("CREATE", "ALTER", "DROP")):
+                await self._connection.execute(sql)
+                return (), 0
+            statement = await self._connection.prepare(sql)
+            records = await statement.fetch(*args)
+            status = statement.get_statusmsg()
+        if status.startswith(("SELECT", "WITH")):
+            return [tuple(record) for record in records], -1
+        return (), int(status.rsplit(" ", 1)[-1])
+
+    async def lock(self, name: str) -> None:
+        number = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
+        with _translated():
+            await self._connection.execute("SELECT pg_advisory_xact_lock($1)", number)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except asyncpg.UniqueViolationError as error:
+        raise Duplicate(f"{error.constraint_name}: {error.detail}") from error
+    except asyncpg.ForeignKeyViolationError as error:
+        raise StillReferenced(str(error)) from error
+    except (
+        OSError,
+        TimeoutError,
+        asyncpg.PostgresConnectionError,
+        asyncpg.CannotConnectNowError,
+        asyncpg.AdminShutdownError,
+        asyncpg.CrashShutdownError,
+        asyncpg.TooManyConnectionsError,
+        asyncpg.SerializationError,
+        asyncpg.DeadlockDetectedError,
+        asyncpg.InterfaceError,
+    ) as error:
+        raise StoreUnavailable(f"{type(error).__name__}: {error}") from error

@@ -1,0 +1,118 @@
+"""SQLite behind the store: one writer, one reader, both in the event loop's thread.
+
+A statement takes microseconds, a thread hop more, so statements run inline. The one thing that could block, another
+process holding the write lock, is waited for with `asyncio.sleep`, never inside sqlite.
+"""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
+
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+
+from .store import Duplicate, StillReferenced, StoreUnavailable
+
+WRITE_LOCK_LIMIT_S = 20.0
+
+
+class SqliteBackend:
+    """`sqlite:///path`; `?synchronous=off` for clouds that may be forgotten."""
+
+    def __init__(self, path: str, synchronous: str) -> None:
+        self.dialect: Any = SQLiteDialect_pysqlite(paramstyle="qmark")
+        self._writer = _connect(path, synchronous)
+        self._reader = _connect(path, synchronous)
+        self._read_connection = SqliteConnection(self._reader)
+        self._write_connection = SqliteConnection(self._writer)
+        self._turn = asyncio.Lock()
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        parts = urlsplit(url)
+        path = parts.path[1:] if parts.path.startswith("//") else parts.path
+        if not path or path == "/":
+            raise ValueError(f"a SQLite URL names a file: sqlite:///path/to/file, not {url}")
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        synchronous = parse_qs(parts.query).get("synchronous", ["normal"])[0].upper()
+        if synchronous not in ("OFF", "NORMAL", "FULL"):
+            raise ValueError(f"synchronous is off, normal or full, not {synchronous.lower()}")
+        return cls(path, synchronous)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator["SqliteConnection"]:
+        yield self._read_connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator["SqliteConnection"]:
+        async with self._turn:
+            await self._begin()
+            try:
+                yield self._write_connection
+            except BaseException:
+                self._writer.execute("ROLLBACK")
+                raise
+            self._writer.execute("COMMIT")
+
+    async def _begin(self) -> None:
+        give_up_at = time.monotonic() + WRITE_LOCK_LIMIT_S
+        pause_s = 0.001
+        while True:
+            try:
+                self._writer.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) and "busy" not in str(error):
+                    raise StoreUnavailable(str(error)) from error
+                if time.monotonic() > give_up_at:
+                    raise StoreUnavailable(
+                        f"the database stayed locked for {WRITE_LOCK_LIMIT_S:.0f} s"
+                    ) from error
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, 0.1)
+
+    async def close(self) -> None:
+        self._reader.close()
+        self._writer.close()
+
+
+class SqliteConnection:
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    async def run(self, sql: str, args: Sequence[Any]) -> tuple[Sequence[Sequence[Any]], int]:
+        try:
+            cursor = self._connection.execute(sql, args)
+            if cursor.description is not None:
+                return cursor.fetchall(), -1
+            return (), cursor.rowcount
+        except sqlite3.IntegrityError as error:
+            if "UNIQUE" in str(error) or "PRIMARY KEY" in str(error):
+                raise Duplicate(str(error)) from error
+            if "FOREIGN KEY" in str(error):
+                raise StillReferenced(str(error)) from error
+            raise
+        except sqlite3.OperationalError as error:
+            if "no such" in str(error) or "syntax" in str(error):
+                raise
+            raise StoreUnavailable(str(error)) from error
+
+    async def lock(self, name: str) -> None:
+        """Nothing to do: a SQLite write transaction is alone."""
+
+
+def _connect(path: str, synchronous: str) -> sqlite3.Connection:
+    # One loop uses the connection, but `Cloud` in tests may close it from another thread.
+    connection = sqlite3.connect(
+        path, isolation_level=None, timeout=0.0, check_same_thread=False, cached_statements=512
+    )
+    connection.execute("PRAGMA busy_timeout = 2000")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA busy_timeout = 0")
+    connection.execute(f"PRAGMA synchronous = {synchronous}")
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
