@@ -1,0 +1,94 @@
+"""Settings: what wins, what is refused, and how a refusal reads."""
+
+import msgspec
+import pytest
+
+from aerostat.kernel.config import Config, ConfigError, KernelConfig, load
+from aerostat.kernel.state_folder import StateFolder
+
+
+class RoomConfig(msgspec.Struct, frozen=True, kw_only=True):
+    driver: str = "real"
+    cpu_ratio: float = 4.0
+    filters: tuple[str, ...] = ("ram", "disk")
+
+
+ROOMS = {"compute": RoomConfig}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return StateFolder(tmp_path / "s")
+
+
+def written(folder, text, environ=None, **more) -> Config:
+    folder.create()
+    folder.settings.write_text(text)
+    return load(folder, ROOMS, environ=environ or {}, **more)
+
+
+def test_without_a_file_everything_has_its_default(folder):
+    config = load(folder, ROOMS, environ={})
+    assert config.kernel.port == 8780
+    assert config.kernel.public_url == "http://127.0.0.1:8780"
+    assert config.kernel.database_url == f"sqlite:///{folder.path}/db/aerostat.sqlite"
+    assert config.kernel.bus_url == f"unix:{folder.path}/run/bus.sock"
+    assert config.section(RoomConfig) == RoomConfig()
+
+
+def test_file_then_environment_then_arguments(folder):
+    text = "[kernel]\nport = 1001\nworkers = 2\nlog_level = 'debug'\n[compute]\ncpu_ratio = 2\n"
+    environ = {"AEROSTAT_KERNEL_WORKERS": "3", "AEROSTAT_COMPUTE_FILTERS": "az, ram", "AEROSTAT_STATE": "/x"}
+    config = written(folder, text, environ, port=1002, public_url=None)
+    assert (config.kernel.port, config.kernel.workers, config.kernel.log_level) == (1002, 3, "debug")
+    assert config.section(RoomConfig).filters == ("az", "ram")
+    assert config.section(RoomConfig).cpu_ratio == 2.0
+
+
+def test_drivers_from_the_environment(folder):
+    config = load(folder, ROOMS, environ={"AEROSTAT_KERNEL_DRIVERS": "compute=fake,network=ovn"})
+    assert config.driver("compute", "libvirt") == "fake"
+    assert config.driver("image", "file") == "file"
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "says"),
+    [
+        ("[kernel]\nprot = 1\n", {}, "unknown setting kernel.prot; did you mean port?"),
+        ("[computer]\n", {}, "unknown section [computer]; did you mean compute?"),
+        ("[kernel]\nport = 'http'\n", {}, "section [kernel]: Expected `int`, got `str` - at `$.port`"),
+        ("[kernel]\nlog_level = 'loud'\n", {}, "$.log_level"),
+        ("[kernel]\nroles = ['api', 'engin']\n", {}, "unknown role engin; did you mean engine?"),
+        ("port = 1\n", {}, "unknown section [port]"),
+        ("kernel = 1\n", {}, "outside of a section"),
+        ("[kernel\n", {}, "is not TOML"),
+        ("", {"AEROSTAT_KERNEL_PRT": "1"}, "unknown setting AEROSTAT_KERNEL_PRT; did you mean port?"),
+        ("", {"AEROSTAT_COMPUTE_ZZZ": "1"}, "known are cpu_ratio, driver, filters"),
+    ],
+)
+def test_a_wrong_setting_is_named(folder, text, environ, says):
+    with pytest.raises(ConfigError) as caught:
+        written(folder, text, environ)
+    assert says in str(caught.value)
+
+
+def test_an_unreadable_file_is_named(folder):
+    folder.create()
+    folder.settings.mkdir()
+    with pytest.raises(ConfigError, match=r"aerostat\.toml cannot be read: Is a directory"):
+        load(folder, ROOMS, environ={})
+
+
+def test_fake_is_one_process_whatever_the_file_says(folder):
+    text = "[kernel]\nbus_url = 'amqp://x'\nworkers = 4\nroles = ['api']\ndrivers.compute = 'libvirt'\n"
+    config = written(folder, text, fake=True)
+    assert config.kernel.bus_url == "memory:"
+    assert config.kernel.workers == 1
+    assert config.driver("compute", "libvirt") == "fake"
+    assert config.kernel.guest_url == config.kernel.public_url
+
+
+def test_listening_everywhere_is_reached_by_loopback(folder):
+    config = load(folder, environ={}, listen_address="::", port=5)
+    assert config.kernel.public_url == "http://[::1]:5"
+    assert isinstance(config.kernel, KernelConfig)
