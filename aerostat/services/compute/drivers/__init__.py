@@ -1,0 +1,1 @@
+"""Hypervisor drivers: the real one (libvirt) and a world in memory (fake)."""
