@@ -1,0 +1,55 @@
+"""What a process has at hand: the store, the bus, the rules, the rooms. Handed to requests, flows and sweepers."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from .client import Caller
+from .config import Config
+from .context import Context
+from .db import Store
+from .policy import Rules
+from .service import Service
+
+if TYPE_CHECKING:
+    from .bus import Bus
+
+Authenticator = Callable[[str], Awaitable[Context]]
+
+
+class House:
+    """One process's floor. Rooms put what they share with their own flows and resources into `state[room]`.
+
+    `authenticate` turns a token into a `Context` (set by the room that issues tokens; raises `Unauthorized`).
+    """
+
+    def __init__(self, config: Config, store: Store, bus: "Bus", rules: Rules, public_url: str) -> None:
+        self.config = config
+        self.store = store
+        self.bus = bus
+        self.rules = rules
+        self.public_url = public_url.rstrip("/")
+        self.guest_url = (config.kernel.guest_url or public_url).rstrip("/")
+        self.services: dict[str, Service] = {}
+        self.state: dict[str, Any] = {}
+        self.engine: Any = None
+        self.authenticate: Authenticator | None = None
+        self.dispatch: Any = None  # the HTTP application, for calls from one room to another
+
+    def add(self, service: Service) -> None:
+        """Take in a room: its rules, its place in the catalog."""
+        self.services[service.name] = service
+        self.rules.declare(service.rules)
+
+    def client(self, room: str, context: Context) -> Any:
+        """The typed client of another room, acting for `context`."""
+        service = self.services[room]
+        return service.client(Caller(self, service, context))
+
+    def nudge(self, name: str) -> None:
+        """Tell a reconciler or sweeper that something may have changed. Never what: it looks for itself."""
+        if self.engine is not None:
+            self.engine.nudge(name)
+
+    def url(self, room: str, *, guest: bool = False) -> str:
+        """The base URL of a room, as users or guests reach it."""
+        return (self.guest_url if guest else self.public_url) + self.services[room].prefix

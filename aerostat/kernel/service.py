@@ -1,0 +1,118 @@
+"""The door of a room: everything the kernel needs to know about it, as data."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import MetaData
+
+from .http import envelopes, paging
+from .http.router import Router
+from .http.versions import Versions
+from .policy import Rule
+from .resource import Resource
+
+if TYPE_CHECKING:
+    from .house import House
+
+Hook = Callable[["House"], Awaitable[None]]
+
+
+def iso_z(moment: datetime) -> str:
+    """`2026-11-22T21:38:44Z`"""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def iso_micro(moment: datetime) -> str:
+    """`2026-11-22T21:38:44.000000`"""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f")
+
+
+def iso_micro_z(moment: datetime) -> str:
+    """`2026-11-22T21:38:44.000000Z`"""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class Service:
+    """One room, as `app.py` takes it in.
+
+    `bases` are the paths below which the resources stand (`"/v2.1"`, and `"/v2.1/{project_id}"` for clients that
+    still send it); `catalog` is the path that the catalog shows, with `{project_id}` where it belongs.
+    `flows`, `reconcilers`, `sweepers` are what the engine runs; `host_verbs` what hosts answer on the bus.
+    `start` runs once when the process is up, before the first request.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        type: str,
+        project: str,
+        prefix: str,
+        catalog: str | None,
+        versions: Versions,
+        envelope: envelopes.Envelope,
+        resources: Sequence[type[Resource]],
+        tables: MetaData | None = None,
+        bases: Sequence[str] = ("",),
+        client: Any = None,
+        paging: paging.Paging = paging.UNPAGED,
+        update_method: str = "PUT",
+        time_format: Callable[[datetime], str] = iso_z,
+        lenient: bool = False,
+        invalid: str = "Invalid input for field/attribute %(path)s. Value: %(value)s. %(reason)s",
+        forbidden: str = "Policy doesn't allow %(rule)s to be performed.",
+        unauthorized: Mapping[str, Any] | None = None,
+        max_body_bytes: int = 1 << 20,
+        rules: Sequence[Rule] = (),
+        flows: Sequence[Any] = (),
+        reconcilers: Sequence[Any] = (),
+        sweepers: Sequence[Any] = (),
+        quotas: Sequence[Any] = (),
+        config: Any = None,
+        start: Hook | None = None,
+        stop: Hook | None = None,
+        bootstrap: Hook | None = None,
+        websockets: Mapping[str, Callable[..., Awaitable[None]]] | None = None,
+        description: str = "",
+    ) -> None:
+        self.name = name
+        self.type = type
+        self.project = project
+        self.prefix = prefix
+        self.catalog = catalog
+        self.versions = versions
+        self.envelope = envelope
+        self.tables = tables
+        self.client = client
+        self.paging = paging
+        self.update_method = update_method
+        self.time_format = time_format
+        self.lenient = lenient
+        self.invalid = invalid
+        self.forbidden = forbidden
+        self.max_body_bytes = max_body_bytes
+        self.flows = flows
+        self.reconcilers = reconcilers
+        self.sweepers = sweepers
+        self.quotas = quotas
+        self.config = config
+        self.start = start
+        self.stop = stop
+        self.bootstrap = bootstrap
+        self.websockets = dict(websockets or {})
+        self.description = description
+        self.resources: dict[str, Resource] = {}
+        self.router = Router()
+        self.rules: list[Rule] = list(rules)
+        for kind in resources:
+            resource = kind(self)
+            self.resources[kind.__name__] = resource
+            self.rules.extend(resource.rules())
+            for base in bases if getattr(kind, "below_bases", True) else ("",):
+                for endpoint in resource.endpoints(base):
+                    self.router.add(endpoint)
+
+    def resource(self, kind: type[Any]) -> Any:
+        """This room's instance of a resource class."""
+        return self.resources[kind.__name__]
