@@ -22,6 +22,9 @@ from .policy import Policy, Rule, Term
 
 Verb = Literal["list", "show", "create", "update", "delete"]
 View = dict[str, Any]
+Rows = list[Row]  # named, because a resource's `list` is a verb
+Views = list[View]
+Conditions = list[ColumnElement[bool]]
 
 _STATUS: dict[str, int] = {"list": 200, "show": 200, "create": 201, "update": 200, "delete": 204}
 _NOTHING: Any = object()
@@ -156,7 +159,7 @@ class Resource:
 
     # Verbs, as rows answer them.
 
-    async def list(self, req: Request) -> "Page | list[Row]":
+    async def list(self, req: Request) -> Page | Rows:
         conditions = [*self.visible(req), *self.filters(req)]
         assert self.table is not None
         return await read_page(
@@ -212,17 +215,17 @@ class Resource:
         column = self.project_column
         return column is None or row[column] == req.context.project_id or req.context.is_admin
 
-    def visible(self, req: Request) -> "list[ColumnElement[bool]]":
+    def visible(self, req: Request) -> Conditions:
         """What a list is limited to, before filters: the caller's project."""
         if self.project_column is None:
             return []
         assert self.table is not None
         return [self.table.c[self.project_column] == req.context.project_id]
 
-    def filters(self, req: Request) -> "list[ColumnElement[bool]]":
+    def filters(self, req: Request) -> Conditions:
         """Conditions from the query arguments that name filterable fields; a repeated argument means any of them."""
         assert self.table is not None
-        conditions: list[ColumnElement[bool]] = []
+        conditions: Conditions = []
         for field in fields_at(self.fields, req.version):
             if not field.filter or field.wire not in req.query or field.column not in self.table.c:
                 continue
@@ -248,10 +251,10 @@ class Resource:
             new.setdefault(self.project_column, req.context.project_id)
         return new
 
-    async def prepare(self, req: Request, rows: "list[Row]") -> None:
+    async def prepare(self, req: Request, rows: Rows) -> None:
         """Put into the rows what their fields need from elsewhere, for all of them at once."""
 
-    def list_envelope(self, req: Request, views: "list[View]", page: Page) -> View:
+    def list_envelope(self, req: Request, views: Views, page: Page) -> View:
         return {self.plural: views, **self.paging.links(req, self.plural, page)}
 
     def envelope(self, req: Request, view: View) -> Any:
@@ -295,9 +298,9 @@ class Resource:
 
     # The wall: what the kernel does around the verbs.
 
-    def endpoints(self, base: str) -> "list[Endpoint]":
+    def endpoints(self, base: str) -> Sequence[Endpoint]:
         """Every endpoint of this resource below `base`."""
-        made: list[Endpoint] = []
+        made = []
         if self.path:
             collection = base + self.path.rsplit("/", 1)[0]
             single = base + self.path
@@ -334,9 +337,9 @@ class Resource:
             )
         return made
 
-    def rules(self) -> "list[Rule]":
+    def rules(self) -> Sequence[Rule]:
         """The policy rules this resource declares."""
-        declared: list[Rule] = [*self.extra_rules]
+        declared = [*self.extra_rules]
         if self.policy is not None:
             declared.extend(self.policy.rules(self.verbs))
         for one in self.actions:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
-from sqlalchemy import Table, and_, or_, select
+from sqlalchemy import Table, and_, false, or_, select
 from sqlalchemy.sql import ColumnElement
 
 from ..errors import BadRequest
@@ -155,7 +155,7 @@ def _after(table: Table, order: Sequence[Order], marker: Any) -> ColumnElement[b
             later = or_(later, column.is_(None))
         alternatives.append(and_(*equal, later))
         equal.append(column == value)
-    return or_(*alternatives) if alternatives else and_(False)
+    return or_(*alternatives) if alternatives else false()
 
 
 def next_url(req: Request, page: Page, *, marker: str | None = None) -> str:
