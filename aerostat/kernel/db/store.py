@@ -14,11 +14,25 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, Self, cast
 
-from sqlalchemy import Integer, Table, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    Column,
+    Float,
+    Integer,
+    Numeric,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.sql import ClauseElement, ColumnElement
 
 Values = Mapping[str, Any]
 _MANY = (list, tuple, set, frozenset)
+FLOAT_OID, NUMERIC_OID = 701, 1700  # of PostgreSQL's pg_type
 
 
 class Row(dict[str, Any]):
@@ -96,7 +110,7 @@ class Statement:
         self._fixed = {name: value for name, value in compiled.params.items() if value is not None}
         dialect = compiled.dialect
         self._columns: list[tuple[str, Callable[[Any], Any] | None]] = [
-            (entry[0], entry[3]._cached_result_processor(dialect, None)) for entry in compiled._result_columns
+            (name, _reader(dialect, objects, type_)) for name, _, objects, type_ in compiled._result_columns
         ]
         self._plain = all(processor is None for _, processor in self._columns)
 
@@ -123,6 +137,20 @@ class Statement:
             )
             for values in raw
         ]
+
+
+def _reader(dialect: Any, objects: Any, type_: Any) -> Callable[[Any], Any] | None:
+    """What turns a driver's value into ours; None when it is that already."""
+    if dialect.name != "postgresql":
+        return cast("Callable[[Any], Any] | None", type_._cached_result_processor(dialect, None))
+    if isinstance(type_, Integer) and not any(isinstance(thing, Column) for thing in objects):
+        return _whole_number  # PostgreSQL's sum of big integers is a numeric
+    oid = FLOAT_OID if isinstance(type_, Float) else NUMERIC_OID if isinstance(type_, Numeric) else None
+    return cast("Callable[[Any], Any] | None", type_._cached_result_processor(dialect, oid))
+
+
+def _whole_number(value: Any) -> int | None:
+    return None if value is None else int(value)
 
 
 class Store:
