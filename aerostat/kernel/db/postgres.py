@@ -74,7 +74,7 @@ class PostgresConnection:
 
     async def run(self, sql: str, args: Sequence[Any]) -> tuple[Sequence[Sequence[Any]], int]:
         with _translated():
-            # Both keep the prepared statement with the connection; `execute` alone tells how many rows it touched.
+            # Both keep the prepared statement; `execute` alone tells how many rows it touched.
             if sql.startswith(("SELECT", "WITH")) or " RETURNING " in sql:
                 return await self._connection.fetch(sql, *args), -1
             status: str = await self._connection.execute(sql, *args)
