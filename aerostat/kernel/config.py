@@ -97,13 +97,16 @@ def load(
 ) -> Config:
     """Read the state folder's file, put the environment and then `overrides` (kernel keys) on top.
 
-    `rooms` maps section names to the structs that read them. With `fake`, everything lives in one process
-    with fake drivers, whatever the file says. Raises `ConfigError`.
+    `rooms` maps section names to the structs that read them; None: only the kernel's section is wanted, and
+    others are let be. With `fake`, everything lives in one process with fake drivers, whatever the file says.
+    Raises `ConfigError`.
     """
     kinds: dict[str, type[msgspec.Struct]] = {"kernel": KernelConfig, **(rooms or {})}
     origin = str(folder.settings)
     tables = _read_file(folder.settings)
     for name, table in tables.items():
+        if name not in kinds and rooms is None:
+            continue
         if name not in kinds:
             raise ConfigError(f"{origin}: unknown section [{name}]{_nearest(name, kinds)}")
         if not isinstance(table, dict):
