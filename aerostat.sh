@@ -206,4 +206,6 @@ if [ -n "$stale" ]; then
     ) 9> "$here/.venv.lock" || exit 1
 fi
 
+AEROSTAT_COMMAND=$0
+export AEROSTAT_COMMAND
 exec "$venv/bin/python" -m aerostat "$@"

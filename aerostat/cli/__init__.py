@@ -48,6 +48,11 @@ COMMANDS = {
 }
 
 
+def typed() -> str:
+    """How the user called us, for hints that can be copied: the launcher tells."""
+    return os.environ.get("AEROSTAT_COMMAND", "aerostat")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
