@@ -3,6 +3,7 @@
 Everything is looked for before it is made, so a start that died halfway is finished by the next one.
 """
 
+from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import Table
@@ -41,7 +42,7 @@ async def bootstrap(house: House) -> None:
             roles[name] = await _ensure(
                 tx, model.ROLES, {"name": name, "domain_id": ""}, options={"immutable": True}
             )
-        for prior, following in zip(ROLE_CHAIN, ROLE_CHAIN[1:], strict=False):
+        for prior, following in pairwise(ROLE_CHAIN):
             link = {"prior_role_id": roles[prior].id, "implied_role_id": roles[following].id}
             await _ensure(tx, model.IMPLIED_ROLES, link)
         projects = {

@@ -36,7 +36,10 @@ class RegionNotFound(NotFound):
 
 
 class AssignmentNotFound(NotFound):
-    message = "Could not find role assignment with role: %(role)s, user or group: %(actor)s, project, domain, or system: %(target)s."
+    message = (
+        "Could not find role assignment with role: %(role)s, user or group: %(actor)s, "
+        "project, domain, or system: %(target)s."
+    )
 
 
 class TokenNotFound(NotFound):

@@ -9,7 +9,7 @@ from aerostat.kernel.db import Row
 from aerostat.kernel.errors import Forbidden
 from aerostat.kernel.fields import Field
 from aerostat.kernel.http import Request
-from aerostat.kernel.policy import Policy, admin, owner, reader
+from aerostat.kernel.policy import Policy, admin, owner, reader, system_reader
 from aerostat.kernel.resource import Conditions
 
 from .. import model
@@ -29,8 +29,8 @@ class Domain(Named):
         "identity:{verb}_domain",
         default=admin,
         verbs={"list": "list", "show": "get"},
-        list=admin | reader,
-        show=admin | reader | owner("domain_id", "id") | owner("user_domain_id", "id"),
+        list=admin | system_reader | (reader & owner("domain_id", "domain_id")),
+        show=admin | system_reader | owner("domain_id", "id") | owner("user_domain_id", "id"),
     )
 
     id = Field(str)

@@ -6,7 +6,7 @@ from aerostat.kernel.db import Duplicate, Row
 from aerostat.kernel.errors import BadRequest, NotFound
 from aerostat.kernel.fields import Field
 from aerostat.kernel.http import Request
-from aerostat.kernel.policy import Policy, Rule, admin, manager, owner, reader
+from aerostat.kernel.policy import Policy, Rule, admin, manager, owner, reader, system_reader
 from aerostat.kernel.resource import Conditions, route
 
 from .. import model
@@ -28,8 +28,8 @@ class Group(Named):
         "identity:{verb}_group",
         default=admin | (manager & owner("domain_id", "domain_id")),
         verbs={"list": "list", "show": "get"},
-        list=admin | reader,
-        show=admin | reader,
+        list=admin | system_reader | (reader & owner("domain_id", "domain_id")),
+        show=admin | system_reader | (reader & owner("domain_id", "domain_id")),
     )
     extra_rules = (
         Rule(name="identity:add_user_to_group", text=_MANAGE),

@@ -11,7 +11,7 @@ from aerostat.kernel.db import Row, Transaction
 from aerostat.kernel.errors import BadRequest, Forbidden, NotFound
 from aerostat.kernel.fields import Field
 from aerostat.kernel.http import Request, Response
-from aerostat.kernel.policy import Policy, admin, manager, owner, reader
+from aerostat.kernel.policy import Policy, admin, manager, owner, reader, system_reader
 from aerostat.kernel.resource import Conditions, route
 
 from .. import grants, model
@@ -33,8 +33,8 @@ class Project(Named):
         "identity:{verb}_project",
         default=admin | (manager & owner("domain_id", "domain_id")),
         verbs={"list": "list", "show": "get"},
-        list=admin | reader,
-        show=admin | reader | owner("project_id", "id"),
+        list=admin | system_reader | (reader & owner("domain_id", "domain_id")),
+        show=admin | system_reader | (reader & owner("domain_id", "domain_id")) | owner("project_id", "id"),
     )
 
     id = Field(str)

@@ -7,7 +7,7 @@ from aerostat.kernel.db import Duplicate, Row
 from aerostat.kernel.errors import BadRequest, NotFound
 from aerostat.kernel.fields import Field
 from aerostat.kernel.http import Request, Response
-from aerostat.kernel.policy import Policy, Rule, admin, manager, reader
+from aerostat.kernel.policy import Policy, Rule, admin, manager, system_reader
 from aerostat.kernel.resource import Conditions, View, route
 
 from .. import grants, model
@@ -28,8 +28,8 @@ class Role(Named):
         "identity:{verb}_role",
         default=admin,
         verbs={"list": "list", "show": "get"},
-        list=admin | manager | reader,
-        show=admin | manager | reader,
+        list=admin | system_reader | manager,
+        show=admin | system_reader | manager,
     )
     extra_rules = (
         Rule(name="identity:create_implied_role", text="role:admin"),

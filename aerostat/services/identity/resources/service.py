@@ -10,7 +10,7 @@ from aerostat.kernel.db import Row, StillReferenced
 from aerostat.kernel.errors import BadRequest, Conflict, Forbidden
 from aerostat.kernel.fields import Field
 from aerostat.kernel.http import Request, Response
-from aerostat.kernel.policy import Policy, admin, anyone, reader
+from aerostat.kernel.policy import Policy, admin, anyone, system_reader
 from aerostat.kernel.resource import View, route
 
 from .. import model
@@ -31,8 +31,8 @@ class CatalogService(Named):
         "identity:{verb}_service",
         default=admin,
         verbs={"list": "list", "show": "get"},
-        list=admin | reader,
-        show=admin | reader,
+        list=admin | system_reader,
+        show=admin | system_reader,
     )
 
     id = Field(str)
@@ -62,8 +62,8 @@ class CatalogEndpoint(Named):
         "identity:{verb}_endpoint",
         default=admin,
         verbs={"list": "list", "show": "get"},
-        list=admin | reader,
-        show=admin | reader,
+        list=admin | system_reader,
+        show=admin | system_reader,
     )
 
     id = Field(str)

@@ -7,7 +7,7 @@ from aerostat.kernel.db import Row
 from aerostat.kernel.errors import BadRequest, Unauthorized
 from aerostat.kernel.fields import Field
 from aerostat.kernel.http import Request, Response
-from aerostat.kernel.policy import Policy, Rule, admin, manager, owner, reader
+from aerostat.kernel.policy import Policy, Rule, admin, manager, owner, reader, system_reader
 from aerostat.kernel.resource import Conditions, View, route
 
 from .. import model
@@ -44,8 +44,8 @@ class User(Named):
         "identity:{verb}_user",
         default=admin | (manager & owner("domain_id", "domain_id")),
         verbs={"list": "list", "show": "get"},
-        list=admin | reader,
-        show=admin | reader | owner("user_id", "id"),
+        list=admin | system_reader | (reader & owner("domain_id", "domain_id")),
+        show=admin | system_reader | (reader & owner("domain_id", "domain_id")) | owner("user_id", "id"),
     )
     extra_rules = (
         Rule(
