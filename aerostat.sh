@@ -43,7 +43,7 @@ esac
 # What a real cloud runs, then what builds libvirt's binding and the guest image. libvirt-daemon holds the hypervisor
 # drivers that we load into our own process; libvirt-daemon-system, which starts services, is not needed.
 run_packages='qemu-system-x86 qemu-utils libvirt-daemon openvswitch-switch ovn-central ovn-host
-    iproute2 ethtool openssh-client genisoimage'
+    iproute2 openssh-client'
 build_packages='libvirt-dev pkg-config gcc libc6-dev cpio e2fsprogs kmod'
 
 missing_packages() {

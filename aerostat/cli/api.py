@@ -51,6 +51,10 @@ class Api:
     ) -> None:
         self._http.close()
 
+    @property
+    def user_name(self) -> str:
+        return self._values["OS_USERNAME"]
+
     def get(self, path: str, **headers: str) -> Any:
         """The decoded body of an answer; raises `ApiFailed` with the API's own message."""
         return self._send("GET", path, headers=headers).json()
