@@ -42,7 +42,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class SocketServer:
-    """Serves the socket verbs of `driver` at `path`. Only `client` (user and group id) and root may come in."""
+    """Serves the socket verbs of `driver` at `path`. Only `client` (user, group id) and root may come in."""
 
     def __init__(self, driver: HostNetworkDriver, path: Path, client: tuple[int, int] | None = None) -> None:
         self._driver, self._path, self._client = driver, path, client

@@ -106,7 +106,7 @@ class OvnHost:
         ]
 
     async def ensure_namespaces(self) -> None:
-        """Make the host's and the outside's namespace and the wire between them; before the children start."""
+        """Make both namespaces and the wire between them; before the children start."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.socket_folder.mkdir(parents=True, exist_ok=True)
         await ensure_namespace(self.host_namespace)

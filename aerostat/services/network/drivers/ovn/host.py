@@ -234,7 +234,7 @@ def _remove_link(name: str) -> None:
 
 
 def _ensure_metadata_wire(name: str, namespace: str, mtu: int) -> bool:
-    """In the host's namespace: a veth pair with its far end in the metadata namespace; whether it was made."""
+    """In the host's namespace: a veth pair, its far end in the metadata namespace; whether it was made."""
     with IPRoute() as ip:
         is_new = find_link(ip, name) is None
         if is_new:
