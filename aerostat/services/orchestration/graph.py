@@ -36,7 +36,8 @@ class Graph:
             )
             self._order = tuple(sorter.static_order())
         except CycleError as error:
-            raise CircularDependencyException(error.args[1]) from None
+            # graphlib goes around from what is required to what requires it
+            raise CircularDependencyException(reversed(error.args[1])) from None
 
     def __contains__(self, name: object) -> bool:
         return name in self._requires

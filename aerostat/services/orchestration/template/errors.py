@@ -132,7 +132,7 @@ class InvalidRestrictedAction(TemplateError):
 
 
 class CircularDependencyException(TemplateError):
-    """Resources wait for each other. `cycle` goes once around: `["a", "b", "a"]`."""
+    """Resources wait for each other. `cycle` goes once around, each requiring the next: `["a", "b", "a"]`."""
 
     def __init__(self, cycle: Iterable[str]) -> None:
         self.cycle = list(cycle)
