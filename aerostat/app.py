@@ -41,7 +41,8 @@ Ready = Callable[..., None]
 
 def rooms() -> list[Service]:
     """The doors of all rooms, in order."""
-    return [importlib.import_module(f"aerostat.services.{name}").SERVICE for name in ROOMS]
+    modules = [importlib.import_module(f"aerostat.services.{name}") for name in ROOMS]
+    return [module.SERVICE for module in modules if hasattr(module, "SERVICE")]
 
 
 @asynccontextmanager
