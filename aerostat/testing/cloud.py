@@ -123,7 +123,7 @@ class Cloud:
         if key not in self._connections:
             import openstack
 
-            self._connections[key] = openstack.connection.Connection(
+            self._connections[key] = openstack.connect(
                 auth=self.auth_of(user, project),
                 region_name=self.house.config.kernel.region,
                 identity_api_version="3",
