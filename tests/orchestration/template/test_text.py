@@ -90,6 +90,15 @@ REFUSED = [
     ("a: 1\n---\nb: 2", "a single document"),
     (b"\xff\xfe\xff", "is not UTF-8"),
     ("a: \x00", "Error parsing template"),
+    ("a: 0x1ffffffffffffffff", "more than 64 bits"),
+    ('{"a": 18446744073709551616}', "more than 64 bits"),
+    ('{"a": 1' + "0" * 5000 + "}", "is not of type int"),
+    ("a: .inf", "inf is not a finite number"),
+    ('{"a": NaN}', "nan is not a finite number"),
+    ('{"a": "\\ud800"}', "surrogates not allowed"),
+    ('{"\\ud800": 1}', "surrogates not allowed"),
+    ("a: \ud800", "surrogates not allowed"),
+    ('a: "\\ud800"', "invalid Unicode character"),
     ({"a": {1, 2}}, "a value of type set cannot stand here"),
 ]
 
@@ -148,7 +157,11 @@ def test_environments_are_named_in_errors():
 
 
 JSON_LIKE = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=20,
 )

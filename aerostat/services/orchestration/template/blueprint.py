@@ -5,7 +5,7 @@ stack knows (ids, attributes) the caller gives to `resolve` as a `Live`.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -177,14 +177,20 @@ class Blueprint:
 
     def _check_references(self, snippet: Snippet) -> None:
         for one in references(snippet, self._dry):
-            if one.kind == "param" and one.name not in self.parameters:
+            known = isinstance(one.name, str) and one.name in self._known(one.kind)
+            if not known and one.kind == "param":
                 raise StackValidationFailed(f"The Parameter ({one.name}) was not provided.", one.path)
-            if one.kind == "file" and one.name not in self.files:
+            if not known and one.kind == "file":
                 raise StackValidationFailed(
                     f'No content found in the "files" section for get_file path: {one.name}', one.path
                 )
-            if one.kind in ("resource", "attribute") and one.name not in self.resources:
+            if not known:
                 raise InvalidTemplateReference(one.name, one.path)
+
+    def _known(self, kind: str) -> Container[str]:
+        if kind == "param":
+            return self.parameters
+        return self.files if kind == "file" else self.resources
 
     def _enabled(self, condition: Snippet, path: Path) -> bool:
         try:

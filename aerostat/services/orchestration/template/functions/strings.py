@@ -6,7 +6,13 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlencode, urlunsplit
 
-from ..snippets import Call, Function, Scope
+from ..snippets import MOST_CHARACTERS, Call, Function, Scope
+
+
+def check_length(characters: int) -> None:
+    """Refuse to make a string of this length. Asked before it is made."""
+    if characters > MOST_CHARACTERS:
+        raise ValueError(f"The result would be larger than {MOST_CHARACTERS} characters")
 
 
 def to_json(value: Any) -> str:
@@ -49,6 +55,7 @@ def replace_in(name: str, template: Any, params: Any, *, as_json: bool, strict: 
             key, value = texts[index]
             if key and key in text:
                 missing.discard(key)
+                check_length(text.count(key) * len(value))
                 return value.join(substitute(part, index + 1) for part in text.split(key))
         return text
 
@@ -110,7 +117,7 @@ def _join_one(name: str, args: Any, scope: Scope) -> str:
     for item in items or ():
         if not isinstance(item, str | None):
             raise TypeError(f"Items to join must be strings not {item!r:.200}")
-    return _delimiter(name, delimiter).join(item or "" for item in items or ())
+    return _joined(_delimiter(name, delimiter), [item or "" for item in items or ()])
 
 
 def _check_join(name: str, args: Any) -> None:
@@ -128,7 +135,12 @@ def _join(name: str, args: Any, scope: Scope) -> str:
             if not isinstance(one, list):
                 raise TypeError(f'"{name}" must operate on a list')
             items += one
-    return _delimiter(name, delimiter).join(_joined_item(item) for item in items)
+    return _joined(_delimiter(name, delimiter), [_joined_item(item) for item in items])
+
+
+def _joined(delimiter: str, items: list[str]) -> str:
+    check_length(len(delimiter) * len(items) + sum(map(len, items)))
+    return delimiter.join(items)
 
 
 def _joined_item(item: Any) -> str:
