@@ -26,8 +26,7 @@ class Live(Protocol):
         """What `get_resource` gives: mostly the id of the thing, for some types its name."""
 
     def attribute(self, resource: str, name: str | None, path: Sequence[str | int]) -> Any:
-        """An attribute, `path` followed (`snippets.select` does it); name None: a map of all attributes but
-        `show`."""
+        """An attribute, with `path` followed (see `select`). Name None: a map of all of them but `show`."""
 
     def facade(self, kind: str) -> Any:
         """In a nested stack: metadata, deletion_policy or update_policy of the resource it stands for."""
@@ -58,8 +57,7 @@ _NOTHING = NothingLive()
 class Blueprint:
     """See the module. Cheap to make; decides and walks only what it is asked for.
 
-    Every method may raise TemplateError when the template contradicts itself; `check` looks at everything at
-    once.
+    Every method may raise TemplateError when the template contradicts itself; `check` looks at all of it.
     """
 
     def __init__(
@@ -114,8 +112,7 @@ class Blueprint:
         return references(snippet, self._dry)
 
     def needs(self, snippet: Snippet) -> frozenset[str]:
-        """Names of the resources that a snippet needs. Raises InvalidTemplateReference for one that is not
-        there."""
+        """Names of the resources that a snippet needs. InvalidTemplateReference when one is not there."""
         return frozenset(one.name for one in self._resource_references(snippet))
 
     @cached_property
@@ -149,8 +146,7 @@ class Blueprint:
     def attributes_needed(self) -> Mapping[str, frozenset[tuple[str | None, tuple[str | int, ...]]]]:
         """For each resource, the (attribute, path) pairs that resources and outputs ask of it.
 
-        An attribute of None stands for all of them. Lets the caller fetch them beforehand: resolving does not
-        wait.
+        An attribute of None stands for all of them. To be fetched beforehand: resolving does not wait.
         """
         found: defaultdict[str, set[tuple[str | None, tuple[str | int, ...]]]] = defaultdict(set)
         snippets = [snippet for one in self.resources.values() for snippet in _snippets(one)]

@@ -28,8 +28,7 @@ _COLLECTIONS = {None, "!", _TAG + "map", _TAG + "seq"}
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How large a text may be. `nodes` counts every scalar, list and map, each alias as what it stands
-    for."""
+    """How large a text may be. `nodes` counts scalars, lists and maps, and an alias as what it stands for."""
 
     size_bytes: int = 524_288
     depth: int = 100
@@ -41,8 +40,7 @@ def load(
 ) -> dict[str, Any]:
     """Read a template or an environment (`what` names it in errors); a mapping is checked and copied.
 
-    Raises InvalidTemplateFormat when it is not a mapping or cannot be read, RequestLimitExceeded when too
-    large.
+    Raises InvalidTemplateFormat when it is no mapping or unreadable, RequestLimitExceeded when too large.
     """
     data = source if isinstance(source, Mapping) else _load_text(source, limits, what)
     if not isinstance(data, Mapping):
