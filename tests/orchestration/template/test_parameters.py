@@ -187,7 +187,11 @@ def test_placeholders_for_looking_without_values():
     )
     values = one.parameters({"n": 5}).with_placeholders()
     assert {name: values[name] for name in one.schemas} == {
-        **{"s": "", "n": 5, "l": [], "j": {}, "b": False},
+        "s": "",
+        "n": 5,
+        "l": [],
+        "j": {},
+        "b": False,
         "d": "x",
     }
 

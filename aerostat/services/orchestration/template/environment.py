@@ -100,7 +100,7 @@ class Environment:
         return frozenset(action for actions in found for action in actions)
 
     def for_nested(self, resource_name: str) -> "Environment":
-        """What a nested stack is made with: defaults, registry, and of `resources` what lies below this one."""
+        """What a nested stack gets: defaults, registry, and of `resources` what lies below this one."""
         registry = dict(self.resource_registry)
         below: dict[str, Any] = {}
         for entries in self._of_resource(resource_name):

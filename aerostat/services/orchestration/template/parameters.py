@@ -11,8 +11,8 @@ from .errors import InvalidSchemaError, StackValidationFailed, UnknownUserParame
 from .versions import Version
 
 CheckCustom = Callable[[str, Any], Awaitable[str | None]]
-"""`await check(constraint_name, value)`: None when the value may stand, else the reason, as in "The Key (x) could
-not be found."; LookupError when there is no constraint of that name."""
+"""`await check(constraint_name, value)`: None when the value may stand, else the reason, such as
+"The Key (x) could not be found."; LookupError when there is no constraint of that name."""
 
 HIDDEN = "******"
 

@@ -151,9 +151,7 @@ MOST_CHARACTERS = 8 * 1024 * 1024
 
 
 class _Budget:
-    """Counts what calls have produced, so that a small template cannot make a huge value by calls within
-    calls.
-    """
+    """Counts what calls have produced: calls within calls must not make a huge value."""
 
     __slots__ = ("left",)
 

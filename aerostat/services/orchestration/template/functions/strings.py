@@ -38,7 +38,7 @@ def _check_replace(name: str, args: Any) -> None:
 def replace_in(name: str, template: Any, params: Any, *, as_json: bool, strict: bool, filled: bool) -> str:
     """Put values for placeholders, the longest first. What was put in is not searched again.
 
-    `as_json`: maps and lists may be put in. `strict`: every placeholder must occur. `filled`: none may be empty.
+    `as_json`: maps and lists may be put in. `strict`: every placeholder must occur. `filled`: none is empty.
     """
     if not isinstance(template, str):
         raise TypeError(f'"{name}" template must be a string')
