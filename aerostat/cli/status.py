@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from aerostat.cli.control import Unreachable, ask
+from aerostat.cli.ask import Unreachable, ask
+from aerostat.cli.level import level
 from aerostat.cli.settings import kernel_settings_of
-from aerostat.cli.up import level
 from aerostat.kernel.config import Config
 
 NOT_RUNNING = 3
