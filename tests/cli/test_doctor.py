@@ -99,7 +99,9 @@ def test_a_full_disk(folder, monkeypatch):
 
 
 def test_missing_programs_name_their_packages(folder, monkeypatch):
-    monkeypatch.setattr(shutil, "which", lambda name, path=None: None if name.startswith("ovn") else f"/bin/{name}")
+    monkeypatch.setattr(
+        shutil, "which", lambda name, path=None: None if name.startswith("ovn") else f"/bin/{name}"
+    )
     finding = machine.check_programs(folder)
     assert "ovn-northd, ovn-controller" in finding.words
     assert finding.next_step.endswith("--no-install-recommends ovn-central ovn-host")
