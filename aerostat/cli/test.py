@@ -23,6 +23,9 @@ FAST = ("-m", "not metal and not guest")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("ring", nargs="?", default="fast", metavar="RING")
+    parser.add_argument(
+        "--yes", "-y", action="store_true", help="metal: install missing system packages without asking"
+    )
     parser.add_argument("pytest", nargs="*", metavar="PYTEST-OPTION")
 
 
