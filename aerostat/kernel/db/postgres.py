@@ -9,7 +9,7 @@ from typing import Any, Self, cast
 import asyncpg
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 
-from .store import Duplicate, StillReferenced, StoreUnavailable
+from .store import BadValue, Duplicate, StillReferenced, StoreUnavailable
 
 ACQUIRE_LIMIT_S = 10.0
 STATEMENT_LIMIT_S = 30.0
@@ -49,8 +49,7 @@ class PostgresBackend:
             try:
                 yield PostgresConnection(connection)
             except BaseException:
-                if not connection.is_closed():
-                    await transaction.rollback()
+                await _roll_back(connection, transaction)
                 raise
             with _translated():
                 await transaction.commit()
@@ -87,6 +86,15 @@ class PostgresConnection:
             await self._connection.execute("SELECT pg_advisory_xact_lock($1)", number)
 
 
+async def _roll_back(connection: Any, transaction: Any) -> None:
+    """Never hides the error that led here: a connection that cannot even roll back is thrown away."""
+    try:
+        if not connection.is_closed():
+            await transaction.rollback()
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        connection.terminate()
+
+
 async def _leave_as_it_is(connection: Any) -> None:
     """Every transaction was ended and nothing else is ever set on a connection: no round trip to clean it."""
 
@@ -99,6 +107,8 @@ def _translated() -> Iterator[None]:
         raise Duplicate(f"{error.constraint_name}: {error.detail}") from error
     except asyncpg.ForeignKeyViolationError as error:
         raise StillReferenced(str(error)) from error
+    except (asyncpg.DataError, UnicodeEncodeError) as error:
+        raise BadValue(str(error)) from error
     except (
         OSError,
         TimeoutError,
