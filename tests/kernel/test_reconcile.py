@@ -12,6 +12,8 @@ from aerostat.kernel.db import Store, open_store
 from aerostat.kernel.model import leases
 from aerostat.kernel.work import Engine, Reconciler, Unfinished
 
+from .waiting import until
+
 
 class Town:
     """What should be lit and what is; `stubborn` lamps refuse."""
@@ -127,8 +129,8 @@ async def test_one_action_that_fails_does_not_hold_the_others_and_comes_again_so
     await engine.run_due()
     assert town.actual == {"a", "b", "c"}
     assert (await store.get(leases, name="town.lamps")).failures == 0
+    town.desired, town.stubborn = {"d"}, {"d"}
     with pytest.raises(Unfinished):
-        town.desired, town.stubborn = {"d"}, {"d"}
         await engine.run_one("town.lamps")
 
 
@@ -137,16 +139,13 @@ async def test_nudged_while_it_runs_it_runs_once_more(store: Store) -> None:
     town.gate = asyncio.Event()
     engine = engine_for(store, town)
     running = asyncio.create_task(engine.run())
-    async with asyncio.timeout(5):
-        while town.runs < 1:
-            await asyncio.sleep(0.01)
-        for _ in range(5):
-            store.nudge("town.lamps")
-            await asyncio.sleep(0.01)
-        assert town.runs == 1
-        town.gate.set()
-        while town.runs < 2:
-            await asyncio.sleep(0.01)
+    await until(lambda: town.runs == 1)
+    for _ in range(5):
+        store.nudge("town.lamps")
+        await asyncio.sleep(0.01)
+    assert town.runs == 1
+    town.gate.set()
+    await until(lambda: town.runs == 2)
     await asyncio.sleep(0.1)
     assert town.runs == 2
     running.cancel()
@@ -160,15 +159,13 @@ async def test_two_processes_take_turns_and_lose_no_nudge(store: Store, store_ur
     second_store = await open_store(store_url)
     here, there = engine_for(store, town, "here"), engine_for(second_store, town, "there")
     first = asyncio.create_task(here.run_due())
-    async with asyncio.timeout(5):
-        while town.runs < 1:
-            await asyncio.sleep(0.01)
-        town.desired = {"late"}
-        there.nudge("town.lamps")
-        await there.run_due()
-        assert town.runs == 1
-        town.gate.set()
-        await first
+    await until(lambda: town.runs == 1)
+    town.desired = {"late"}
+    there.nudge("town.lamps")
+    await there.run_due()
+    assert town.runs == 1
+    town.gate.set()
+    await first
     await second_store.close()
     assert town.runs == 2
     assert town.actual == {"late"}

@@ -72,13 +72,22 @@ class PostgresConnection:
         self._connection = connection
 
     async def run(self, sql: str, args: Sequence[Any]) -> tuple[Sequence[Sequence[Any]], int]:
-        with _translated():
+        with _translated(), self._given_up_if_confused():
             # Both keep the prepared statement; `execute` alone tells how many rows it touched.
             if sql.startswith(("SELECT", "WITH")) or " RETURNING " in sql:
                 return await self._connection.fetch(sql, *args), -1
             status: str = await self._connection.execute(sql, *args)
         touched = status.rsplit(" ", 1)[-1]
         return (), int(touched) if touched.isdigit() else 0
+
+    @contextmanager
+    def _given_up_if_confused(self) -> Iterator[None]:
+        """A server that ends a connection may leave asyncpg in the middle of an answer: no use asking on."""
+        try:
+            yield
+        except asyncpg.InternalClientError as error:
+            self._connection.terminate()
+            raise StoreUnavailable(f"the connection broke: {error}") from error
 
     async def lock(self, name: str) -> None:
         number = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
