@@ -77,8 +77,7 @@ class NamespaceGuest:
 
     @contextlib.asynccontextmanager
     async def serving(self, port: int, address: str = "0.0.0.0") -> AsyncIterator[list[str]]:
-        """A TCP server inside the guest that greets each caller with its address; gives the callers so far.
-        """
+        """A TCP server inside the guest that greets each caller with its address; gives the callers so far."""
         callers: list[str] = []
 
         async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
