@@ -105,23 +105,34 @@ async def run(config: Config, roles: set[str], *, fake: bool, ready: Ready | Non
 
 async def run_host(config: Config, *, ready: Ready | None = None) -> None:
     """Serve the host role until cancelled: the drivers next to the hardware, reached over the bus."""
-    from aerostat.services.compute.host import process
+    from aerostat import app_host  # libvirt and netlink: nothing that the control process needs
 
     bus = await _open_bus(config, hub=False)
     try:
-        async with process.open_host(config, bus) as facts:
-            if ready is not None:
-                ready(**facts)
-            await asyncio.Event().wait()
+        await app_host.run_host(config, bus, ready)
     finally:
         await bus.close()
 
 
 @asynccontextmanager
-async def serving(house: House, *listeners: socket.socket) -> AsyncIterator[None]:
+async def _doors_for_guests(house: House, fake: bool) -> AsyncIterator[None]:
+    """With fakes there are no namespaces to listen in."""
+    if fake or "api" not in house.roles:
+        yield
+        return
+    from aerostat import app_guests
+    from aerostat.services.compute.metadata import metadata_app
+
+    doors = app_guests.GuestDoors(house, serving, lambda network_id: metadata_app(house, network_id))
+    async with doors.open():
+        yield
+
+
+@asynccontextmanager
+async def serving(application: Any, *listeners: socket.socket) -> AsyncIterator[None]:
     """Answer HTTP and WebSockets on these listening sockets while the block runs."""
     settings = uvicorn.Config(
-        house.dispatch,
+        application,
         loop="none",
         http="httptools",
         ws="websockets-sansio",
