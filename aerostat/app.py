@@ -90,15 +90,13 @@ async def open_house(config: Config, roles: set[str] | frozenset[str]) -> AsyncI
 async def run(config: Config, roles: set[str], *, fake: bool, ready: Ready | None = None) -> None:
     """Serve the control plane's roles until cancelled. `ready` is called when requests are answered."""
     listener = _listen(config.kernel.listen_address, config.kernel.port)
-    async with open_house(config, roles) as house, serving(house, listener):
-        facts = {
-            key: value
-            for room in house.state.values()
-            if isinstance(room, dict)
-            for key, value in room.get("facts", {}).items()
-        }
+    async with (
+        open_house(config, roles) as house,
+        serving(house.dispatch, listener),
+        _doors_for_guests(house, fake),
+    ):
         if ready is not None:
-            ready(url=house.public_url, **facts)
+            ready(url=house.public_url)
         log.info("serving", url=house.public_url, roles=sorted(roles))
         await asyncio.Event().wait()
 

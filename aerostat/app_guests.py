@@ -1,7 +1,8 @@
 """How guests reach the control process: the API on the external network, and metadata in every network.
 
-The host process makes the listening sockets inside the namespaces and hands them over; what comes in by them is answered
-here, by the same application that users reach. A reconciler keeps one metadata listener for each network that wants one.
+The host process makes the listening sockets inside the namespaces and hands them over; what comes in by them is
+answered here, by the same application that users reach. There is one metadata listener for each network that wants
+one, kept as the networks come and go.
 """
 
 import asyncio

@@ -16,7 +16,8 @@ import structlog
 from aerostat.kernel.bus import Bus, Message
 from aerostat.kernel.config import Config
 from aerostat.kernel.errors import DriverError
-from aerostat.services.compute.drivers.libvirt import LibvirtHypervisor, LibvirtSettings
+from aerostat.services.compute.drivers.libvirt.hypervisor import LibvirtHypervisor
+from aerostat.services.compute.drivers.libvirt.settings import LibvirtSettings
 from aerostat.services.compute.host.agent import HostAgent
 from aerostat.services.network.drivers.ovn.daemons import OvnHost
 from aerostat.services.network.drivers.ovn.host import OvnHostNetworkDriver
