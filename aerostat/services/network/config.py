@@ -33,13 +33,3 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True):
     demo_subnet: str = "private-subnet"
     demo_router: str = "router1"
     demo_cidr: str = "10.20.0.0/24"
-
-    quota_network: int = 100
-    quota_subnet: int = 100
-    quota_subnetpool: int = -1
-    quota_port: int = 500
-    quota_router: int = 10
-    quota_floatingip: int = 50
-    quota_security_group: int = 10
-    quota_security_group_rule: int = 100
-    quota_rbac_policy: int = 10
