@@ -26,7 +26,7 @@ from aerostat.kernel.house import House
 from aerostat.kernel.http.app import Application
 from aerostat.kernel.policy import Rules
 from aerostat.kernel.service import Service
-from aerostat.kernel.work import Engine, Sweeper
+from aerostat.kernel.work import Engine, Sweeper, forward_nudges
 
 log = structlog.get_logger(__name__)
 
@@ -82,6 +82,8 @@ async def open_house(config: Config, roles: set[str] | frozenset[str]) -> AsyncI
                 await door.bootstrap(house)
         if "engine" in roles:
             await stack.enter_async_context(_running(house.engine.run()))
+        else:
+            stack.callback(forward_nudges(store, bus))
         yield house
 
 
