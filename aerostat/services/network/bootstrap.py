@@ -1,7 +1,7 @@
 """The first networks of a fresh cloud: an external one, and a private one behind a router for the demo project.
 
-Everything is looked for by name before it is made, so a second run makes nothing, and what an operator took away on
-purpose stays away: the networks are made only while their names were never used.
+Each piece is looked for before it is made, so a run that died halfway is finished by the next one. When all is there a
+mark is left and nothing is made again: what an operator takes away stays away.
 """
 
 from typing import Any
@@ -13,11 +13,15 @@ from aerostat.kernel.house import House
 from .client import NetworkClient
 from .config import NetworkConfig
 from .default_group import ensure_in
+from .model import MARKS
 
 DEMO_PROJECT = "demo"
+_MARK = "first networks"
 
 
 async def bootstrap(house: House) -> None:
+    if await house.store.find(MARKS, name=_MARK) is not None:
+        return
     settings = house.config.section(NetworkConfig)
     context = internal_context("req-" + ids.new_id(), "bootstrap")
     client: NetworkClient = house.client("network", context)
@@ -29,6 +33,7 @@ async def bootstrap(house: House) -> None:
     demo = projects.get(DEMO_PROJECT)
     if demo is not None:
         await _demo(client, settings, demo, external)
+    await house.store.insert(MARKS, name=_MARK)
 
 
 async def _projects(house: House, context: Any) -> dict[str, str]:
@@ -70,13 +75,10 @@ async def _external(client: NetworkClient, settings: NetworkConfig, project_id: 
 
 
 async def _demo(client: NetworkClient, settings: NetworkConfig, project_id: str, external_id: str) -> None:
-    """A died run is taken up where it ended: each piece is looked for before it is made."""
     routers = await client.list_routers(project_id=project_id)
     networks = await client.list_networks(project_id=project_id)
     router = next((one for one in routers if one["name"] == settings.demo_router), None)
     network = next((one for one in networks if one["name"] == settings.demo_network), None)
-    if network is None and router is not None:
-        return  # the project took its network away, and keeps its router
     if network is None:
         network = await client.create_network(name=settings.demo_network, project_id=project_id)
     if network["subnets"]:

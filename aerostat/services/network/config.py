@@ -20,6 +20,10 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_routes: int = 30
     """Of a router; and host routes of a subnet."""
     max_dns_nameservers: int = 5
+    northbound: str = ""
+    """OVN's northbound database, `unix:/path` or `tcp:address:port`; empty: the one of this cloud's own."""
+    gateway_hosts: tuple[str, ...] = ()
+    """Hosts on which routers reach external networks, the preferred first; empty: this one."""
     full_sync_s: float = 60.0
     """How often the whole topology is compared with the world, beside what changes bring."""
 

@@ -2,6 +2,7 @@
 
 from aerostat.kernel.config import Config
 
+from ..config import NetworkConfig
 from ..host.protocol import NetworkDriver
 
 
@@ -13,7 +14,13 @@ def open_driver(config: Config) -> NetworkDriver:
 
         return FakeNetworkDriver()
     if name == "ovn":
-        from .ovn import open_ovn
+        from .ovn.daemons import OvnHost
+        from .ovn.northbound import OvnNetworkDriver
 
-        return open_ovn(config)
+        host_name = config.kernel.host_name
+        own = OvnHost(state_dir=config.state, prefix=config.folder.prefix, host_name=host_name)
+        settings = config.section(NetworkConfig)
+        return OvnNetworkDriver(
+            settings.northbound or own.northbound, settings.gateway_hosts or (host_name,)
+        )
     raise ValueError(f"there is no network driver {name}; there are ovn and fake")

@@ -61,7 +61,7 @@ class FloatingIP(NetworkResource):
     port_id = Field(str, create="optional", update="optional", nullable=True, default=None)
     fixed_ip_address = Field(str, create="optional", update="optional", nullable=True, default=None)
     router_id = Field(str)
-    status = Field(str)
+    state = Field(str, wire="status", column="status")
     dns_name = Field(str, create="optional", default="")
     dns_domain = Field(str, create="optional", default="")
     port_details = Field(dict, compute=lambda row, req: row.port_details)

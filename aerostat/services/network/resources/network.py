@@ -74,7 +74,7 @@ class Network(NetworkResource):
 
     name = Field(str, create="optional", update="optional", length=(0, 255), default="")
     admin_state_up = Field(bool, create="optional", update="optional", default=True)
-    status = Field(str)
+    state = Field(str, wire="status", column="status")
     shared = Field(bool, create="optional", update="optional", default=False, compute=_is_shared)
     external = Field(bool, wire="router:external", create="optional", update="optional", default=False)
     is_default = Field(bool, create="optional", update="optional", default=False)

@@ -111,7 +111,7 @@ class Port(NetworkResource):
     network_id = Field(str, create="required")
     mac_address = Field(str, create="optional", update="optional")
     admin_state_up = Field(bool, create="optional", update="optional", default=True)
-    status = Field(str)
+    state = Field(str, wire="status", column="status")
     device_id = Field(str, create="optional", update="optional", length=(0, 255), default="")
     device_owner = Field(str, create="optional", update="optional", length=(0, 255), default="")
     fixed_ips = Field(list, create="optional", update="optional", nullable=True)

@@ -99,15 +99,17 @@ class Router(NetworkResource):
             ("external_gateway_info:external_fixed_ips", admin),
         )
     }
-    readers = {"external_gateway_info": _read_gateway, "routes": values.routes, "tags": values.tags}
+    readers = {"external_gateway_info": _read_gateway, "extra_routes": values.routes, "tags": values.tags}
 
     name = Field(str, create="optional", update="optional", length=(0, 255), default="")
-    status = Field(str)
+    state = Field(str, wire="status", column="status")
     admin_state_up = Field(bool, create="optional", update="optional", default=True)
     external_gateway_info = Field(
         dict, create="optional", update="optional", schema=_GATEWAY_SCHEMA, compute=_gateway_view
     )
-    routes = Field(list, create="optional", update="optional", nullable=True, default=list)
+    extra_routes = Field(
+        list, wire="routes", column="routes", create="optional", update="optional", nullable=True, default=list
+    )
     availability_zone_hints = Field(list, create="optional", default=list)
     availability_zones = Field(
         list, compute=lambda row, req: [req.house.config.section(NetworkConfig).availability_zone]
@@ -123,7 +125,7 @@ class Router(NetworkResource):
                 req.check(f"{verb}_router:external_gateway_info:{name}", target)
 
     async def make(self, req: Request, tx: Transaction, new: dict[str, Any]) -> Row:
-        gateway, routes = new.pop("external_gateway_info", None), new.pop("routes", None)
+        gateway, routes = new.pop("external_gateway_info", None), new.pop("extra_routes", None)
         row = await tx.insert(model.ROUTERS, **new)
         if gateway:
             row = await router_legs.set_gateway(req, tx, row, gateway)
@@ -143,9 +145,8 @@ class Router(NetworkResource):
                 row = await router_legs.set_gateway(req, tx, row, gateway)
             else:
                 row = await router_legs.clear_gateway(tx, row)
-        if changes.get("routes", 0) is None:
-            changes["routes"] = []
-        if "routes" in changes:
+        if "extra_routes" in changes:
+            changes["routes"] = changes.pop("extra_routes") or []
             await self._check_routes(req, tx, row, changes["routes"])
         await touch(tx, "router", row.id)
         return changes
