@@ -26,7 +26,9 @@ PEOPLE = {
     "alice": Context(request_id="", user_id="alice", project_id="p1", roles=("member", "reader")),
     "bob": Context(request_id="", user_id="bob", project_id="p2", roles=("member", "reader")),
     "reader": Context(request_id="", user_id="rita", project_id="p1", roles=("reader",)),
-    "root": Context(request_id="", user_id="root", project_id="p0", roles=("admin", "manager", "member", "reader")),
+    "root": Context(
+        request_id="", user_id="root", project_id="p0", roles=("admin", "manager", "member", "reader")
+    ),
 }
 
 
@@ -133,13 +135,17 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
 
 
 async def make_subnet(api: Api, network_id: str, cidr: str = "10.0.0.0/24", **more: Any) -> Any:
-    return await api.make("subnets", network_id=network_id, ip_version=6 if ":" in cidr else 4, cidr=cidr, **more)
+    return await api.make(
+        "subnets", network_id=network_id, ip_version=6 if ":" in cidr else 4, cidr=cidr, **more
+    )
 
 
 async def make_external(api: Api) -> Any:
     """The cloud's external network, with one subnet."""
     root = api("root")
-    network = await root.make("networks", name="public", **{"router:external": True, "provider:physical_network": "public"})
+    network = await root.make(
+        "networks", name="public", **{"router:external": True, "provider:physical_network": "public"}
+    )
     pool = [{"start": "172.24.4.10", "end": "172.24.4.20"}]
     await make_subnet(root, network["id"], "172.24.4.0/24", enable_dhcp=False, allocation_pools=pool)
     return network

@@ -37,7 +37,9 @@ async def test_a_new_network_as_its_owner_sees_it(api: Api) -> None:
 
 
 async def test_administrators_see_and_choose_the_segment(api: Api) -> None:
-    made = await api("root").make("networks", **{"provider:network_type": "geneve", "provider:segmentation_id": 77})
+    made = await api("root").make(
+        "networks", **{"provider:network_type": "geneve", "provider:segmentation_id": 77}
+    )
     assert made["provider:segmentation_id"] == 77
     assert made["provider:physical_network"] is None
     taken = await api("root").refused("POST", "networks", {"network": {"provider:segmentation_id": 77}})
@@ -47,7 +49,11 @@ async def test_administrators_see_and_choose_the_segment(api: Api) -> None:
         {"provider:network_type": "flat"},
         {"provider:network_type": "flat", "provider:physical_network": "elsewhere"},
         {"provider:network_type": "vlan", "provider:physical_network": "public"},
-        {"provider:network_type": "vlan", "provider:physical_network": "public", "provider:segmentation_id": 4095},
+        {
+            "provider:network_type": "vlan",
+            "provider:physical_network": "public",
+            "provider:segmentation_id": 4095,
+        },
         {"provider:segmentation_id": 0},
     ):
         assert (await api("root").refused("POST", "networks", {"network": odd}))[:2] == (400, "InvalidInput")
@@ -82,14 +88,21 @@ async def test_strangers_see_shared_and_external_networks_only(api: Api) -> None
     seen = (await bob.get("networks?router:external=True"))["networks"]
     assert [one["id"] for one in seen] == [external["id"]]
     assert not any(name.startswith("provider:") for name in seen[0])
-    assert {one["name"] for one in (await api("root").get("networks"))["networks"]} == {"mine", "shared", "public"}
+    assert {one["name"] for one in (await api("root").get("networks"))["networks"]} == {
+        "mine",
+        "shared",
+        "public",
+    }
 
 
 async def test_sharing_ends_only_while_nobody_uses_it(api: Api) -> None:
     shared = await api("root").make("networks", shared=True)
     port = await api("bob").make("ports", network_id=shared["id"])
     url = f"networks/{shared['id']}"
-    assert (await api("root").refused("PUT", url, {"network": {"shared": False}}))[:2] == (409, "InvalidSharedSetting")
+    assert (await api("root").refused("PUT", url, {"network": {"shared": False}}))[:2] == (
+        409,
+        "InvalidSharedSetting",
+    )
     await api("bob").delete(f"ports/{port['id']}")
     assert (await api("root").change(url, shared=False))["shared"] is False
     assert (await api("bob").refused("GET", url))[0] == 404
@@ -115,7 +128,10 @@ async def test_many_at_once_or_none(api: Api) -> None:
         ({"network": {"name": 5}}, "Invalid input for network.name"),
         ({"network": {"name": "n" * 256}}, "Invalid input for network.name"),
         ({"network": {"admin_state_up": "perhaps"}}, "Invalid input for admin_state_up"),
-        ({"network": {"dns_domain": "no-dot"}}, "Invalid input for dns_domain. Reason: 'no-dot' is not a FQDN."),
+        (
+            {"network": {"dns_domain": "no-dot"}},
+            "Invalid input for dns_domain. Reason: 'no-dot' is not a FQDN.",
+        ),
         ({"network": {"mtu": 10}}, "Invalid input for network.mtu"),
         ({"network": {"project_id": "p2"}}, "requires admin privileges"),
         ({"network": {"project_id": "p1", "tenant_id": "p2"}}, "do not match"),

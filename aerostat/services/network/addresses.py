@@ -20,7 +20,11 @@ from .errors import (
 from .model import ADDRESSES, SUBNETS
 from .values import Address, eui64
 
-ROUTER_OWNERS = ("network:router_interface", "network:router_gateway", "network:ha_router_replicated_interface")
+ROUTER_OWNERS = (
+    "network:router_interface",
+    "network:router_gateway",
+    "network:ha_router_replicated_interface",
+)
 AUTOMATIC_MODES = ("slaac", "dhcpv6-stateless")
 
 Fixed = Mapping[str, str]
@@ -32,7 +36,12 @@ def is_automatic(subnet: Row) -> bool:
 
 
 async def assign(
-    tx: Transaction, port: Row, asked: Sequence[Fixed] | None, *, limit: int, subnets: Sequence[Row] | None = None
+    tx: Transaction,
+    port: Row,
+    asked: Sequence[Fixed] | None,
+    *,
+    limit: int,
+    subnets: Sequence[Row] | None = None,
 ) -> list[dict[str, str]]:
     """Give `port` its addresses: those `asked` for, or (None) one of each IP version that its network has.
 
@@ -42,17 +51,18 @@ async def assign(
     await tx.lock(f"network.addresses.{port.network_id}")
     if subnets is None:
         subnets = await tx.all(SUBNETS, {"network_id": port.network_id}, order="created_at")
+    given: dict[int, dict[str, str]] = {}
     if asked is None:
-        wanted = await _usual(tx, port, subnets)
-    else:
-        if len(asked) > limit:
-            raise InvalidInput(error_message="Exceeded maximum amount of fixed ips per port")
-        wanted = [await _asked(tx, port, subnets, one) for one in asked]
-    given = []
-    for place, (subnet, address) in enumerate(wanted):
-        await _take(tx, port, subnet, address, place)
-        given.append({"subnet_id": subnet.id, "ip_address": address})
-    return given
+        for place, (subnet, address) in enumerate(await _usual(tx, port, subnets)):
+            given[place] = await _take(tx, port, subnet, address, place)
+        return list(given.values())
+    if len(asked) > limit:
+        raise InvalidInput(error_message="Exceeded maximum amount of fixed ips per port")
+    # Addresses that are named come first: no other choice may take them.
+    for place, one in sorted(enumerate(asked), key=lambda item: "ip_address" not in item[1]):
+        subnet, address = await _asked(tx, port, subnets, one)
+        given[place] = await _take(tx, port, subnet, address, place)
+    return [given[place] for place in sorted(given)]
 
 
 async def add_automatic(tx: Transaction, port: Row, subnet: Row) -> str | None:
@@ -91,7 +101,7 @@ async def first_free(tx: Transaction, subnet: Row) -> str | None:
     return None
 
 
-async def _take(tx: Transaction, port: Row, subnet: Row, address: str, place: int) -> None:
+async def _take(tx: Transaction, port: Row, subnet: Row, address: str, place: int) -> dict[str, str]:
     try:
         await tx.insert(
             ADDRESSES,
@@ -103,6 +113,7 @@ async def _take(tx: Transaction, port: Row, subnet: Row, address: str, place: in
         )
     except Duplicate as error:
         raise IpAddressAlreadyAllocated(ip=address, subnet_id=subnet.id) from error
+    return {"subnet_id": subnet.id, "ip_address": address}
 
 
 async def _usual(tx: Transaction, port: Row, subnets: Sequence[Row]) -> list[tuple[Row, str]]:

@@ -13,7 +13,10 @@ from aerostat.kernel.http import Page, Request, paging
 
 def _links(req: Request, plural: str, page: Page) -> dict[str, Any]:
     links = []
-    for marker, rel, backwards in ((page.next_marker, "next", False), (page.previous_marker, "previous", True)):
+    for marker, rel, backwards in (
+        (page.next_marker, "next", False),
+        (page.previous_marker, "previous", True),
+    ):
         if marker and "limit" in req.query:
             links.append({"rel": rel, "href": _url(req, marker, backwards)})
     return {f"{plural}_links": links} if links else {}

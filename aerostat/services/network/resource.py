@@ -103,9 +103,7 @@ class NetworkResource(Resource):
         async with req.db.transaction() as tx:
             row = await self._current(req, tx, row)
             columns = await self.change(req, tx, row, changes)
-            await tx.update(
-                self.table, {"id": row.id}, **columns, revision_number=row.revision_number + 1
-            )
+            await tx.update(self.table, {"id": row.id}, **columns, revision_number=row.revision_number + 1)
             return await tx.get(self.table, id=row.id)
 
     async def delete(self, req: Request, row: Row) -> None:
@@ -160,7 +158,9 @@ class NetworkResource(Resource):
         if verb == "create":
             for field in self.fields:
                 if field.create == "required" and field.wire not in inner:
-                    raise refuse_body(f"Failed to parse request. Required attribute '{field.wire}' not specified")
+                    raise refuse_body(
+                        f"Failed to parse request. Required attribute '{field.wire}' not specified"
+                    )
         self._body_schema(verb).check({self.singular: inner})
         values = read_values(self.fields, verb, inner)
         for name, read in self.readers.items():

@@ -40,7 +40,9 @@ async def set_gateway(req: Request, tx: Transaction, router: Row, gateway: dict[
     """Lead the router out through a network, or change how. Answers the router as it is then."""
     network_id, fixed = gateway["network_id"], gateway.get("external_fixed_ips")
     snat = gateway.get("enable_snat", True)
-    found = await tx.fetch(select(NETWORKS).where(NETWORKS.c.id == network_id, *visible_networks(req.context)))
+    found = await tx.fetch(
+        select(NETWORKS).where(NETWORKS.c.id == network_id, *visible_networks(req.context))
+    )
     if not found:
         raise NetworkNotFound(id=network_id)
     network = found[0]
@@ -125,9 +127,7 @@ async def add_port(req: Request, tx: Transaction, router: Row, port_id: str) -> 
         raise BadRouterRequest(msg="Router port must have at least one fixed IP")
     subnets = await tx.all(SUBNETS, {"id": [one["subnet_id"] for one in fixed]})
     if sum(subnet.ip_version == 4 for subnet in subnets) > 1:
-        raise BadRouterRequest(
-            msg="Cannot have multiple IPv4 subnets on router port"
-        )
+        raise BadRouterRequest(msg="Cannot have multiple IPv4 subnets on router port")
     await _check_overlap(tx, router, subnets)
     await tx.delete(PORT_GROUPS, port_id=port.id)
     await tx.update(
@@ -156,9 +156,7 @@ async def remove_leg(
         if subnet_id is not None and subnet_id not in [one["subnet_id"] for one in on[port.id]]:
             raise SubnetMismatchForPort(port_id=port_id, subnet_id=subnet_id)
     else:
-        port = next(
-            (leg for leg in legs if any(one["subnet_id"] == subnet_id for one in on[leg.id])), None
-        )
+        port = next((leg for leg in legs if any(one["subnet_id"] == subnet_id for one in on[leg.id])), None)
         if port is None:
             if subnet_id is None or not await tx.count(SUBNETS, id=subnet_id):
                 raise SubnetNotFound(id=subnet_id)
@@ -178,7 +176,9 @@ async def check_routes(tx: Transaction, router: Row, routes: list[dict[str, str]
     if not routes:
         return
     legs = await tx.all(PORTS, {"device_id": router.id, "device_owner": (INTERFACE, GATEWAY)})
-    taken = [one for fixed in (await addresses.fixed_ips(tx, [leg.id for leg in legs])).values() for one in fixed]
+    taken = [
+        one for fixed in (await addresses.fixed_ips(tx, [leg.id for leg in legs])).values() for one in fixed
+    ]
     subnets = await tx.all(SUBNETS, {"id": [one["subnet_id"] for one in taken]}) if taken else []
     own = {one["ip_address"] for one in taken}
     for one in routes:

@@ -78,7 +78,9 @@ def _named(pool: Row, taken: list[Any], prefix: Any) -> Prefix:
         for within in map(ipaddress.ip_network, pool.prefixes)
     )
     if not inside or any(prefix.overlaps(other) for other in taken):
-        raise SubnetAllocationError(reason="Cannot allocate requested subnet from the available set of prefixes")
+        raise SubnetAllocationError(
+            reason="Cannot allocate requested subnet from the available set of prefixes"
+        )
     return prefix  # type: ignore[no-any-return]
 
 

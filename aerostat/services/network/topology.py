@@ -36,7 +36,9 @@ Ids = list[str] | None
 _AT_ONCE = 500  # ids in one query
 
 
-async def read_things(store: Store, settings: NetworkConfig, keys: Iterable[Key] | None = None) -> list[Thing]:
+async def read_things(
+    store: Store, settings: NetworkConfig, keys: Iterable[Key] | None = None
+) -> list[Thing]:
     """The things that `keys` name, as far as they are there (None: everything)."""
     ids: dict[str, Ids] = defaultdict(lambda: None) if keys is None else defaultdict(list)
     for key in keys or ():
@@ -55,7 +57,11 @@ async def read_things(store: Store, settings: NetworkConfig, keys: Iterable[Key]
 
 async def _networks(store: Store, ids: Ids) -> list[Thing]:
     return [
-        Network(id=row.id, physical_network=row.physical_network, vlan=row.segmentation_id if row.network_type == "vlan" else None)
+        Network(
+            id=row.id,
+            physical_network=row.physical_network,
+            vlan=row.segmentation_id if row.network_type == "vlan" else None,
+        )
         for row in await _rows(store, model.NETWORKS, "id", ids)
     ]
 
@@ -105,7 +111,8 @@ async def _groups(store: Store, ids: Ids) -> list[Thing]:
             )
         )
     return [
-        SecurityGroup(id=row.id, rules=tuple(sorted(rules[row.id], key=lambda rule: rule.id))) for row in groups
+        SecurityGroup(id=row.id, rules=tuple(sorted(rules[row.id], key=lambda rule: rule.id)))
+        for row in groups
     ]
 
 
@@ -176,7 +183,8 @@ async def _ports(store: Store, settings: NetworkConfig, ids: Ids) -> list[Thing]
                 enabled=row.admin_state_up,
                 security_groups=tuple(sorted(groups[row.id])) if row.port_security_enabled else None,
                 address_pairs=tuple(
-                    AddressPair(pair["ip_address"], pair.get("mac_address")) for pair in row.allowed_address_pairs
+                    AddressPair(pair["ip_address"], pair.get("mac_address"))
+                    for pair in row.allowed_address_pairs
                 ),
                 dns_names=_dns_names(row, network, settings),
                 host=row.host or None,
@@ -232,7 +240,9 @@ async def _places(
     found = await _rows(store, model.ADDRESSES, "port_id", _ids(ports, ids))
     for place in sorted(found, key=lambda place: (place.place, place.ip_address)):
         addresses[place.port_id].append(place)
-    return addresses, await _by_id(store, model.SUBNETS, None if ids is None else _distinct(found, "subnet_id"))
+    return addresses, await _by_id(
+        store, model.SUBNETS, None if ids is None else _distinct(found, "subnet_id")
+    )
 
 
 async def _by_id(store: Store, table: Table, ids: Ids) -> dict[str, Row]:

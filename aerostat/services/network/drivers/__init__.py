@@ -20,7 +20,5 @@ def open_driver(config: Config) -> NetworkDriver:
         host_name = config.kernel.host_name
         own = OvnHost(state_dir=config.state, prefix=config.folder.prefix, host_name=host_name)
         settings = config.section(NetworkConfig)
-        return OvnNetworkDriver(
-            settings.northbound or own.northbound, settings.gateway_hosts or (host_name,)
-        )
+        return OvnNetworkDriver(settings.northbound or own.northbound, settings.gateway_hosts or (host_name,))
     raise ValueError(f"there is no network driver {name}; there are ovn and fake")

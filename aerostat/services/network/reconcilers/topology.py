@@ -52,7 +52,13 @@ async def reconcile(house: "House") -> int:
     except DriverError as error:
         progress.compared_at = None
         await operation.record(
-            house.store, None, TOPOLOGY, "failed", request_id=TOPOLOGY, reason=error.message, data=error.detail
+            house.store,
+            None,
+            TOPOLOGY,
+            "failed",
+            request_id=TOPOLOGY,
+            reason=error.message,
+            data=error.detail,
         )
         raise
     if due:

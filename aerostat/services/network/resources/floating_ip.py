@@ -73,11 +73,11 @@ class FloatingIP(NetworkResource):
         port_id, fixed_ip = new.pop("port_id"), new.pop("fixed_ip_address")
         if fixed_ip and not port_id:
             raise BadFloatingIPRequest(msg="fixed_ip_address cannot be specified without a port_id")
-        place = {
-            name: value for name, value in (("ip_address", asked), ("subnet_id", subnet_id)) if value
-        }
+        place = {name: value for name, value in (("ip_address", asked), ("subnet_id", subnet_id)) if value}
         try:
-            own = await insert_service_port(tx, network, FLOATING, "PENDING", fixed=[place] if place else None)
+            own = await insert_service_port(
+                tx, network, FLOATING, "PENDING", fixed=[place] if place else None
+            )
         except IpAddressGenerationFailure as error:
             raise ExternalIpAddressExhausted(net_id=network.id) from error
         address = next((one["ip_address"] for one in own.fixed_ips if ":" not in one["ip_address"]), None)
@@ -125,7 +125,13 @@ class FloatingIP(NetworkResource):
             row["port_details"] = port and {
                 name: port[name]
                 for name in (
-                    "name", "network_id", "mac_address", "admin_state_up", "status", "device_id", "device_owner",
+                    "name",
+                    "network_id",
+                    "mac_address",
+                    "admin_state_up",
+                    "status",
+                    "device_id",
+                    "device_owner",
                 )  # fmt: skip
             }
 
@@ -161,9 +167,7 @@ class FloatingIP(NetworkResource):
                 "cannot be bound"
             )
         fixed = [
-            one
-            for one in (await addresses.fixed_ips(tx, [port_id]))[port_id]
-            if ":" not in one["ip_address"]
+            one for one in (await addresses.fixed_ips(tx, [port_id]))[port_id] if ":" not in one["ip_address"]
         ]
         if fixed_ip is not None:
             fixed = [one for one in fixed if one["ip_address"] == fixed_ip]

@@ -93,10 +93,16 @@ class Network(NetworkResource):
         policy="get_network:provider:physical_network",
     )
     segmentation_id = Field(
-        int, wire=_PROVIDER[2], create="optional", nullable=True, policy="get_network:provider:segmentation_id"
+        int,
+        wire=_PROVIDER[2],
+        create="optional",
+        nullable=True,
+        policy="get_network:provider:segmentation_id",
     )
     availability_zone_hints = Field(list, create="optional", default=list)
-    availability_zones = Field(list, compute=lambda row, req: [req.house.config.section(NetworkConfig).availability_zone])
+    availability_zones = Field(
+        list, compute=lambda row, req: [req.house.config.section(NetworkConfig).availability_zone]
+    )
     ipv4_address_scope = Field(str, compute=lambda row, req: row.scopes.get(4))
     ipv6_address_scope = Field(str, compute=lambda row, req: row.scopes.get(6))
     subnets = Field(list, compute=lambda row, req: row.subnets)
@@ -143,7 +149,9 @@ class Network(NetworkResource):
                     await tx.delete(model.RBAC, object_id=row.id, action=action, target_tenant=EVERYBODY)
         await touch(tx, "network", row.id)
         if "mtu" in changes or "dns_domain" in changes:
-            await touch(tx, "subnet", *[one.id for one in await tx.all(model.SUBNETS, {"network_id": row.id})])
+            await touch(
+                tx, "subnet", *[one.id for one in await tx.all(model.SUBNETS, {"network_id": row.id})]
+            )
         return changes
 
     async def remove(self, req: Request, tx: Transaction, row: Row) -> None:
@@ -199,7 +207,9 @@ class Network(NetworkResource):
         if kind == "flat" and number is not None:
             raise InvalidInput(error_message="segmentation_id prohibited for flat provider network")
         if kind == "vlan" and not (number is not None and 1 <= number <= 4094):
-            raise InvalidInput(error_message=f"segmentation_id out of range (1 through 4094) for vlan: {number}")
+            raise InvalidInput(
+                error_message=f"segmentation_id out of range (1 through 4094) for vlan: {number}"
+            )
         if kind == "geneve":
             if number is None:
                 number = 1 + secrets.randbelow(_MOST_TUNNELS)

@@ -72,11 +72,7 @@ class Port(NetworkResource):
     )
     extra_rules = (Rule(name="network_device", text="field:port:device_owner=~^network:"),)
     attribute_rules = {
-        **{
-            f"{verb}_port:{name}": _ADMIN_OR_NET_OWNER
-            for verb in ("create", "update")
-            for name in _GUARDED
-        },
+        **{f"{verb}_port:{name}": _ADMIN_OR_NET_OWNER for verb in ("create", "update") for name in _GUARDED},
         **{
             f"{verb}_port:device_owner": ~Term("rule:network_device") | _ADMIN_OR_NET_OWNER
             for verb in ("create", "update")
@@ -313,11 +309,10 @@ class Port(NetworkResource):
     async def _move(self, tx: Transaction, settings: NetworkConfig, port: Row, fixed: Any) -> None:
         """Give the port these addresses and no others; floating IPs of those it loses lead nowhere."""
         before = (await addresses.fixed_ips(tx, [port.id]))[port.id]
-        kept = [one for one in fixed if any(_names(one, old) for old in before)]
         await addresses.release(tx, port.id)
         wanted = []
         for one in fixed:
-            old = next((old for old in before if one in kept and _names(one, old)), None)
+            old = next((old for old in before if _names(one, old)), None)
             if old is not None:
                 before.remove(old)
             wanted.append(old or one)
@@ -335,7 +330,12 @@ def _names(asked: Mapping[str, str], had: Mapping[str, str]) -> bool:
 
 def _fill_nulls(values: dict[str, Any]) -> None:
     """Null means nothing."""
-    for name, nothing in (("allowed_address_pairs", []), ("extra_dhcp_opts", []), ("profile", {}), ("host", "")):
+    for name, nothing in (
+        ("allowed_address_pairs", []),
+        ("extra_dhcp_opts", []),
+        ("profile", {}),
+        ("host", ""),
+    ):
         if name in values and values[name] is None:
             values[name] = nothing
 
@@ -378,7 +378,9 @@ def _by_fixed_ips(asked: list[str]) -> list[ColumnElement[bool]]:
     for text in asked:
         name, _, value = text.partition("=")
         if name not in ("ip_address", "subnet_id", "ip_address_substr"):
-            raise refuse_value("fixed_ips", f"'{text}' is not ip_address=…, subnet_id=… or ip_address_substr=…")
+            raise refuse_value(
+                "fixed_ips", f"'{text}' is not ip_address=…, subnet_id=… or ip_address_substr=…"
+            )
         having.setdefault(name, []).append(value)
     table = model.ADDRESSES.c
     tests: list[ColumnElement[bool]] = []

@@ -108,7 +108,13 @@ class Router(NetworkResource):
         dict, create="optional", update="optional", schema=_GATEWAY_SCHEMA, compute=_gateway_view
     )
     extra_routes = Field(
-        list, wire="routes", column="routes", create="optional", update="optional", nullable=True, default=list
+        list,
+        wire="routes",
+        column="routes",
+        create="optional",
+        update="optional",
+        nullable=True,
+        default=list,
     )
     availability_zone_hints = Field(list, create="optional", default=list)
     availability_zones = Field(

@@ -44,7 +44,9 @@ _PROTOCOLS = {
 }  # fmt: skip
 _WITH_PORTS = frozenset({"tcp", "udp", "sctp", "dccp", "udplite", "6", "17", "132", "33", "136"})
 _ICMP = frozenset({"icmp", "1", "icmpv6", "ipv6-icmp", "58"})
-_ONLY_V6 = frozenset({"icmpv6", "ipv6-icmp", "58", "ipv6-encap", "ipv6-frag", "ipv6-nonxt", "ipv6-opts", "ipv6-route"})
+_ONLY_V6 = frozenset(
+    {"icmpv6", "ipv6-icmp", "58", "ipv6-encap", "ipv6-frag", "ipv6-nonxt", "ipv6-opts", "ipv6-route"}
+)
 _SAME = (
     "direction", "ethertype", "protocol", "port_range_min", "port_range_max", "remote_ip_prefix", "remote_group_id",
 )  # fmt: skip
@@ -137,7 +139,9 @@ class SecurityGroupRule(NetworkResource):
         _check_remote(new)
         _check_protocol(new)
         await tx.lock(f"network.rules.{group.id}")
-        same = await tx.find(model.SECURITY_GROUP_RULES, security_group_id=group.id, **{name: new[name] for name in _SAME})
+        same = await tx.find(
+            model.SECURITY_GROUP_RULES, security_group_id=group.id, **{name: new[name] for name in _SAME}
+        )
         if same is not None:
             raise SecurityGroupRuleExists(id=same.id)
         row = await tx.insert(model.SECURITY_GROUP_RULES, **new)

@@ -175,9 +175,7 @@ class Subnet(NetworkResource):
         if "allocation_pools" in changes or "gateway_ip" in changes:
             _check_gateway_outside(new["gateway_ip"], new["allocation_pools"])
         if changes.get("enable_dhcp") is False and (row.ipv6_ra_mode or row.ipv6_address_mode):
-            raise InvalidInput(
-                error_message="Cannot disable enable_dhcp with ipv6 attributes set"
-            )
+            raise InvalidInput(error_message="Cannot disable enable_dhcp with ipv6 attributes set")
         self._check_limits(settings, new, row.id, prefix)
         await tx.update(model.SUBNETS, {"id": row.id}, **changes)
         if "enable_dhcp" in changes and row.ip_version == 4:
@@ -293,9 +291,13 @@ def _check_prefix(prefix: Prefix, dhcp: bool) -> None:
     if prefix.is_multicast or prefix.is_loopback:
         raise InvalidInput(error_message=f"'{prefix}' is not a valid IP subnet")
     if dhcp and prefix.version == 4 and prefix.prefixlen > 30:
-        raise InvalidInput(error_message=f"Subnet has a prefix length that is incompatible with DHCP service enabled: {prefix}")
+        raise InvalidInput(
+            error_message=f"Subnet has a prefix length that is incompatible with DHCP service enabled: {prefix}"
+        )
     if dhcp and prefix.version == 6 and prefix.prefixlen > 126:
-        raise InvalidInput(error_message=f"Subnet has a prefix length that is incompatible with DHCP service enabled: {prefix}")
+        raise InvalidInput(
+            error_message=f"Subnet has a prefix length that is incompatible with DHCP service enabled: {prefix}"
+        )
     if prefix.prefixlen == 0:
         raise InvalidInput(error_message="0 is not allowed as CIDR prefix length")
 
