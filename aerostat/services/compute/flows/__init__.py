@@ -1,0 +1,1 @@
+"""Long operations of the compute room, one file each."""
