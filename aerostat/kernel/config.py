@@ -8,6 +8,7 @@ names it and the nearest one known: a misspelt setting must not be silently with
 
 import difflib
 import os
+import socket
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,9 +21,6 @@ from aerostat.kernel.state_folder import StateFolder
 DEFAULT_PORT = 8780
 ROLES = ("api", "engine", "console", "host")
 ENVIRONMENT_PREFIX = "AEROSTAT_"
-
-# Variables that begin like a setting and are none.
-NOT_SETTINGS = {"AEROSTAT_STATE"}
 
 SectionT = TypeVar("SectionT", bound=msgspec.Struct)
 
@@ -53,6 +51,8 @@ class KernelConfig(msgspec.Struct, frozen=True, kw_only=True):
     drivers: dict[str, str] = {}
     """Driver by room (`compute = "libvirt"`); a room that is not named takes its own default."""
     region: str = "RegionOne"
+    host_name: str = ""
+    """Name of this machine as a compute host; empty: the machine's own."""
 
 
 class Config:
@@ -97,13 +97,16 @@ def load(
 ) -> Config:
     """Read the state folder's file, put the environment and then `overrides` (kernel keys) on top.
 
-    `rooms` maps section names to the structs that read them. With `fake`, everything lives in one process
-    with fake drivers, whatever the file says. Raises `ConfigError`.
+    `rooms` maps section names to the structs that read them; None: only the kernel's section is wanted, and
+    others are let be. With `fake`, everything lives in one process with fake drivers, whatever the file says.
+    Raises `ConfigError`.
     """
     kinds: dict[str, type[msgspec.Struct]] = {"kernel": KernelConfig, **(rooms or {})}
     origin = str(folder.settings)
     tables = _read_file(folder.settings)
     for name, table in tables.items():
+        if name not in kinds and rooms is None:
+            continue
         if name not in kinds:
             raise ConfigError(f"{origin}: unknown section [{name}]{_nearest(name, kinds)}")
         if not isinstance(table, dict):
@@ -140,7 +143,7 @@ def _read_environment(
     """`AEROSTAT_<SECTION>_<KEY>` by section; variables whose first word is no section of ours are let be."""
     given: dict[str, dict[str, Any]] = {}
     for variable, text in environ.items():
-        if not variable.startswith(ENVIRONMENT_PREFIX) or variable in NOT_SETTINGS:
+        if not variable.startswith(ENVIRONMENT_PREFIX):
             continue
         name, _, key = variable.removeprefix(ENVIRONMENT_PREFIX).lower().partition("_")
         if name not in kinds or not key:
@@ -202,6 +205,7 @@ def _fill_in(kernel: KernelConfig, folder: StateFolder, fake: bool) -> KernelCon
         "database_url": kernel.database_url or f"sqlite:///{folder.database}",
         "bus_url": kernel.bus_url or f"unix:{folder.run / 'bus.sock'}",
         "public_url": public_url.rstrip("/"),
+        "host_name": kernel.host_name or socket.gethostname(),
         "guest_url": (kernel.guest_url or f"http://172.24.4.1:{kernel.port}").rstrip("/"),
     }
     if fake:

@@ -33,9 +33,18 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Whether the `admin` role is held: the field's old shortcut for "may do everything"."""
         return "admin" in self.roles
 
+    def credentials(self) -> dict[str, object]:
+        """The caller as policy rules see it. A value that is not set is left out: two unknowns are not equal."""
+        known = {name: value for name in _CREDENTIALS if (value := getattr(self, name)) is not None}
+        known["is_admin"] = self.is_admin
+        return known
+
     @property
     def is_signed_in(self) -> bool:
         return self.user_id is not None
+
+
+_CREDENTIALS = tuple(name for name in Context.__struct_fields__ if name not in ("request_id", "expires_at"))
 
 
 def internal_context(request_id: str, reason: str = "aerostat") -> Context:

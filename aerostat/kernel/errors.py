@@ -1,7 +1,8 @@
-"""What can go wrong, as types. `http/envelopes.py` turns an `ApiError` into a room's own wire form, in one place.
+"""What can go wrong, as types. `http/envelopes.py` turns an `ApiError` into a room's own wire form, in one
+place.
 
-A room derives its own errors (`class ServerNotFound(NotFound): message = "Instance %(id)s could not be found."`) and
-raises them with the values of the template: `raise ServerNotFound(id=id)`.
+A room derives its own errors (`class ServerNotFound(NotFound): message = "Instance %(id)s could not be
+found."`) and raises them with the values of the template: `raise ServerNotFound(id=id)`.
 """
 
 from typing import Any
@@ -10,9 +11,9 @@ from typing import Any
 class ApiError(Exception):
     """An error the user is told about.
 
-    `status` is the HTTP status; `message` a template filled from the keywords; `code` is the name some rooms show
-    (the network room's `type`, the orchestration room's error type), the class name unless set. `detail` is for the
-    log and the operation record, never for the user.
+    `status` is the HTTP status; `message` a template filled from the keywords; `code` is the name some rooms
+    show (the network room's `type`, the orchestration room's error type), the class name unless set. `detail`
+    is for the log and the operation record, never for the user.
     """
 
     status = 500
@@ -113,8 +114,8 @@ class InvalidState(Conflict):
 class DriverError(Exception):
     """A back-end could not do what it was asked.
 
-    `message` may be shown to the user, `detail` goes to the log and the operation record; `retry` tells the flow
-    whether the same call may succeed later.
+    `message` may be shown to the user, `detail` goes to the log and the operation record; `retry` tells the
+    flow whether the same call may succeed later.
     """
 
     def __init__(self, message: str, *, detail: str | None = None, retry: bool = False) -> None:

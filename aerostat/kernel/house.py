@@ -22,7 +22,16 @@ class House:
     `authenticate` turns a token into a `Context` (set by the room that issues tokens; raises `Unauthorized`).
     """
 
-    def __init__(self, config: Config, store: Store, bus: "Bus", rules: Rules, public_url: str) -> None:
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        bus: "Bus",
+        rules: Rules,
+        public_url: str,
+        roles: frozenset[str] = frozenset(),
+    ) -> None:
+        self.roles = roles
         self.config = config
         self.store = store
         self.bus = bus
@@ -47,8 +56,7 @@ class House:
 
     def nudge(self, name: str) -> None:
         """Tell a reconciler or sweeper that something may have changed. Never what: it looks for itself."""
-        if self.engine is not None:
-            self.engine.nudge(name)
+        self.store.nudge(name)
 
     def url(self, room: str, *, guest: bool = False) -> str:
         """The base URL of a room, as users or guests reach it."""

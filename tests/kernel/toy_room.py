@@ -6,14 +6,15 @@ from typing import Any
 from sqlalchemy import Column, MetaData, String, UniqueConstraint
 
 from aerostat.kernel.context import Context
-from aerostat.kernel.db import Row, created_at, new_table, open_store, updated_at, uuid_id
+from aerostat.kernel.db import Row, create_schema, created_at, new_table, open_store, updated_at, uuid_id
 from aerostat.kernel.errors import Conflict, Unauthorized
 from aerostat.kernel.fields import Field
 from aerostat.kernel.house import House
 from aerostat.kernel.http import Request, envelopes, paging
 from aerostat.kernel.http.app import Application
 from aerostat.kernel.http.versions import Versions
-from aerostat.kernel.policy import Policy, Rules, admin, owner
+from aerostat.kernel.model import metadata as kernel_tables
+from aerostat.kernel.policy import Policy, Rule, Rules, admin, owner
 from aerostat.kernel.resource import Resource, action, route
 from aerostat.kernel.service import Service
 
@@ -107,11 +108,8 @@ async def authenticate(token: str) -> Context:
 
 
 async def open_toy(database_url: str, config: Any) -> tuple[House, Application]:
-    from aerostat.kernel.db import create_schema
-    from aerostat.kernel.policy import Rule
-
     store = await open_store(database_url)
-    await create_schema(store, [TABLES])
+    await create_schema(store, [kernel_tables, TABLES])
     house = House(config, store, None, Rules(), "http://cloud.test")  # type: ignore[arg-type]
     house.rules.declare([Rule(name="toy:see_secret", text="role:admin")])
     house.add(TOY)

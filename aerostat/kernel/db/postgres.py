@@ -26,7 +26,12 @@ class PostgresBackend:
     async def open(cls, url: str) -> Self:
         with _translated():
             pool = await asyncpg.create_pool(
-                url, min_size=1, max_size=10, timeout=ACQUIRE_LIMIT_S, command_timeout=STATEMENT_LIMIT_S
+                url,
+                min_size=1,
+                max_size=10,
+                timeout=ACQUIRE_LIMIT_S,
+                command_timeout=STATEMENT_LIMIT_S,
+                reset=_leave_as_it_is,
             )
         return cls(pool)
 
@@ -69,20 +74,21 @@ class PostgresConnection:
 
     async def run(self, sql: str, args: Sequence[Any]) -> tuple[Sequence[Sequence[Any]], int]:
         with _translated():
-            if sql.startswith(("CREATE", "ALTER", "DROP")):
-                await self._connection.execute(sql)
-                return (), 0
-            statement = await self._connection.prepare(sql)
-            records = await statement.fetch(*args)
-            status = statement.get_statusmsg()
-        if status.startswith(("SELECT", "WITH")):
-            return [tuple(record) for record in records], -1
-        return (), int(status.rsplit(" ", 1)[-1])
+            # Both keep the prepared statement; `execute` alone tells how many rows it touched.
+            if sql.startswith(("SELECT", "WITH")) or " RETURNING " in sql:
+                return await self._connection.fetch(sql, *args), -1
+            status: str = await self._connection.execute(sql, *args)
+        touched = status.rsplit(" ", 1)[-1]
+        return (), int(touched) if touched.isdigit() else 0
 
     async def lock(self, name: str) -> None:
         number = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
         with _translated():
             await self._connection.execute("SELECT pg_advisory_xact_lock($1)", number)
+
+
+async def _leave_as_it_is(connection: Any) -> None:
+    """Every transaction was ended and nothing else is ever set on a connection: no round trip to clean it."""
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """SQLite behind the store: one writer, one reader, both in the event loop's thread.
 
-A statement takes microseconds, a thread hop more, so statements run inline. The one thing that could block, another
-process holding the write lock, is waited for with `asyncio.sleep`, never inside sqlite.
+A statement takes microseconds, a thread hop more, so statements run inline. The one thing that could block,
+another process holding the write lock, is waited for with `asyncio.sleep`, never inside sqlite.
 """
 
 import asyncio

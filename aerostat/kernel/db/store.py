@@ -1,9 +1,9 @@
 """Statements in, rows out, on SQLite and PostgreSQL.
 
-SQLAlchemy Core declares tables, knows types and writes the dialect's SQL; this layer runs the SQL itself, because
-SQLAlchemy's own execution costs many times what the database does. The common statements (get, list, insert, update,
-delete by equality) are built once per shape and kept; anything else goes through `fetch` and `execute`, compiled
-through SQLAlchemy's statement cache.
+SQLAlchemy Core declares tables, knows types and writes the dialect's SQL; this layer runs the SQL itself,
+because SQLAlchemy's own execution costs many times what the database does. The common statements (get, list,
+insert, update, delete by equality) are built once per shape and kept; anything else goes through `fetch` and
+`execute`, compiled through SQLAlchemy's statement cache.
 
 * One write transaction at a time in a process; SQLite takes its write lock at the start (BEGIN IMMEDIATE).
 * No transaction is open while a driver, a host or another room is called: keep `async with` blocks short.
@@ -14,11 +14,25 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, Self, cast
 
-from sqlalchemy import Integer, Table, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    Column,
+    Float,
+    Integer,
+    Numeric,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.sql import ClauseElement, ColumnElement
 
 Values = Mapping[str, Any]
 _MANY = (list, tuple, set, frozenset)
+FLOAT_OID, NUMERIC_OID = 701, 1700  # of PostgreSQL's pg_type
 
 
 class Row(dict[str, Any]):
@@ -84,7 +98,7 @@ class Backend(Protocol):
 
 
 class Statement:
-    """One compiled statement: SQL text, the order and processing of its parameters, how its columns are read."""
+    """One compiled statement: SQL text, its parameters in order, how its columns are read."""
 
     __slots__ = ("_binds", "_columns", "_fixed", "_plain", "sql")
 
@@ -96,7 +110,7 @@ class Statement:
         self._fixed = {name: value for name, value in compiled.params.items() if value is not None}
         dialect = compiled.dialect
         self._columns: list[tuple[str, Callable[[Any], Any] | None]] = [
-            (entry[0], entry[3]._cached_result_processor(dialect, None)) for entry in compiled._result_columns
+            (name, _reader(dialect, objects, type_)) for name, _, objects, type_ in compiled._result_columns
         ]
         self._plain = all(processor is None for _, processor in self._columns)
 
@@ -125,8 +139,22 @@ class Statement:
         ]
 
 
+def _reader(dialect: Any, objects: Any, type_: Any) -> Callable[[Any], Any] | None:
+    """What turns a driver's value into ours; None when it is that already."""
+    if dialect.name != "postgresql":
+        return cast("Callable[[Any], Any] | None", type_._cached_result_processor(dialect, None))
+    if isinstance(type_, Integer) and not any(isinstance(thing, Column) for thing in objects):
+        return _whole_number  # PostgreSQL's sum of big integers is a numeric
+    oid = FLOAT_OID if isinstance(type_, Float) else NUMERIC_OID if isinstance(type_, Numeric) else None
+    return cast("Callable[[Any], Any] | None", type_._cached_result_processor(dialect, oid))
+
+
+def _whole_number(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
 class Store:
-    """A database. Reads need no transaction: `await store.find(table, id=…)`; writes are in `transaction()`."""
+    """A database. Reads need no transaction: `await store.find(table, id=…)`; writes do: `transaction()`."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -135,6 +163,7 @@ class Store:
         self._compiled_cache: dict[Any, Any] = {}
         self._defaults: dict[Table, list[tuple[str, Any, bool]]] = {}
         self._on_update: dict[Table, list[tuple[str, Any]]] = {}
+        self._listeners: list[Callable[[str], object]] = []
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["Transaction"]:
@@ -185,6 +214,16 @@ class Store:
     async def delete(self, table: Table, **where: Any) -> int:
         async with self.transaction() as tx:
             return await tx.delete(table, **where)
+
+    def listen(self, callback: Callable[[str], object]) -> Callable[[], None]:
+        """Call `callback(topic)` in this process for every nudge; answers how to stop that."""
+        self._listeners.append(callback)
+        return lambda: self._listeners.remove(callback)
+
+    def nudge(self, topic: str) -> None:
+        """Tell this process's listeners that rows of `topic` changed: a hint to look, not the news itself."""
+        for callback in tuple(self._listeners):
+            callback(topic)
 
     async def close(self) -> None:
         await self._backend.close()
@@ -258,16 +297,23 @@ class Store:
 class Transaction:
     """Statements over one connection. Made by `Store.transaction` (writes) or `Store.snapshot` (reads)."""
 
-    __slots__ = ("_connection", "_store", "callbacks")
+    __slots__ = ("_connection", "_nudged", "_store", "callbacks")
 
     def __init__(self, store: Store, connection: Connection) -> None:
         self._store = store
         self._connection = connection
         self.callbacks: list[Callable[[], object]] = []
+        self._nudged: set[str] = set()
 
     def after_commit(self, callback: Callable[[], object]) -> None:
         """Run `callback` when the transaction has been committed; never when it was rolled back."""
         self.callbacks.append(callback)
+
+    def nudge(self, topic: str) -> None:
+        """`Store.nudge` after the commit; once, however often it is asked for."""
+        if topic not in self._nudged:
+            self._nudged.add(topic)
+            self.after_commit(lambda: self._store.nudge(topic))
 
     async def lock(self, name: str) -> None:
         """Let only one transaction with this name go on at a time, until it ends (an advisory lock)."""

@@ -19,6 +19,7 @@ from ..errors import ApiError, Conflict, DriverError, NotFound, Unauthorized, Un
 from ..house import House
 from ..service import Service
 from .envelopes import plain
+from .journal import Journal
 from .request import Request, Response
 
 Scope = MutableMapping[str, Any]
@@ -27,7 +28,6 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
 _encode = msgspec.json.Encoder().encode
-_CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 class Answer:
@@ -49,7 +49,7 @@ class Application:
         self.house = house
         house.dispatch = self
         self._prefixes = {service.prefix: service for service in house.services.values()}
-        self._journal: Journal = house.state.get("journal") or Journal()
+        self.journal = Journal(house.store)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -132,8 +132,7 @@ class Application:
             )
         response.headers.update(request.service.versions.answered(request.version))
         took_ms = (time.perf_counter() - started) * 1000
-        if request.method in _CHANGING or error is not None:
-            self._journal.note(self.house, request, name, response, error, took_ms)
+        self.journal.note(request, name, response, error, took_ms)
         return response, error
 
     async def _sign_in(self, request: Request, public: bool) -> None:
@@ -222,35 +221,6 @@ class Application:
             await send({"type": "websocket.close", "code": 1008})
             return
         await handler(self.house, scope, receive, send)
-
-
-class Journal:
-    """Records of requests, kept until somebody takes them in. See `operation.py`."""
-
-    def note(
-        self,
-        house: House,
-        request: Request,
-        name: str,
-        response: Response,
-        error: ApiError | None,
-        took_ms: float,
-    ) -> None:
-        level = log.info if response.status < 500 else log.error
-        level(
-            "request",
-            room=request.service.name,
-            call=name,
-            method=request.method,
-            path=request.path,
-            status=response.status,
-            project_id=request.context.project_id,
-            user_id=request.context.user_id,
-            resource_id=response.resource_id or request.resource_id,
-            took_ms=round(took_ms, 2),
-            reason=error.text if error else None,
-            detail=error.detail if error else None,
-        )
 
 
 def _encoded(request: Request, response: Response) -> tuple[int, dict[str, str], Any]:

@@ -164,7 +164,7 @@ class Request:
             rule, self.context, target if target is not None else self.own_target
         )
         if not verdict:
-            error = Forbidden(self.service.forbidden % {"rule": rule}, detail=str(verdict))
+            error = Forbidden(self.service.forbidden % {"rule": rule}, detail=verdict.reason())
             error.code = "PolicyNotAuthorized"
             raise error
 
@@ -172,12 +172,21 @@ class Request:
     def own_target(self) -> dict[str, Any]:
         """The target of rules about things that do not exist yet: the caller's own project and user."""
         context = self.context
-        return {
+        own = {
             "project_id": context.project_id,
             "tenant_id": context.project_id,
             "user_id": context.user_id,
             "domain_id": context.domain_id,
         }
+        return {name: value for name, value in own.items() if value is not None}
+
+    @property
+    def credentials(self) -> dict[str, Any]:
+        """What policy rules know of the caller. What is not known is left out: two unknowns are not equal."""
+        known: dict[str, Any] | None = self.state.get("credentials")
+        if known is None:
+            known = self.state["credentials"] = self.context.credentials()
+        return known
 
 
 class Response:

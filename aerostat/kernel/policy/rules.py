@@ -8,17 +8,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
-import structlog
 import yaml
 
 from aerostat.kernel.clock import clock
+from aerostat.kernel.log import get_logger
 
 from .filling import Lookup, view
 from .language import RuleText, mistakes, parse
 from .nodes import Malformed, Node, Test, Trail
 from .trace import Clause
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 LOOK_EVERY_S = 1.0
 FALLBACK = "default"

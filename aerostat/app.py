@@ -1,0 +1,199 @@
+"""The composition root: which rooms, drivers and transports run in this process. Nothing imports it but the CLI.
+
+`open_house` puts one process together; `run` serves it until it is told to stop; `run_host` is the other kind of
+process, next to the hardware, without a database.
+"""
+
+import asyncio
+import contextlib
+import importlib
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import structlog
+import uvicorn
+
+from aerostat.kernel import model as kernel_model
+from aerostat.kernel import operation
+from aerostat.kernel.bus import Bus, open_local_bus, open_local_hub, open_memory_bus
+from aerostat.kernel.config import Config
+from aerostat.kernel.db import create_schema, open_store
+from aerostat.kernel.house import House
+from aerostat.kernel.http.app import Application
+from aerostat.kernel.policy import Rules
+from aerostat.kernel.service import Service
+from aerostat.kernel.work import Engine, Sweeper
+
+log = structlog.get_logger(__name__)
+
+# A room imports the clients of rooms to its left only.
+ROOMS = ("identity", "placement", "image", "network", "compute", "orchestration", "operations")
+RECORDS_KEPT = timedelta(days=30)
+MOST_RECORDS = 1_000_000
+CLOSE_LIMIT_S = 10.0
+
+Ready = Callable[..., None]
+
+
+def rooms() -> list[Service]:
+    """The doors of all rooms, in order."""
+    modules = [importlib.import_module(f"aerostat.services.{name}") for name in ROOMS]
+    return [module.SERVICE for module in modules if hasattr(module, "SERVICE")]
+
+
+@asynccontextmanager
+async def open_house(config: Config, roles: set[str] | frozenset[str]) -> AsyncIterator[House]:
+    """A process of the control plane: store, bus, rooms and engine, started; closed again at the end."""
+    store = await open_store(config.kernel.database_url)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(store.close)
+        doors = rooms()
+        tables = [kernel_model.metadata, *(door.tables for door in doors if door.tables is not None)]
+        await create_schema(store, tables)
+        bus = await _open_bus(config, hub=True)
+        stack.push_async_callback(bus.close)
+        rules = Rules(config.state / "policy.yaml")
+        house = House(config, store, bus, rules, config.kernel.public_url, frozenset(roles))
+        house.state["secrets"] = msgspec.structs.asdict(config.folder.ensure_secrets())
+        for door in doors:
+            house.add(door)
+        application = Application(house)
+        stack.push_async_callback(application.journal.close)
+        house.engine = Engine(
+            store,
+            bus,
+            house,
+            flows=[flow for door in doors for flow in door.flows],
+            reconcilers=[one for door in doors for one in door.reconcilers],
+            sweepers=[*(one for door in doors for one in door.sweepers), _record_trimmer()],
+            name="control",
+        )
+        for door in doors:
+            if door.start is not None:
+                await door.start(house)
+            if door.stop is not None:
+                stack.push_async_callback(door.stop, house)
+        for door in doors:
+            if door.bootstrap is not None:
+                await door.bootstrap(house)
+        if "engine" in roles:
+            await stack.enter_async_context(_running(house.engine.run()))
+        yield house
+
+
+async def run(config: Config, roles: set[str], *, fake: bool, ready: Ready | None = None) -> None:
+    """Serve the control plane's roles until cancelled. `ready` is called when requests are answered."""
+    listener = _listen(config.kernel.listen_address, config.kernel.port)
+    async with open_house(config, roles) as house, serving(house, listener):
+        facts = {
+            key: value
+            for room in house.state.values()
+            if isinstance(room, dict)
+            for key, value in room.get("facts", {}).items()
+        }
+        if ready is not None:
+            ready(url=house.public_url, **facts)
+        log.info("serving", url=house.public_url, roles=sorted(roles))
+        await asyncio.Event().wait()
+
+
+async def run_host(config: Config, *, ready: Ready | None = None) -> None:
+    """Serve the host role until cancelled: the drivers next to the hardware, reached over the bus."""
+    from aerostat.services.compute.host import process
+
+    bus = await _open_bus(config, hub=False)
+    try:
+        async with process.open_host(config, bus) as facts:
+            if ready is not None:
+                ready(**facts)
+            await asyncio.Event().wait()
+    finally:
+        await bus.close()
+
+
+@asynccontextmanager
+async def serving(house: House, *listeners: socket.socket) -> AsyncIterator[None]:
+    """Answer HTTP and WebSockets on these listening sockets while the block runs."""
+    settings = uvicorn.Config(
+        house.dispatch,
+        loop="none",
+        http="httptools",
+        ws="websockets-sansio",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+        timeout_keep_alive=75,
+    )
+    server = _Server(settings)
+    task = asyncio.ensure_future(server.serve(sockets=list(listeners)))
+    try:
+        while not server.started:
+            if task.done():
+                task.result()
+                raise RuntimeError("the HTTP server ended before it began")
+            await asyncio.sleep(0.002)
+        yield
+    finally:
+        server.should_exit = True
+        done, _ = await asyncio.wait([task], timeout=CLOSE_LIMIT_S)
+        if not done:
+            task.cancel()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, leaving signals to those who started it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def _running(work: Any) -> AsyncIterator[None]:
+    """A task beside the block, cancelled at its end."""
+    task = asyncio.ensure_future(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _open_bus(config: Config, *, hub: bool) -> Bus:
+    url = config.kernel.bus_url
+    if url == "memory:":
+        return await open_memory_bus()
+    if url.startswith("unix:"):
+        path = url.removeprefix("unix:")
+        return await (open_local_hub(path) if hub else open_local_bus(path))
+    from aerostat.kernel.bus.amqp import open_amqp_bus
+
+    return await open_amqp_bus(url)
+
+
+def _listen(address: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((address, port))
+    except OSError:
+        listener.close()
+        raise
+    listener.listen(1024)
+    listener.setblocking(False)
+    return listener
+
+
+def _record_trimmer() -> Sweeper:
+    async def sweep(house: House) -> int:
+        return await operation.trim(house.store, RECORDS_KEPT, MOST_RECORDS)
+
+    return Sweeper("kernel.operations", every=timedelta(hours=1), sweep=sweep)

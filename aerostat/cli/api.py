@@ -1,0 +1,96 @@
+"""A small client of a cloud's own API, for the commands that ask it something.
+
+With OS_* in the environment it speaks as that user, else as the administrator of the state folder's cloud.
+"""
+
+import os
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from aerostat.cli import CommandError
+from aerostat.cli.env import variables
+from aerostat.kernel.config import Config
+
+
+class ApiFailed(CommandError):
+    """The API is not there, or refused; the message is its own."""
+
+
+class Api:
+    """A signed-in session: `with Api.as_admin(config) as api: api.get("/compute/v2.1/servers")`.
+
+    Paths start at the cloud's base address, the one in front of `/identity`.
+    """
+
+    def __init__(self, values: Mapping[str, str], timeout_s: float = 30.0) -> None:
+        self._values = values
+        self._base_url = values["OS_AUTH_URL"].split("/identity")[0].rstrip("/")
+        self._http = httpx.Client(timeout=timeout_s, trust_env=False)
+
+    @classmethod
+    def as_admin(cls, config: Config, timeout_s: float = 30.0) -> "Api":
+        return cls(variables(config), timeout_s)
+
+    @classmethod
+    def as_user(cls, config: Config) -> "Api":
+        """The user whom the environment names, if it names one of this cloud; else the administrator."""
+        url = os.environ.get("OS_AUTH_URL", "")
+        if url.startswith(config.kernel.public_url) and os.environ.get("OS_PASSWORD"):
+            return cls({**variables(config), **{k: v for k, v in os.environ.items() if k.startswith("OS_")}})
+        return cls.as_admin(config)
+
+    def __enter__(self) -> "Api":
+        self._http.headers["X-Auth-Token"] = self._sign_in()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    @property
+    def user_name(self) -> str:
+        return self._values["OS_USERNAME"]
+
+    def get(self, path: str, **headers: str) -> Any:
+        """The decoded body of an answer; raises `ApiFailed` with the API's own message."""
+        return self._send("GET", path, headers=headers).json()
+
+    def _sign_in(self) -> str:
+        values = self._values
+        user = {
+            "name": values["OS_USERNAME"],
+            "domain": {"name": values["OS_USER_DOMAIN_NAME"]},
+            "password": values["OS_PASSWORD"],
+        }
+        project = {
+            "name": values["OS_PROJECT_NAME"],
+            "domain": {"name": values["OS_PROJECT_DOMAIN_NAME"]},
+        }
+        identity = {"methods": ["password"], "password": {"user": user}}
+        body = {"auth": {"identity": identity, "scope": {"project": project}}}
+        return str(self._send("POST", "/identity/v3/auth/tokens", json=body).headers["X-Subject-Token"])
+
+    def _send(self, method: str, path: str, **more: Any) -> httpx.Response:
+        try:
+            response = self._http.request(method, self._base_url + path, **more)
+        except httpx.HTTPError as error:
+            raise ApiFailed(f"{self._base_url} does not answer ({error}); is the cloud up?") from None
+        if response.is_error:
+            raise ApiFailed(f"{method} {path}: {response.status_code} {_message(response)}")
+        return response
+
+
+def _message(response: httpx.Response) -> str:
+    """The sentence in an error body, whichever room's envelope it is in."""
+    try:
+        body = response.json()
+    except ValueError:
+        return response.text[:300]
+    for value in [body, *body.values()] if isinstance(body, dict) else []:
+        if isinstance(value, dict) and isinstance(value.get("message"), str):
+            return str(value["message"])
+    return response.text[:300]

@@ -1,0 +1,74 @@
+"""Shuts guests down when the cloud stops, whoever else is dead.
+
+Guests outlive every process of ours, so `down` may find them alone: nobody is left who knows them. They are
+found by what stands in their own command lines, a file below our state folder, and asked over their
+monitors, which are free once the host process has gone. A guest that does not go in time is ended as if the
+power failed.
+"""
+
+import asyncio
+import contextlib
+import json
+import re
+import signal
+from pathlib import Path
+
+from aerostat.kernel import log
+from aerostat.kernel.processes import Process
+from aerostat.kernel.state_folder import StateFolder
+
+POWERDOWN_S = 30.0
+QUIT_S = 5.0
+
+logger = log.get_logger(__name__)
+
+
+async def shut_down_guests(folder: StateFolder, patience_s: float = POWERDOWN_S) -> int:
+    """Ask all guests of this cloud to power down, end those that do not; returns how many there were."""
+    found = find_guests(folder)
+    await asyncio.gather(*(_shut_down(pid, monitor, patience_s) for pid, monitor in found.items()))
+    return len(found)
+
+
+def find_guests(folder: StateFolder) -> dict[int, Path]:
+    """Guests by process id, with the path of each one's monitor socket."""
+    # libvirt gives each guest a folder of its own, and names the key in it on the command line.
+    pattern = re.compile(rb'"file":"(' + re.escape(bytes(folder.path)) + rb'/[^"]*/)master-key\.aes"')
+    found: dict[int, Path] = {}
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit():
+            continue
+        with contextlib.suppress(OSError):
+            match = pattern.search((process / "cmdline").read_bytes())
+            if match:
+                found[int(process.name)] = Path(match[1].decode()) / "monitor.sock"
+    return found
+
+
+async def _shut_down(pid: int, monitor: Path, patience_s: float) -> None:
+    process = Process.find(pid)
+    if process is None:
+        return
+    try:
+        await _press_power_button(monitor)
+        gone = await process.wait_gone(patience_s)
+    except (OSError, ValueError, TimeoutError) as error:
+        logger.warning("guest.monitor_silent", guest_pid=pid, reason=str(error) or type(error).__name__)
+        gone = False
+    if not gone:
+        logger.warning("guest.ended_hard", guest_pid=pid, waited_s=patience_s)
+    await process.end(signal.SIGTERM, QUIT_S)
+
+
+async def _press_power_button(monitor: Path) -> None:
+    async with asyncio.timeout(5):
+        reader, writer = await asyncio.open_unix_connection(monitor)
+        try:
+            json.loads(await reader.readline())  # greeting
+            for command in ("qmp_capabilities", "cont", "system_powerdown"):
+                writer.write(json.dumps({"execute": command}).encode() + b"\n")
+                await writer.drain()
+                while not {"return", "error"} & json.loads(await reader.readline()).keys():
+                    pass  # events come in between
+        finally:
+            writer.close()

@@ -1,0 +1,129 @@
+"""What a cloud on this machine is made of: processes, namespaces, and what the processes tell of it.
+
+A process that serves writes `STATE/run/<process>.ready` when it can be used: its pid and what it found out
+about the machine (accelerator, why not a better one, …). The supervisor waits for that file, `status` and
+the closing words of `up` show what stands in it.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from aerostat.kernel.config import Config
+from aerostat.kernel.errors import DriverError
+from aerostat.kernel.state_folder import StateFolder, write_private
+from aerostat.kernel.supervise import Child
+
+CONTROL_ROLES = ("api", "engine", "console")
+
+
+class PartError(Exception):
+    """The machine lacks something that a part of the cloud needs; the message says what."""
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """What stands in a ready file."""
+
+    pid: int
+    facts: dict[str, Any]
+
+
+async def children(config: Config, *, fake: bool) -> list[Child]:
+    """The cloud's processes in the order in which they start."""
+    if fake:
+        return [serving("cloud", config, "--fake")]
+    from aerostat.services.network.drivers.ovn.daemons import OvnHost
+
+    network = OvnHost(state_dir=config.state, prefix=config.folder.prefix, host_name=config.kernel.host_name)
+    try:
+        await network.ensure_namespaces()
+    except (OSError, DriverError) as error:
+        raise PartError(f"cannot make the cloud's network namespaces: {error}") from error
+    daemons = network.children()
+    roles = [word for role in CONTROL_ROLES for word in ("--role", role)]
+    return [
+        *daemons,
+        serving(
+            "host",
+            config,
+            "--role",
+            "host",
+            namespace=network.host_namespace,
+            after=[daemon.name for daemon in daemons],
+        ),
+        serving("control", config, *roles, after=["ovn-nb"]),
+    ]
+
+
+def serving(
+    process: str, config: Config, *words: str, namespace: str | None = None, after: Sequence[str] = ()
+) -> Child:
+    """A process of our own: `aerostat serve` with `words`."""
+    ready_file = ready_file_of(config.folder, process)
+
+    command = [sys.executable, "-m", "aerostat", "serve"]
+
+    async def prepare() -> None:
+        ready_file.unlink(missing_ok=True)
+
+    async def ready() -> bool:
+        return ready_file.exists()
+
+    return Child(
+        name=process,
+        argv=[*command, "--process", process, "--state", str(config.state), *words],
+        namespace=namespace,
+        after=after,
+        prepare=prepare,
+        ready=ready,
+        ready_timeout_s=60.0,
+        stop_timeout_s=20.0,
+    )
+
+
+async def remove_network(config: Config) -> None:
+    """Remove the cloud's namespaces, and with them every device in them."""
+    if not list_namespaces(config.folder):
+        return
+    from aerostat.services.network.drivers.ovn.daemons import remove_everything
+
+    await remove_everything(config.folder.prefix)
+
+
+def list_namespaces(folder: StateFolder) -> list[str]:
+    """Names of the network namespaces that belong to the cloud of `folder`."""
+    return sorted(path.name for path in Path("/run/netns").glob(f"{folder.prefix}-*"))
+
+
+def ready_file_of(folder: StateFolder, process: str) -> Path:
+    return folder.run / f"{process}.ready"
+
+
+def write_ready(folder: StateFolder, process: str, facts: dict[str, Any]) -> None:
+    """Say that `process`, which is the present one, can be used now."""
+    text = json.dumps({"pid": os.getpid(), "facts": facts})
+    write_private(ready_file_of(folder, process), text)
+
+
+def read_facts(folder: StateFolder) -> dict[str, Any]:
+    """What all ready processes found out, put together."""
+    facts: dict[str, Any] = {}
+    for file in sorted(folder.run.glob("*.ready")):
+        try:
+            facts.update(msgspec.json.decode(file.read_bytes(), type=Ready).facts)
+        except (FileNotFoundError, msgspec.DecodeError):
+            continue  # just being replaced
+    return facts
+
+
+def remove_runtime_files(folder: StateFolder) -> None:
+    """Sockets and ready files of processes that have ended; the lock's file stays."""
+    if folder.run.is_dir():
+        for file in folder.run.iterdir():
+            if file != folder.lock_file and not file.is_dir():
+                file.unlink(missing_ok=True)

@@ -1,0 +1,52 @@
+"""Finds a server by name or id, and the address at which it is reached from outside."""
+
+import re
+from typing import Any
+from urllib.parse import quote
+
+from aerostat.cli import CommandError
+from aerostat.cli.api import Api
+from aerostat.cli.control import Unreachable, ask
+from aerostat.cli.env import variables
+from aerostat.kernel.config import Config
+from aerostat.kernel.ids import is_uuid
+
+
+def reachable_address(config: Config, server: str) -> str:
+    """The floating IP of `server`; raises `CommandError` that says what is missing and how to get it."""
+    refuse_if_fake(config)
+    with Api.as_user(config) as api:
+        found = find_server(api, server, everyone=api.user_name == variables(config)["OS_USERNAME"])
+    addresses = [address for network in found["addresses"].values() for address in network]
+    floating = [one["addr"] for one in addresses if one.get("OS-EXT-IPS:type") == "floating"]
+    if not floating:
+        raise CommandError(
+            f"{found['name']} has no floating IP (it is {found['status']}). Give it one:"
+            f" openstack floating ip create public; openstack server add floating ip {found['name']} ADDRESS"
+        )
+    return str(floating[0])
+
+
+def find_server(api: Api, server: str, *, everyone: bool) -> dict[str, Any]:
+    """The server called `server`, by id or exact name; `everyone`: in all projects."""
+    if is_uuid(server):
+        return dict(api.get(f"/compute/v2.1/servers/{server}")["server"])
+    where = f"name={quote('^' + re.escape(server) + '$')}" + ("&all_tenants=1" if everyone else "")
+    found = [
+        one for one in api.get(f"/compute/v2.1/servers/detail?{where}")["servers"] if one["name"] == server
+    ]
+    if not found:
+        raise CommandError(f"there is no server {server}; openstack server list shows what there is")
+    if len(found) > 1:
+        ids = ", ".join(one["id"] for one in found)
+        raise CommandError(f"{len(found)} servers are called {server}; say which by id: {ids}")
+    return dict(found[0])
+
+
+def refuse_if_fake(config: Config) -> None:
+    try:
+        fake = ask(config.folder, "status")["fake"]
+    except Unreachable:
+        raise CommandError(f"no cloud runs in {config.state}") from None
+    if fake:
+        raise CommandError("this cloud is fake: its servers do not boot, so nobody answers there")

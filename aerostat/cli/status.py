@@ -1,0 +1,119 @@
+"""What runs, where it listens, how good a cloud it is.
+
+Exit code 0 if the cloud runs, 3 if it does not.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from aerostat.cli.control import Unreachable, ask
+from aerostat.cli.settings import kernel_settings_of
+from aerostat.cli.up import level
+from aerostat.kernel.config import Config
+
+NOT_RUNNING = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-o", "--output", choices=("text", "json"), default="text")
+
+
+def run(args: argparse.Namespace) -> int:
+    config = kernel_settings_of(args)
+    found = collect(config)
+    if args.output == "json":
+        print(json.dumps(found, indent=2))
+    else:
+        print("\n".join(as_text(found)))
+    return 0 if found["running"] else NOT_RUNNING
+
+
+def collect(config: Config) -> dict[str, Any]:
+    """All that can be said, whether the cloud runs or not."""
+    found: dict[str, Any] = {
+        "state": str(config.state),
+        "prefix": config.folder.prefix,
+        "url": config.kernel.public_url,
+        "running": False,
+        "phase": "stopped",
+        "processes": [],
+    }
+    pid = config.folder.owner_pid()
+    if pid is None:
+        return found
+    try:
+        answer = ask(config.folder, "status")
+    except Unreachable as error:
+        return {**found, "phase": "not answering", "supervisor_pid": pid, "reason": str(error)}
+    found |= {
+        "running": answer["state"] == "running",
+        "phase": answer["state"],
+        "supervisor_pid": answer["pid"],
+        "fake": answer["fake"],
+        "up_s": round(time.time() - answer["began_at"], 1),
+        "processes": [{**child, "resident_mib": resident_mib(child["pid"])} for child in answer["processes"]],
+        "level": level(answer["facts"], answer["fake"]),
+        "facts": answer["facts"],
+    }
+    if found["running"]:
+        found["counts"] = counts(config)
+    return found
+
+
+def counts(config: Config) -> dict[str, int | None]:
+    """How many servers and networks there are, as the administrator sees them; None: not answered."""
+    from aerostat.cli.api import Api, ApiFailed
+
+    paths = {
+        "servers": "/compute/v2.1/servers?all_tenants=1",
+        "networks": "/network/v2.0/networks?fields=id",
+    }
+    found: dict[str, int | None] = dict.fromkeys(paths)
+    try:
+        with Api.as_admin(config, timeout_s=3) as api:
+            for name, path in paths.items():
+                found[name] = len(api.get(path)[name])
+    except ApiFailed:
+        pass
+    return found
+
+
+def resident_mib(pid: int | None) -> float | None:
+    """Memory that only this process would free (PSS), if we may look; else what is resident."""
+    for name, key in (("smaps_rollup", "Pss:"), ("status", "VmRSS:")):
+        try:
+            for line in Path(f"/proc/{pid}/{name}").read_text().splitlines():
+                if line.startswith(key):
+                    return round(int(line.split()[1]) / 1024, 1)
+        except OSError:
+            continue
+    return None
+
+
+def as_text(found: dict[str, Any]) -> Iterator[str]:
+    since = f", up for {duration(found['up_s'])}" if found.get("up_s") else ""
+    yield f"cloud       {found['phase']}{since}"
+    yield f"state       {found['state']}"
+    yield f"API         {found['url']}"
+    for name, text in found.get("level", {}).items():
+        yield f"{name:<11} {text}"
+    for name, number in found.get("counts", {}).items():
+        yield f"{name:<11} {'not answered' if number is None else number}"
+    if found["processes"]:
+        yield ""
+        yield f"{'PROCESS':<18}{'STATE':<13}{'PID':>8}{'MIB':>8}{'RESTARTS':>10}  LAST EXIT"
+    for child in found["processes"]:
+        memory = "" if child["resident_mib"] is None else f"{child['resident_mib']:.0f}"
+        columns = f"{child['name']:<18}{child['state']:<13}{child['pid'] or '':>8}{memory:>8}"
+        yield f"{columns}{child['restarts']:>10}  {child['last_exit'] or ''}".rstrip()
+
+
+def duration(seconds: float) -> str:
+    hours, minutes = int(seconds // 3600), int(seconds // 60 % 60)
+    if hours >= 24:
+        return f"{hours // 24} d {hours % 24} h"
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min" if minutes else f"{seconds:.0f} s"

@@ -1,0 +1,22 @@
+"""Work that outlives a request: states, flows, reconcilers, sweepers, and the engine that runs them."""
+
+from .engine import Engine
+from .flows import Fault, Flow, Outcome, Step, Work
+from .reconcile import Reconciler, Unfinished
+from .states import ANY, Machine, Move
+from .sweep import Sweeper
+
+__all__ = [
+    "ANY",
+    "Engine",
+    "Fault",
+    "Flow",
+    "Machine",
+    "Move",
+    "Outcome",
+    "Reconciler",
+    "Step",
+    "Sweeper",
+    "Unfinished",
+    "Work",
+]

@@ -1,0 +1,84 @@
+"""Named leases: work of which one process at a time may do one piece, and when it is due next.
+
+A lease is a token and a time. It is won by a guarded update, prolonged while the work runs, and void as soon
+as its time is over or its worker starts anew under the same name.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import or_, update
+
+from .. import clock, ids
+from ..db import Row, Store
+from ..model import flows, leases
+
+LEASE = timedelta(seconds=15)
+
+
+async def ensure_leases(store: Store, names: list[str]) -> dict[str, datetime]:
+    """Make the rows that are not there yet, due at once; answers when each name is due."""
+    if not names:
+        return {}
+    async with store.transaction() as tx:
+        await tx.lock("kernel.leases")
+        there = {row.name: row.next_at for row in await tx.all(leases)}
+        for name in names:
+            if name not in there:
+                there[name] = (await tx.insert(leases, name=name, next_at=clock.now())).next_at
+    return {name: there[name] for name in names}
+
+
+async def take_lease(store: Store, name: str, worker: str, every: timedelta, *, wanted: bool) -> Row | None:
+    """Win the lease if it is free and due (or `wanted`, due or not); it is due again `every` from now.
+
+    None: somebody else has it, or has done the work meanwhile. If it is wanted while another has it, it is
+    made due, so that whoever looks after the other has finished does it once more.
+    """
+    at = clock.now()
+    token = ids.new_id()
+    free = or_(leases.c.token.is_(None), leases.c.until <= at)
+    claim = update(leases).where(leases.c.name == name, free)
+    if not wanted:
+        claim = claim.where(leases.c.next_at <= at)
+    async with store.transaction() as tx:
+        won = await tx.execute(claim.values(worker=worker, token=token, until=at + LEASE, next_at=at + every))
+        if won:
+            return await tx.get(leases, name=name)
+        if wanted:
+            await tx.update(leases, {"name": name}, next_at=at)
+        return None
+
+
+async def release_lease(
+    store: Store, name: str, token: str, failures: int, retry_at: datetime | None
+) -> None:
+    """Give it back; after a failure it is due at `retry_at` instead."""
+    values: dict[str, Any] = {"token": None, "until": None, "failures": failures}
+    if retry_at is not None:
+        values["next_at"] = retry_at
+    async with store.transaction() as tx:
+        await tx.update(leases, {"name": name, "token": token}, **values)
+
+
+async def prolong(store: Store, worker: str, flow_tokens: list[str], lease_tokens: list[str]) -> None:
+    """The heart-beat: what runs here stays ours for another `LEASE`."""
+    until = clock.now() + LEASE
+    async with store.transaction() as tx:
+        if flow_tokens:
+            await tx.update(flows, {"lease_worker": worker, "lease_token": flow_tokens}, lease_until=until)
+        if lease_tokens:
+            await tx.update(leases, {"worker": worker, "token": lease_tokens}, until=until)
+
+
+async def void_leases_of(store: Store, worker: str) -> int:
+    """At the start of a worker: what its dead predecessor of the same name held is free. Answers how many."""
+    held_flows = update(flows).where(flows.c.lease_worker == worker, flows.c.lease_token.is_not(None))
+    held_leases = update(leases).where(leases.c.worker == worker, leases.c.token.is_not(None))
+    async with store.transaction() as tx:
+        freed = await tx.execute(
+            held_flows.where(flows.c.state == "running").values(
+                lease_token=None, lease_until=None, wake_at=clock.now()
+            )
+        )
+        return freed + await tx.execute(held_leases.values(token=None, until=None, next_at=clock.now()))

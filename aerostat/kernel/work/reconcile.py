@@ -1,0 +1,70 @@
+"""Reconcilers: «does the world look as we say?» They take no input; a nudge only says "look now".
+
+One file per kind of drift, `reconcilers/<what>.py`: a pure `plan(desired, actual)` and a thin half that
+observes and applies.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+log = structlog.get_logger("aerostat.work")
+
+Observe = Callable[[Any], Awaitable[tuple[Any, Any]]]
+Plan = Callable[[Any, Any], Iterable[Any]]
+Apply = Callable[[Any, Any], Awaitable[object]]
+Run = Callable[[Any], Awaitable[object]]
+
+
+class Unfinished(Exception):
+    """Some actions of a reconciler failed; the others were applied, and it will come again soon."""
+
+
+class Reconciler:
+    """Makes the world equal to the rows, every `every` and at each nudge with its name; never two runs at
+    once.
+
+    Either `observe`, `plan` and `apply`: `desired, actual = await observe(house)`, then `await apply(house,
+    action)` for each of `plan(desired, actual)`; or one `run(house)` that does it all.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        every: timedelta | float,
+        observe: Observe | None = None,
+        plan: Plan | None = None,
+        apply: Apply | None = None,
+        run: Run | None = None,
+    ) -> None:
+        self.name = name
+        self.every = every if isinstance(every, timedelta) else timedelta(seconds=every)
+        if run is None:
+            if observe is None or plan is None or apply is None:
+                raise ValueError(f"reconciler {name} needs observe, plan and apply, or run")
+            self._observe, self._plan, self._apply = observe, plan, apply
+        elif observe or plan or apply:
+            raise ValueError(f"reconciler {name} has a run of its own, so nothing else")
+        self._run = run
+
+    async def run(self, house: Any) -> int:
+        """One pass; answers how many actions were applied. Raises `Unfinished` when some failed."""
+        if self._run is not None:
+            done = await self._run(house)
+            return done if isinstance(done, int) else 0
+        desired, actual = await self._observe(house)
+        applied, failed = 0, 0
+        last: Exception | None = None
+        for action in self._plan(desired, actual):
+            try:
+                await self._apply(house, action)
+                applied += 1
+            except Exception as error:
+                failed, last = failed + 1, error
+                log.warning("action failed", reconciler=self.name, action=repr(action), error=str(error))
+        if last is not None:
+            raise Unfinished(f"{failed} of {failed + applied} actions of {self.name} failed") from last
+        return applied

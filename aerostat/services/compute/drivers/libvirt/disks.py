@@ -1,0 +1,76 @@
+"""The disks in a domain's folder: root layer, ephemeral disks, swap and config drive.
+
+Each is made under another name and renamed, so that a disk with its right name is a whole one.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from aerostat.kernel.errors import DriverError
+from aerostat.services.compute.host.protocol import DomainSpec
+
+from . import qemu_img
+from .base_images import BaseImages
+from .config_drive import build_config_drive
+from .settings import DomainFolder
+
+GIB = 1 << 30
+MIB = 1 << 20
+
+
+async def ensure_disks(spec: DomainSpec, folder: DomainFolder, images: BaseImages) -> None:
+    """Make what `spec` asks for and is not there yet; what is there keeps its content."""
+    folder.path.mkdir(parents=True, exist_ok=True)
+    await _once(folder.root_disk, lambda part: _make_root(part, spec, folder, images))
+    for index, size_gib in enumerate(spec.ephemeral_gib):
+        format_it = ("mke2fs", "-q", "-F", "-t", "ext4", "-L", f"ephemeral{index}")
+        await _once(folder.ephemeral(index), _sparse(size_gib * GIB, *format_it))
+    if spec.swap_mib:
+        await _once(folder.swap, _sparse(spec.swap_mib * MIB, "mkswap", "-q"))
+
+
+async def write_config_drive(spec: DomainSpec, folder: DomainFolder) -> None:
+    """Make the config drive as `spec` has it now. Not while a guest reads it."""
+    if spec.config_drive is None:
+        folder.config_drive.unlink(missing_ok=True)
+        return
+    part = folder.config_drive.with_suffix(".part")
+    await asyncio.to_thread(build_config_drive, spec.config_drive, part)
+    os.replace(part, folder.config_drive)
+
+
+async def _once(path: Path, make: Callable[[Path], Awaitable[None]]) -> None:
+    part = path.with_suffix(".part")
+    if not await asyncio.to_thread(path.exists):
+        await asyncio.to_thread(part.unlink, missing_ok=True)
+        await make(part)
+        os.replace(part, path)
+
+
+async def _make_root(part: Path, spec: DomainSpec, folder: DomainFolder, images: BaseImages) -> None:
+    """A layer over the base image, found by a name beside it: the hard link."""
+    image = await images.get(spec.root.image_id)
+    size = spec.root.size_gib * GIB or image.virtual_bytes
+    if size < image.virtual_bytes:
+        needed = -(-image.virtual_bytes // GIB)
+        raise DriverError(f"The root disk has {spec.root.size_gib} GiB, the image needs {needed} GiB.")
+    base = images.path(spec.root.image_id)
+    if base is None:
+        raise DriverError("The image is not on the host any more.", retry=True)
+    folder.base.unlink(missing_ok=True)
+    os.link(base, folder.base)
+    await qemu_img.run(
+        *("qemu-img", "create", "-q", "-f", "qcow2", "-F", image.format),
+        *("-b", folder.base.name, str(part), str(size)),
+    )
+
+
+def _sparse(size_bytes: int, *format_it: str) -> Callable[[Path], Awaitable[None]]:
+    async def make(part: Path) -> None:
+        with part.open("wb") as file:
+            file.truncate(size_bytes)
+        await qemu_img.run(*format_it, str(part))
+
+    return make

@@ -1,0 +1,97 @@
+"""What the libvirt driver is told, and where it keeps things."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from aerostat.kernel.errors import DriverError
+
+# sockaddr_un.sun_path has 108 bytes, one of which ends it.
+MAX_SOCKET_PATH = 107
+
+
+@dataclass(frozen=True)
+class LibvirtSettings:
+    """`state` holds everything of this host: cache, disks, logs, consoles and libvirt's own files.
+
+    `uri` "embed" runs libvirt inside this process, with one state folder for the life of the process;
+    anything else is a libvirt URI (`qemu:///system`), whose QEMU must be allowed to write below `state`.
+    `accelerator` "auto" proves KVM and falls back to TCG. `host_name` is the machine's own if empty.
+    """
+
+    state: Path
+    uri: str = "embed"
+    accelerator: Literal["auto", "kvm", "tcg"] = "auto"
+    host_name: str = ""
+
+    @property
+    def embedded(self) -> bool:
+        return self.uri == "embed"
+
+    @property
+    def libvirt_root(self) -> Path:
+        return self.state / "libvirt"
+
+    @property
+    def images(self) -> Path:
+        """The cache. On the same file system as `instances`: disks hold hard links to what is in it."""
+        return self.state / "images"
+
+    @property
+    def instances(self) -> Path:
+        return self.state / "instances"
+
+    def folder(self, domain_id: str) -> "DomainFolder":
+        return DomainFolder(self.instances / domain_id)
+
+    def check(self) -> None:
+        """Raise if the paths of sockets below `state` would be too long for the kernel."""
+        longest = self.folder("0" * 36).serial_socket
+        if len(str(longest.absolute())) > MAX_SOCKET_PATH:
+            raise DriverError(
+                "The state folder's path is too long for the consoles' sockets.",
+                detail=f"{longest} has more than {MAX_SOCKET_PATH} characters",
+            )
+
+
+@dataclass(frozen=True)
+class DomainFolder:
+    """The files of one domain, by fixed names: who knows the id finds them."""
+
+    path: Path
+
+    @property
+    def root_disk(self) -> Path:
+        return self.path / "disk.qcow2"
+
+    @property
+    def base(self) -> Path:
+        """A hard link to the base image, so that emptying the cache harms nobody."""
+        return self.path / "base"
+
+    def ephemeral(self, index: int) -> Path:
+        return self.path / f"ephemeral{index}.raw"
+
+    @property
+    def swap(self) -> Path:
+        return self.path / "swap.raw"
+
+    @property
+    def config_drive(self) -> Path:
+        return self.path / "config.iso"
+
+    @property
+    def console_log(self) -> Path:
+        return self.path / "console.log"
+
+    @property
+    def serial_socket(self) -> Path:
+        return self.path / "serial.sock"
+
+    @property
+    def vnc_socket(self) -> Path:
+        return self.path / "vnc.sock"
+
+    @property
+    def agent_socket(self) -> Path:
+        return self.path / "agent.sock"

@@ -1,0 +1,1 @@
+"""Identity's API resources, one file each."""

@@ -1,0 +1,45 @@
+"""Settings of the network room: section `[network]`."""
+
+import msgspec
+
+
+class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Sizes and names that a new cloud is made with, and what tenants' networks are given."""
+
+    mtu: int = 1442
+    """Of tenants' networks: an Ethernet frame of 1500 less the tunnel's header."""
+    external_mtu: int = 1500
+    """Of networks that stand on a wire of the machine's own."""
+    dns_domain: str = "openstack.local."
+    """Appended to the names of ports in `dns_assignment`."""
+    dns_servers: tuple[str, ...] = ()
+    """What guests of subnets without name servers of their own are told."""
+    availability_zone: str = "nova"
+    max_fixed_ips: int = 5
+    max_allowed_address_pairs: int = 10
+    max_routes: int = 30
+    """Of a router; and host routes of a subnet."""
+    max_dns_nameservers: int = 5
+    full_sync_s: float = 60.0
+    """How often the whole topology is compared with the world, beside what changes bring."""
+
+    external_network: str = "public"
+    external_physical_network: str = "public"
+    external_cidr: str = "172.24.4.0/24"
+    external_gateway: str = "172.24.4.1"
+    external_pool: tuple[str, str] = ("172.24.4.10", "172.24.4.250")
+
+    demo_network: str = "private"
+    demo_subnet: str = "private-subnet"
+    demo_router: str = "router1"
+    demo_cidr: str = "10.20.0.0/24"
+
+    quota_network: int = 100
+    quota_subnet: int = 100
+    quota_subnetpool: int = -1
+    quota_port: int = 500
+    quota_router: int = 10
+    quota_floatingip: int = 50
+    quota_security_group: int = 10
+    quota_security_group_rule: int = 100
+    quota_rbac_policy: int = 10

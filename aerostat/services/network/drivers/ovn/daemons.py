@@ -1,0 +1,270 @@
+"""The processes of one host's network, and the namespaces they live in.
+
+Six daemons: two databases, northd which translates between them, the switch's own database, the switch, and
+the controller that programs it. All live in the namespace `<prefix>-host`; `<prefix>-ext` stands for the
+outside, joined to the bridge `br-ex` by a veth pair. Every step may be repeated: after a kill or a reboot
+the same calls rebuild what is missing and leave alone what runs.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pyroute2 import IPRoute
+
+from aerostat.kernel.errors import DriverError
+from aerostat.kernel.namespaces import (
+    disable_checksum_offload,
+    ensure_namespace,
+    find_link,
+    list_namespaces,
+    remove_namespace,
+    run_inside,
+)
+from aerostat.kernel.supervise import Child
+
+from .compile import derived_mac
+
+INTEGRATION_BRIDGE, EXTERNAL_BRIDGE = "br-int", "br-ex"
+_OUTER_LINK, _INNER_LINK = "public", "public-br"
+_NB_SCHEMA, _SB_SCHEMA = "/usr/share/ovn/ovn-nb.ovsschema", "/usr/share/ovn/ovn-sb.ovsschema"
+_SWITCH_SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
+# A unix socket's path has 107 bytes; the switch makes names of its own in the folder.
+_LONGEST_SOCKET_FOLDER = 80
+
+
+@dataclass(frozen=True, kw_only=True)
+class OvnHost:
+    """One host's network processes: where their state is and how the host is called.
+
+    `external_address`: the outside's own address in the external network, with prefix length. `client`:
+    user and group ids of the process that talks to the northbound database, when it is not root.
+    """
+
+    state_dir: Path
+    prefix: str
+    host_name: str
+    physical_network: str = "public"
+    external_address: str = "172.24.4.1/24"
+    client: tuple[int, int] | None = None
+
+    @property
+    def host_namespace(self) -> str:
+        return f"{self.prefix}-host"
+
+    @property
+    def external_namespace(self) -> str:
+        return f"{self.prefix}-ext"
+
+    @property
+    def folder(self) -> Path:
+        return self.state_dir.absolute() / "ovn"
+
+    @property
+    def socket_folder(self) -> Path:
+        """Beside the state, or below /run when that path is too long for a socket."""
+        if len(str(self.folder)) <= _LONGEST_SOCKET_FOLDER:
+            return self.folder
+        return Path("/run/aerostat") / self.prefix
+
+    @property
+    def northbound(self) -> str:
+        return f"unix:{self.socket_folder}/nb.sock"
+
+    @property
+    def southbound(self) -> str:
+        return f"unix:{self.socket_folder}/sb.sock"
+
+    @property
+    def switch(self) -> str:
+        return f"unix:{self.socket_folder}/db.sock"
+
+    def children(self) -> list[Child]:
+        """The daemons, for the supervisor. Taken over by its successor: guests' packets do not notice."""
+        return [
+            self._database("ovn-nb", "nb", _NB_SCHEMA, ["ovn-nbctl", "init"], after=()),
+            self._database("ovn-sb", "sb", _SB_SCHEMA, ["ovn-sbctl", "init"], after=()),
+            self._daemon(
+                "ovn-northd",
+                ["ovn-northd", f"--ovnnb-db={self.northbound}", f"--ovnsb-db={self.southbound}"],
+                control="northd",
+                after=("ovn-nb", "ovn-sb"),
+            ),
+            self._database("ovs-db", "db", _SWITCH_SCHEMA, ["ovs-vsctl", "--no-wait", "init"], after=()),
+            self._daemon(
+                "ovs-switch",
+                ["ovs-vswitchd", self.switch, "--disable-system"],
+                control="vswitchd",
+                after=("ovs-db",),
+                settle=self._set_up_bridges,
+            ),
+            # Its control socket is named by its pid, so readiness cannot be asked; nothing waits for it.
+            self._daemon("ovn-controller", ["ovn-controller", self.switch], after=("ovs-switch", "ovn-sb")),
+        ]
+
+    async def ensure_namespaces(self) -> None:
+        """Make both namespaces and the wire between them; before the children start."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.socket_folder.mkdir(parents=True, exist_ok=True)
+        await ensure_namespace(self.host_namespace)
+        await ensure_namespace(self.external_namespace)
+        await run_inside(self.host_namespace, partial(_make_wire, self.external_namespace))
+        await run_inside(self.external_namespace, partial(_address_wire, self.external_address))
+        await run_inside(self.host_namespace, partial(_raise_link, _INNER_LINK))
+
+    def _daemon(
+        self,
+        name: str,
+        command: list[str],
+        *,
+        after: tuple[str, ...],
+        control: str | None = None,
+        prepare: Callable[[], Awaitable[None]] | None = None,
+        ready: Callable[[], Awaitable[bool]] | None = None,
+        settle: Callable[[], Awaitable[None]] | None = None,
+    ) -> Child:
+        argv = [*command, "-vconsole:info", "-vsyslog:off", "-vfile:off"]
+        if control is not None:
+            path = self.socket_folder / f"{control}.ctl"
+            argv.append(f"--unixctl={path}")
+            ready = ready or partial(_accepts, path)
+        folders = ("OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR", "OVS_SYSCONFDIR", "OVN_RUNDIR", "OVN_LOGDIR")
+        return Child(
+            name=name,
+            argv=argv,
+            env=dict.fromkeys(folders, str(self.socket_folder)),
+            namespace=self.host_namespace,
+            after=after,
+            prepare=prepare,
+            ready=ready,
+            settle=settle,
+            adopt=True,
+        )
+
+    def _database(self, name: str, short: str, schema: str, init: list[str], after: tuple[str, ...]) -> Child:
+        path, socket = self.folder / f"{short}.db", self.socket_folder / f"{short}.sock"
+
+        async def settle() -> None:
+            program, *rest = init
+            await _run(program, f"--db=unix:{socket}", "--timeout=10", *rest)
+            if short == "db":
+                await self._introduce_host()
+            if short == "nb" and self.client is not None:
+                os.chown(socket, *self.client)
+
+        return self._daemon(
+            name,
+            ["ovsdb-server", str(path), f"--remote=punix:{socket}"],
+            control=name,
+            after=after,
+            prepare=partial(_ensure_database_file, path, schema),
+            ready=partial(_accepts, socket),
+            settle=settle,
+        )
+
+    async def _introduce_host(self) -> None:
+        """Tell the controller who it is and whom to ask; it reads this from the switch's database."""
+        ids = {
+            "system-id": self.host_name,
+            "hostname": self.host_name,
+            "ovn-remote": self.southbound,
+            "ovn-encap-type": "geneve",
+            "ovn-encap-ip": "127.0.0.1",
+            "ovn-bridge-datapath-type": "netdev",
+            "ovn-bridge-mappings": f"{self.physical_network}:{EXTERNAL_BRIDGE}",
+            "ovn-monitor-all": "true",
+        }
+        # The names hold «:» and «/», so every value is quoted for the command's own little language.
+        settings = [f'external_ids:{key}="{value}"' for key, value in ids.items()]
+        threads = ["other_config:n-revalidator-threads=1", "other_config:n-handler-threads=1"]
+        await self._vsctl("--no-wait", "set", "Open_vSwitch", ".", *settings, *threads)
+
+    async def _set_up_bridges(self) -> None:
+        """The bridges in userspace, and the outside's wire in `br-ex`."""
+        steps: list[str] = []
+        for bridge, mode in ((INTEGRATION_BRIDGE, "secure"), (EXTERNAL_BRIDGE, "standalone")):
+            steps += ["--", "--may-exist", "add-br", bridge]
+            steps += ["--", "set", "Bridge", bridge, "datapath_type=netdev", f"fail_mode={mode}"]
+        steps += ["--", "--may-exist", "add-port", EXTERNAL_BRIDGE, _INNER_LINK]
+        await self._vsctl(*steps)
+
+    async def _vsctl(self, *arguments: str) -> None:
+        await _run("ovs-vsctl", f"--db={self.switch}", "--timeout=15", *arguments)
+
+
+async def remove_everything(prefix: str) -> None:
+    """Take away all namespaces of a cloud and whatever still lives in them; a repeat does nothing.
+
+    The supervisor and guests are to be stopped before: what is found alive here is ended without ceremony.
+    """
+    for name in list_namespaces(f"{prefix}-"):
+        await remove_namespace(name)
+
+
+def _make_wire(external_namespace: str) -> None:
+    """In the host's namespace: the veth pair, its far end moved outside."""
+    with IPRoute() as ip:
+        if find_link(ip, _INNER_LINK) is None:
+            far = {"ifname": _OUTER_LINK, "net_ns_fd": external_namespace}
+            ip.link("add", ifname=_INNER_LINK, kind="veth", peer=far)
+
+
+def _address_wire(external_address: str) -> None:
+    """In the outside's namespace. The MAC address stays the same for ever: routers remember it across
+    restarts.
+    """
+    address, _, prefix_length = external_address.partition("/")
+    with IPRoute() as ip:
+        index = find_link(ip, _OUTER_LINK)
+        if index is None:
+            raise DriverError("the external network's wire has lost its end", retry=True)
+        ip.link("set", index=index, address=derived_mac(f"external {external_address}"))
+        ip.addr("replace", index=index, address=address, prefixlen=int(prefix_length))
+    _raise_link(_OUTER_LINK)
+
+
+def _raise_link(name: str) -> None:
+    disable_checksum_offload(name)
+    with IPRoute() as ip:
+        ip.link("set", index=find_link(ip, name), state="up")
+
+
+async def _ensure_database_file(path: Path, schema: str) -> None:
+    """Make the file, or bring it to the installed schema. Made beside and moved: never half a database."""
+    if await asyncio.to_thread(path.exists):
+        if (await _run("ovsdb-tool", "needs-conversion", str(path), schema)).strip() == "yes":
+            await _run("ovsdb-tool", "convert", str(path), schema)
+        return
+    fresh = path.with_suffix(".fresh")
+    fresh.unlink(missing_ok=True)
+    await _run("ovsdb-tool", "create", str(fresh), schema)
+    fresh.rename(path)
+
+
+async def _accepts(path: Path) -> bool:
+    """Whether somebody listens at a unix socket; OSError if not."""
+    _, writer = await asyncio.open_unix_connection(path)
+    writer.close()
+    return True
+
+
+async def _run(*command: str, timeout_s: float = 30.0) -> str:
+    """Run a command; what it printed, or DriverError with what it complained about."""
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(timeout_s):
+            printed, complaint = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise DriverError(
+            f"{command[0]} did not end in {timeout_s:g} s", detail=" ".join(command), retry=True
+        ) from None
+    if process.returncode != 0:
+        raise DriverError(f"{command[0]} failed", detail=f"{' '.join(command)}: {complaint.decode().strip()}")
+    return printed.decode()

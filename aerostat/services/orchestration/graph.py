@@ -1,0 +1,153 @@
+"""Which resource waits for which, and what an update has to do. Pure.
+
+Names stand for resources. A resource requires others: they are made before it and deleted after it.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from .template.errors import CircularDependencyException
+
+
+class Graph:
+    """The dependencies of a stack's resources.
+
+    Made from `{name: names it requires}`; required names that are no keys are resources too. Raises
+    CircularDependencyException, whose message goes once around the circle.
+    """
+
+    def __init__(self, requires: Mapping[str, Iterable[str]]) -> None:
+        self._requires: dict[str, frozenset[str]] = {
+            name: frozenset(others) for name, others in requires.items()
+        }
+        for others in list(self._requires.values()):
+            for name in others:
+                self._requires.setdefault(name, frozenset())
+        required_by: dict[str, set[str]] = {name: set() for name in self._requires}
+        for name, others in self._requires.items():
+            for other in others:
+                required_by[other].add(name)
+        self._required_by = {name: frozenset(others) for name, others in required_by.items()}
+        try:
+            sorter = TopologicalSorter(
+                {name: sorted(others) for name, others in sorted(self._requires.items())}
+            )
+            self._order = tuple(sorter.static_order())
+        except CycleError as error:
+            # graphlib goes around from what is required to what requires it
+            raise CircularDependencyException(reversed(error.args[1])) from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._requires
+
+    def __iter__(self) -> Iterator[str]:
+        """In an order in which they can be made."""
+        return iter(self._order)
+
+    def __reversed__(self) -> Iterator[str]:
+        """In an order in which they can be deleted."""
+        return reversed(self._order)
+
+    def __len__(self) -> int:
+        return len(self._requires)
+
+    def requires(self, name: str) -> frozenset[str]:
+        """What must be there before it. KeyError when there is no such resource."""
+        return self._requires[name]
+
+    def required_by(self, name: str) -> frozenset[str]:
+        """What waits for it, directly. KeyError when there is no such resource."""
+        return self._required_by[name]
+
+    def all_required_by(self, name: str) -> frozenset[str]:
+        """What waits for it, directly or through others."""
+        found: set[str] = set()
+        left = list(self._required_by[name])
+        while left:
+            one = left.pop()
+            if one not in found:
+                found.add(one)
+                left.extend(self._required_by[one])
+        return frozenset(found)
+
+    def ready_to_create(self, done: Collection[str], started: Collection[str] = ()) -> list[str]:
+        """Those that can be made now: all they require is in `done`, and they are neither done nor
+        started."""
+        return [
+            name
+            for name in self._order
+            if name not in done and name not in started and self._requires[name] <= set(done)
+        ]
+
+    def ready_to_delete(self, gone: Collection[str], started: Collection[str] = ()) -> list[str]:
+        """Those that can be deleted now: all that require them are in `gone`."""
+        return [
+            name
+            for name in reversed(self._order)
+            if name not in gone and name not in started and self._required_by[name] <= set(gone)
+        ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """A resource as far as an update compares it: values are resolved."""
+
+    type: str
+    properties: Mapping[str, Any]
+    metadata: Any = None
+    update_policy: Any = None
+    deletion_policy: str = "Delete"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What is different. Whether it is done in place or by a replacement, the resource type decides."""
+
+    type_changed: bool
+    properties: frozenset[str]
+    metadata_changed: bool
+    policies_changed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdatePlan:
+    """What an update has to do. Each resource is in exactly one of the four."""
+
+    added: frozenset[str]
+    removed: frozenset[str]
+    changed: Mapping[str, Change]
+    unchanged: frozenset[str]
+
+
+def plan_update(old: Mapping[str, Definition], new: Mapping[str, Definition]) -> UpdatePlan:
+    """Compare two states of a stack, by resource name."""
+    changed, unchanged = {}, set()
+    for name in old.keys() & new.keys():
+        change = _compare(old[name], new[name])
+        if change is None:
+            unchanged.add(name)
+        else:
+            changed[name] = change
+    return UpdatePlan(
+        added=frozenset(new.keys() - old.keys()),
+        removed=frozenset(old.keys() - new.keys()),
+        changed=changed,
+        unchanged=frozenset(unchanged),
+    )
+
+
+def _compare(old: Definition, new: Definition) -> Change | None:
+    if old == new:
+        return None
+    absent = object()
+    names = old.properties.keys() | new.properties.keys()
+    return Change(
+        type_changed=old.type != new.type,
+        properties=frozenset(
+            name for name in names if old.properties.get(name, absent) != new.properties.get(name, absent)
+        ),
+        metadata_changed=old.metadata != new.metadata,
+        policies_changed=(old.update_policy, old.deletion_policy) != (new.update_policy, new.deletion_policy),
+    )

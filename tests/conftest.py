@@ -1,0 +1,5 @@
+"""Fixtures for all rings."""
+
+from tests.servers import fresh_postgres_url, postgres, postgres_url, rabbitmq, rabbitmq_url
+
+__all__ = ["fresh_postgres_url", "postgres", "postgres_url", "rabbitmq", "rabbitmq_url"]
