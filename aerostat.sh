@@ -163,7 +163,7 @@ install_parts() {       # install_parts PYTHON PART…: make .venv what pyprojec
         "$python" -m venv "$venv" >&2 || die "$python -m venv failed; see above"
     fi
     set -- "$venv/bin/python" "$@"
-    pip() { "$venv/bin/python" -m pip --quiet --disable-pip-version-check install "$@" </dev/null >&2; }
+    pip() { "$venv/bin/python" -m pip -qq --disable-pip-version-check install "$@" </dev/null >&2; }
     shift
     target=$here groups=''
     for part; do

@@ -26,7 +26,7 @@ from aerostat.kernel.house import House
 from aerostat.kernel.http.app import Application
 from aerostat.kernel.policy import Rules
 from aerostat.kernel.service import Service
-from aerostat.kernel.work import Engine, Sweeper
+from aerostat.kernel.work import Engine, Sweeper, forward_nudges
 
 log = structlog.get_logger(__name__)
 
@@ -82,44 +82,55 @@ async def open_house(config: Config, roles: set[str] | frozenset[str]) -> AsyncI
                 await door.bootstrap(house)
         if "engine" in roles:
             await stack.enter_async_context(_running(house.engine.run()))
+        else:
+            stack.callback(forward_nudges(store, bus))
         yield house
 
 
 async def run(config: Config, roles: set[str], *, fake: bool, ready: Ready | None = None) -> None:
     """Serve the control plane's roles until cancelled. `ready` is called when requests are answered."""
     listener = _listen(config.kernel.listen_address, config.kernel.port)
-    async with open_house(config, roles) as house, serving(house, listener):
-        facts = {
-            key: value
-            for room in house.state.values()
-            if isinstance(room, dict)
-            for key, value in room.get("facts", {}).items()
-        }
+    async with (
+        open_house(config, roles) as house,
+        serving(house.dispatch, listener),
+        _doors_for_guests(house, fake),
+    ):
         if ready is not None:
-            ready(url=house.public_url, **facts)
+            ready(url=house.public_url)
         log.info("serving", url=house.public_url, roles=sorted(roles))
         await asyncio.Event().wait()
 
 
 async def run_host(config: Config, *, ready: Ready | None = None) -> None:
     """Serve the host role until cancelled: the drivers next to the hardware, reached over the bus."""
-    from aerostat.services.compute.host import process
+    from aerostat import app_host  # libvirt and netlink: nothing that the control process needs
 
     bus = await _open_bus(config, hub=False)
     try:
-        async with process.open_host(config, bus) as facts:
-            if ready is not None:
-                ready(**facts)
-            await asyncio.Event().wait()
+        await app_host.run_host(config, bus, ready)
     finally:
         await bus.close()
 
 
 @asynccontextmanager
-async def serving(house: House, *listeners: socket.socket) -> AsyncIterator[None]:
+async def _doors_for_guests(house: House, fake: bool) -> AsyncIterator[None]:
+    """With fakes there are no namespaces to listen in."""
+    if fake or "api" not in house.roles:
+        yield
+        return
+    from aerostat import app_guests
+    from aerostat.services.compute.metadata import metadata_app
+
+    doors = app_guests.GuestDoors(house, serving, lambda network_id: metadata_app(house, network_id))
+    async with doors.open():
+        yield
+
+
+@asynccontextmanager
+async def serving(application: Any, *listeners: socket.socket) -> AsyncIterator[None]:
     """Answer HTTP and WebSockets on these listening sockets while the block runs."""
     settings = uvicorn.Config(
-        house.dispatch,
+        application,
         loop="none",
         http="httptools",
         ws="websockets-sansio",

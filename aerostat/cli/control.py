@@ -1,4 +1,4 @@
-"""How other commands talk to a running cloud's supervisor: JSON lines over `STATE/run/control.sock`.
+"""How other commands reach a running supervisor: JSON lines over `STATE/run/control.sock`; this is the serving side.
 
 One question a connection: `{"ask": "status"}` is answered by one line, `{"ask": "stop"}` by a line when the
 stop has begun. The socket is readable by its owner only, which is all the authentication there is.
@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import json
 import os
-import socket
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -16,10 +15,6 @@ from aerostat.kernel.state_folder import StateFolder
 
 Answer = dict[str, Any]
 LONGEST_QUESTION_BYTES = 64 * 1024
-
-
-class Unreachable(Exception):
-    """Nobody answers on the control socket."""
 
 
 class ControlServer:
@@ -52,16 +47,3 @@ class ControlServer:
             writer.write(json.dumps(answer).encode() + b"\n")
             await writer.drain()
         writer.close()
-
-
-def ask(folder: StateFolder, question: str, timeout_s: float = 5.0) -> Answer:
-    """Ask the supervisor of `folder`; raises `Unreachable`."""
-    with contextlib.closing(socket.socket(socket.AF_UNIX)) as connection:
-        connection.settimeout(timeout_s)
-        try:
-            connection.connect(str(folder.control_socket))
-            connection.sendall(json.dumps({"ask": question}).encode() + b"\n")
-            with connection.makefile() as stream:
-                return dict(json.loads(stream.readline()))
-        except (OSError, ValueError) as error:
-            raise Unreachable(str(error)) from None

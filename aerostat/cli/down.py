@@ -12,7 +12,7 @@ import sys
 import time
 
 from aerostat.cli import CommandError
-from aerostat.cli.control import Unreachable, ask
+from aerostat.cli.ask import Unreachable, ask
 from aerostat.cli.settings import folder_of
 from aerostat.kernel.state_folder import StateFolder
 

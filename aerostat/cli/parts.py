@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+import aerostat
 from aerostat.kernel.config import Config
 from aerostat.kernel.errors import DriverError
 from aerostat.kernel.state_folder import StateFolder, write_private
@@ -77,6 +78,7 @@ def serving(
     return Child(
         name=process,
         argv=[*command, "--process", process, "--state", str(config.state), *words],
+        env={"PYTHONPATH": _own_path()},
         namespace=namespace,
         after=after,
         prepare=prepare,
@@ -84,6 +86,12 @@ def serving(
         ready_timeout_s=60.0,
         stop_timeout_s=20.0,
     )
+
+
+def _own_path() -> str:
+    """A PYTHONPATH by which a child finds the very package that we run, whatever its working directory is."""
+    own = str(Path(aerostat.__file__).resolve().parents[1])
+    return os.pathsep.join([own, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 async def remove_network(config: Config) -> None:

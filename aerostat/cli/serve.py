@@ -52,10 +52,8 @@ def serve(config: Config, process: str, roles: set[str], *, fake: bool) -> int:
     def ready(**facts: Any) -> None:
         write_ready(config.folder, process, facts)
 
-    if roles == {"host"}:
-        work = app.run_host(config, ready=ready)
-    else:
-        work = app.run(config, roles, fake=fake, ready=ready)
+    is_host = roles == {"host"}
+    work = app.run_host(config, ready=ready) if is_host else app.run(config, roles, fake=fake, ready=ready)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_until_told(work))

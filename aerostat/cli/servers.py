@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from aerostat.cli import CommandError
 from aerostat.cli.api import Api
-from aerostat.cli.control import Unreachable, ask
+from aerostat.cli.ask import Unreachable, ask
 from aerostat.cli.env import variables
 from aerostat.kernel.config import Config
 from aerostat.kernel.ids import is_uuid

@@ -18,6 +18,7 @@ from typing import Any
 
 from aerostat.cli import CommandError, typed
 from aerostat.cli.clouds import MergeRefused, entries, merge_into, user_clouds_path, write_client_files
+from aerostat.cli.level import level
 from aerostat.cli.settings import folder_of, kernel_settings_of
 from aerostat.kernel.config import Config
 from aerostat.kernel.state_folder import Lock, StateFolder, write_private
@@ -228,27 +229,6 @@ def closing_words(
     yield f'  clients     eval "$({typed()} env{option})"   or   export OS_CLOUD=aerostat'
     yield "  try         openstack token issue; openstack flavor list; openstack stack create …"
     yield f"  stop        {typed()} down{option}"
-
-
-def level(facts: dict[str, Any], fake: bool) -> dict[str, str]:
-    """How good a cloud this machine gives, and why not a better one."""
-    if fake:
-        return {
-            "hypervisor": "fake: servers are kept in memory, nothing boots (up without --fake boots them)",
-            "network": "fake: no packet moves",
-        }
-    accelerator = facts.get("accelerator")
-    reason = facts.get("accelerator_reason")
-    words: dict[str, str] = {}
-    if accelerator == "kvm":
-        words["hypervisor"] = "QEMU with KVM"
-    elif accelerator:
-        words["hypervisor"] = "QEMU with TCG, which emulates: guests are slow" + (
-            f". No KVM: {reason}" if reason else ""
-        )
-    if facts.get("network"):
-        words["network"] = str(facts["network"])
-    return words
 
 
 def say(text: str) -> None:

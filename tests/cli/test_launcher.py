@@ -199,7 +199,7 @@ def test_without_uv_pip_does_it(checkout):
     )
     assert checkout.run("check").returncode == 0
     assert checkout.called("venv-python")[-2:] == [
-        f"venv-python -m pip --quiet --disable-pip-version-check install --editable {checkout.path}"
+        f"venv-python -m pip -qq --disable-pip-version-check install --editable {checkout.path}"
         f" --group {checkout.path}/pyproject.toml:dev",
         "venv-python -m aerostat check",
     ]

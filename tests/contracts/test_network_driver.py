@@ -123,6 +123,11 @@ async def test_a_whole_topology_is_there_exactly_as_described(drivers: Drivers) 
     assert await drivers.network.list_things() == expected
 
 
+async def test_things_of_one_call_may_come_in_any_order(drivers: Drivers) -> None:
+    await drivers.network.ensure_things(reversed(WHOLE))
+    assert await drivers.network.sync(WHOLE) == Changes()
+
+
 async def test_ensuring_again_changes_nothing(drivers: Drivers) -> None:
     await drivers.network.ensure_things(WHOLE)
     assert await drivers.network.ensure_things(WHOLE) == Changes()

@@ -1,6 +1,7 @@
 """A store on each database we support."""
 
-from collections.abc import AsyncIterator
+import secrets
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,17 @@ from aerostat.kernel.model import metadata
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """URL of an empty database."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/store.db?synchronous=off"
-    url: str = request.getfixturevalue("fresh_postgres_url")
-    return url
+        yield f"sqlite:///{tmp_path}/store.db?synchronous=off"
+        return
+    # A schema of its own is as good as a database of its own, and takes a tenth of the time.
+    postgres = request.getfixturevalue("postgres")
+    name = f"test_{secrets.token_hex(6)}"
+    postgres.sql(f"CREATE SCHEMA {name}")
+    yield f"{postgres.url}?search_path={name}"
+    postgres.sql(f"DROP SCHEMA {name} CASCADE")
 
 
 @pytest.fixture

@@ -1,16 +1,19 @@
 """Flows under the engine, on both databases; and the contract kit, which must catch a wrong flow."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from aerostat.kernel import operation
+from aerostat.kernel.bus import Message, open_memory_bus
 from aerostat.kernel.clock import clock, minutes
 from aerostat.kernel.db import Store, open_store
+from aerostat.kernel.db.store import Statement
 from aerostat.kernel.errors import Conflict, DriverError
 from aerostat.kernel.model import flows
-from aerostat.kernel.work import Engine, Flow
+from aerostat.kernel.work import Engine, Flow, forward_nudges
 from tests.contracts.flow_contract import FlowCase, Trial, trials
 
 from .toy_flows import (
@@ -25,6 +28,7 @@ from .toy_flows import (
     start_light,
     start_remove,
 )
+from .waiting import until
 
 
 @pytest.fixture
@@ -462,9 +466,11 @@ async def test_a_running_engine_is_woken_by_the_commit(world: World) -> None:
     running = asyncio.create_task(engine_for(world, flow).run())
     await asyncio.sleep(0.05)
     await start(world, flow)
-    async with asyncio.timeout(5):
-        while (await only_flow(world)).state != "done":
-            await asyncio.sleep(0.01)
+
+    async def done() -> bool:
+        return bool((await only_flow(world)).state == "done")
+
+    await until(done)
     assert world.calls == ["quick.first", "quick.second"]
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
@@ -507,14 +513,112 @@ async def test_two_engines_share_the_work_and_never_a_step(world: World, store_u
         asyncio.create_task(engine_for(world, flow, name="a").run()),
         asyncio.create_task(engine_for(second, flow, name="b").run()),
     ]
-    async with asyncio.timeout(20):
-        while await world.store.count(flows, state="running"):
-            await asyncio.sleep(0.02)
+
+    async def idle() -> bool:
+        return not await world.store.count(flows, state="running")
+
+    await until(idle)
     for engine in engines:
         engine.cancel()
     await asyncio.gather(*engines, return_exceptions=True)
     await second_store.close()
     assert sorted(world.calls + second.calls) == sorted(started)
+
+
+async def test_a_heart_beat_keeps_the_lease_of_a_long_step(
+    world: World, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("engine", "runner", "lease"):
+        monkeypatch.setattr(f"aerostat.kernel.work.{module}.LEASE", timedelta(seconds=0.4))
+    monkeypatch.setattr("aerostat.kernel.work.engine.HEARTBEAT_S", 0.05)
+    may_end = asyncio.Event()
+    flow = Flow("long", on=lamps, deadline=minutes(5))
+
+    @flow.step
+    async def hold(work: Any, lamp: Any) -> None:
+        work.house.calls.append(lamp.id)
+        await may_end.wait()
+
+    await start(world, flow)
+    running = asyncio.create_task(engine_for(world, flow).run())
+    await until(lambda: len(world.calls) == 1)
+    second_store = await open_store(store_url)
+    other = engine_for(World(second_store), flow, name="other")
+    for _ in range(12):
+        await asyncio.sleep(0.1)
+        assert await other.run_due() == 0
+    may_end.set()
+
+    async def done() -> bool:
+        return bool((await only_flow(world)).state == "done")
+
+    await until(done)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await second_store.close()
+
+
+async def test_a_process_without_an_engine_wakes_one_over_the_bus(world: World, store_url: str) -> None:
+    flow = noting_flow("far", world.calls)
+    bus = await open_memory_bus()
+    api_store = await open_store(store_url)
+    stop = forward_nudges(api_store, bus)
+    engine = Engine(world.store, bus, world, [flow])
+    running = asyncio.create_task(engine.run())
+    await asyncio.sleep(0.1)
+    await start(World(api_store), flow)
+    await until(lambda: len(world.calls) == 2, limit_s=10)  # long before it would have looked by itself
+    stop()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await api_store.close()
+    await bus.close()
+
+
+async def test_a_step_calls_a_host_over_the_bus(world: World) -> None:
+    async def answer(message: Message) -> dict[str, Any]:
+        return {"state": "running", "asked": message.verb, "request": message.request_id}
+
+    flow = Flow("calling", on=lamps, deadline=minutes(5))
+
+    @flow.step
+    async def call(work: Any, lamp: Any) -> None:
+        work.house.calls.append(await work.call("host.one", "inspect", {"id": lamp.id}, dict, timeout_s=5))
+
+    bus = await open_memory_bus()
+    await bus.serve("host.one", answer)
+    await start(world, flow)
+    await Engine(world.store, bus, world, [flow]).run_due()
+    await bus.close()
+    assert world.calls == [{"state": "running", "asked": "inspect", "request": "req-toy"}]
+
+
+async def test_a_step_costs_few_statements(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One read, one guarded update, one record; and the row when the step changed it."""
+    flow = Flow("frugal", on=lamps, deadline=minutes(5))
+    for number in range(5):
+
+        async def step(work: Any, lamp: Any) -> None: ...
+
+        step.__name__ = f"step_{number}"
+        flow.step(step)
+    lamp_id = await start(world, flow)
+    engine = engine_for(world, flow)
+    await engine.run_due()
+    await start(world, flow, lamp_id)
+    statements: list[str] = []
+    original = Statement.arguments
+
+    def counted(self: Statement, parameters: Any) -> Any:
+        statements.append(self.sql.split()[0])
+        return original(self, parameters)
+
+    monkeypatch.setattr(Statement, "arguments", counted)
+    await engine.run_due()
+    reads = statements.count("SELECT")
+    assert statements.count("UPDATE") == 1 + 5  # the claim, the steps
+    assert statements.count("INSERT") == 1 + 5 + 1  # the record: started, the steps, done
+    assert reads == 1 + 5 + 1  # what is due, the subject before each step, what is due now
 
 
 def test_mistakes_in_declarations_are_refused() -> None:

@@ -1,4 +1,6 @@
-"""A real OVN on this machine for a test: daemons under a supervisor, in namespaces of its own, gone afterwards."""
+"""A real OVN on this machine for a test: daemons under a supervisor, in namespaces of its own, gone
+afterwards.
+"""
 
 import contextlib
 import os

@@ -6,6 +6,7 @@ See `docs/subsystems/store.md`.
 from .columns import Json, UtcTime, created_at, hex_id, new_table, updated_at, uuid_id
 from .schema import create_schema
 from .store import (
+    BadValue,
     Duplicate,
     Row,
     RowNotFound,
@@ -17,6 +18,7 @@ from .store import (
 )
 
 __all__ = [
+    "BadValue",
     "Duplicate",
     "Json",
     "Row",

@@ -9,7 +9,7 @@ from typing import Any, Self, cast
 import asyncpg
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 
-from .store import Duplicate, StillReferenced, StoreUnavailable
+from .store import BadValue, Duplicate, StillReferenced, StoreUnavailable
 
 ACQUIRE_LIMIT_S = 10.0
 STATEMENT_LIMIT_S = 30.0
@@ -49,8 +49,7 @@ class PostgresBackend:
             try:
                 yield PostgresConnection(connection)
             except BaseException:
-                if not connection.is_closed():
-                    await transaction.rollback()
+                await _roll_back(connection, transaction)
                 raise
             with _translated():
                 await transaction.commit()
@@ -73,7 +72,7 @@ class PostgresConnection:
         self._connection = connection
 
     async def run(self, sql: str, args: Sequence[Any]) -> tuple[Sequence[Sequence[Any]], int]:
-        with _translated():
+        with _translated(), self._given_up_if_confused():
             # Both keep the prepared statement; `execute` alone tells how many rows it touched.
             if sql.startswith(("SELECT", "WITH")) or " RETURNING " in sql:
                 return await self._connection.fetch(sql, *args), -1
@@ -81,10 +80,28 @@ class PostgresConnection:
         touched = status.rsplit(" ", 1)[-1]
         return (), int(touched) if touched.isdigit() else 0
 
+    @contextmanager
+    def _given_up_if_confused(self) -> Iterator[None]:
+        """A server that ends a connection may leave asyncpg in the middle of an answer: no use asking on."""
+        try:
+            yield
+        except asyncpg.InternalClientError as error:
+            self._connection.terminate()
+            raise StoreUnavailable(f"the connection broke: {error}") from error
+
     async def lock(self, name: str) -> None:
         number = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
         with _translated():
             await self._connection.execute("SELECT pg_advisory_xact_lock($1)", number)
+
+
+async def _roll_back(connection: Any, transaction: Any) -> None:
+    """Never hides the error that led here: a connection that cannot even roll back is thrown away."""
+    try:
+        if not connection.is_closed():
+            await transaction.rollback()
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        connection.terminate()
 
 
 async def _leave_as_it_is(connection: Any) -> None:
@@ -99,6 +116,8 @@ def _translated() -> Iterator[None]:
         raise Duplicate(f"{error.constraint_name}: {error.detail}") from error
     except asyncpg.ForeignKeyViolationError as error:
         raise StillReferenced(str(error)) from error
+    except (asyncpg.DataError, UnicodeEncodeError) as error:
+        raise BadValue(str(error)) from error
     except (
         OSError,
         TimeoutError,

@@ -5,6 +5,7 @@ another process holding the write lock, is waited for with `asyncio.sleep`, neve
 """
 
 import asyncio
+import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -15,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
-from .store import Duplicate, StillReferenced, StoreUnavailable
+from .store import BadValue, Duplicate, StillReferenced, StoreUnavailable
 
 WRITE_LOCK_LIMIT_S = 20.0
 
@@ -38,6 +39,8 @@ class SqliteBackend:
         if not path or path == "/":
             raise ValueError(f"a SQLite URL names a file: sqlite:///path/to/file, not {url}")
         Path(path).parent.mkdir(parents=True, exist_ok=True)
+        # Made by us rather than by sqlite, so that nobody else can read it; its WAL takes over the mode.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         synchronous = parse_qs(parts.query).get("synchronous", ["normal"])[0].upper()
         if synchronous not in ("OFF", "NORMAL", "FULL"):
             raise ValueError(f"synchronous is off, normal or full, not {synchronous.lower()}")
@@ -53,10 +56,17 @@ class SqliteBackend:
             await self._begin()
             try:
                 yield self._write_connection
+                self._commit()
             except BaseException:
-                self._writer.execute("ROLLBACK")
+                if self._writer.in_transaction:  # sqlite itself has rolled back when its disk was full
+                    self._writer.execute("ROLLBACK")
                 raise
+
+    def _commit(self) -> None:
+        try:
             self._writer.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            raise StoreUnavailable(str(error)) from error
 
     async def _begin(self) -> None:
         give_up_at = time.monotonic() + WRITE_LOCK_LIMIT_S
@@ -100,6 +110,8 @@ class SqliteConnection:
             if "no such" in str(error) or "syntax" in str(error):
                 raise
             raise StoreUnavailable(str(error)) from error
+        except (OverflowError, UnicodeEncodeError, sqlite3.DataError) as error:
+            raise BadValue(str(error)) from error
 
     async def lock(self, name: str) -> None:
         """Nothing to do: a SQLite write transaction is alone."""

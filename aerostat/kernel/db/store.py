@@ -10,7 +10,8 @@ insert, update, delete by equality) are built once per shape and kept; anything 
 * A `where` value that is a list, tuple or set means IN; None means IS NULL.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, Self, cast
 
@@ -24,10 +25,10 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
-    insert,
     select,
     update,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql import ClauseElement, ColumnElement
 
 Values = Mapping[str, Any]
@@ -73,6 +74,10 @@ class Duplicate(StoreError):
 
 class StillReferenced(StoreError):
     """A foreign key refused the change."""
+
+
+class BadValue(StoreError):
+    """A value that the column cannot hold: a number out of range, a text with a NUL in it or too long."""
 
 
 class StoreUnavailable(StoreError):
@@ -163,6 +168,8 @@ class Store:
         self._compiled_cache: dict[Any, Any] = {}
         self._defaults: dict[Table, list[tuple[str, Any, bool]]] = {}
         self._on_update: dict[Table, list[tuple[str, Any]]] = {}
+        self._readers: dict[Any, Statement] = {}
+        self._writing: set[asyncio.Task[Any] | None] = set()
         self._listeners: list[Callable[[str], object]] = []
 
     @asynccontextmanager
@@ -171,9 +178,18 @@ class Store:
 
         What was handed to `after_commit` runs once the commit is done.
         """
+        task = asyncio.current_task()
+        if task in self._writing:
+            raise RuntimeError(
+                "this task is in a transaction already: hand its `tx` on instead of opening another"
+            )
         async with self._backend.writing() as connection:
             tx = Transaction(self, connection)
-            yield tx
+            self._writing.add(task)
+            try:
+                yield tx
+            finally:
+                self._writing.discard(task)
         for callback in tx.callbacks:
             callback()
 
@@ -230,6 +246,11 @@ class Store:
 
     # For Transaction:
 
+    def insert_into(self, table: Table) -> Any:
+        """An insert that knows `on conflict`, in this database's dialect."""
+        dialect = postgresql if self.dialect.name == "postgresql" else sqlite
+        return dialect.insert(table)
+
     def shaped(self, key: Any, build: Callable[[], Any]) -> Statement:
         """The kept statement of this shape, built on first use."""
         statement = self._statements.get(key)
@@ -241,12 +262,13 @@ class Store:
         """SQL, arguments and the reader of any Core statement, through SQLAlchemy's own statement cache."""
         if len(self._compiled_cache) > 2000:
             self._compiled_cache.clear()
+            self._readers.clear()
         compiled, extracted, *_ = clause._compile_w_cache(
             self.dialect, compiled_cache=self._compiled_cache, column_keys=[], for_executemany=False
         )
-        statement = self._statements.get(compiled)
+        statement = self._readers.get(compiled)
         if statement is None:
-            statement = self._statements[compiled] = Statement(compiled)
+            statement = self._readers[compiled] = Statement(compiled)
         values = compiled.construct_params(parameters, extracted_parameters=extracted, escape_names=False)
         if not compiled.post_compile_params:
             return statement.sql, statement.arguments(values), statement
@@ -367,10 +389,15 @@ class Transaction:
         return int(raw[0][0])
 
     async def insert(self, table: Table, **values: Any) -> Row:
-        """Insert one row and answer it whole, defaults included. Raises `Duplicate`, `StillReferenced`."""
+        """Insert one row and answer it whole, defaults included. Raises `Duplicate`, `StillReferenced`.
+
+        After `Duplicate` the transaction may go on; after any other error of the database its block must end.
+        """
         row = self._store.with_defaults(table, values)
         statement = self._insertion(table, tuple(row))
-        await self._connection.run(statement.sql, statement.arguments(row))
+        _, inserted = await self._connection.run(statement.sql, statement.arguments(row))
+        if not inserted:
+            raise Duplicate(f"{table.name}: such a row is there already")
         return Row(row)
 
     async def insert_many(self, table: Table, rows: Iterable[Values]) -> list[Row]:
@@ -417,15 +444,25 @@ class Transaction:
     def _insertion(self, table: Table, names: tuple[str, ...]) -> Statement:
         return self._store.shaped(
             ("insert", table, names),
-            lambda: insert(table).values({name: bindparam(name, type_=table.c[name].type) for name in names}),
+            # Doing nothing is no error, and an error would spoil the whole transaction on PostgreSQL.
+            lambda: (
+                self._store.insert_into(table)
+                .values({name: bindparam(name, type_=table.c[name].type) for name in names})
+                .on_conflict_do_nothing()
+            ),
         )
 
 
 def _shape(where: Values) -> tuple[Any, ...]:
     return tuple(
-        (name, None if value is None else len(value) if isinstance(value, _MANY) else -1)
+        (name, None if value is None else _room_for(value) if isinstance(value, _MANY) else -1)
         for name, value in where.items()
     )
+
+
+def _room_for(values: Collection[Any]) -> int:
+    """Places in an IN list: powers of two, so that few shapes are kept. The last value fills what is left."""
+    return 1 << (len(values) - 1).bit_length() if values else 0
 
 
 def _condition(table: Table, where: Values) -> ColumnElement[bool]:
@@ -435,7 +472,7 @@ def _condition(table: Table, where: Values) -> ColumnElement[bool]:
         if value is None:
             clauses.append(column.is_(None))
         elif isinstance(value, _MANY):
-            binds = [bindparam(f"w_{name}_{index}", type_=column.type) for index in range(len(value))]
+            binds = [bindparam(f"w_{name}_{index}", type_=column.type) for index in range(_room_for(value))]
             clauses.append(column.in_(binds) if binds else column.is_(None) & column.isnot(None))
         else:
             clauses.append(column == bindparam(f"w_{name}", type_=column.type))
@@ -446,8 +483,9 @@ def _parameters(where: Values) -> dict[str, Any]:
     parameters: dict[str, Any] = {}
     for name, value in where.items():
         if isinstance(value, _MANY):
-            for index, item in enumerate(value):
-                parameters[f"w_{name}_{index}"] = item
+            items = list(value)
+            for index in range(_room_for(items)):
+                parameters[f"w_{name}_{index}"] = items[min(index, len(items) - 1)]
         elif value is not None:
             parameters[f"w_{name}"] = value
     return parameters

@@ -14,8 +14,8 @@ import structlog
 
 from .. import ids
 from ..context import Context
-from ..db import Duplicate, RowNotFound, StillReferenced, StoreUnavailable
-from ..errors import ApiError, Conflict, DriverError, NotFound, Unauthorized, Unavailable
+from ..db import BadValue, Duplicate, RowNotFound, StillReferenced, StoreUnavailable
+from ..errors import ApiError, BadRequest, Conflict, DriverError, NotFound, Unauthorized, Unavailable
 from ..house import House
 from ..service import Service
 from .envelopes import plain
@@ -169,6 +169,8 @@ class Application:
             return NotFound("The resource could not be found.", detail=str(problem))
         if isinstance(problem, Duplicate | StillReferenced):
             return Conflict("The resource conflicts with another that is there.", detail=str(problem))
+        if isinstance(problem, BadValue):
+            return BadRequest("A value of the request is out of range.", detail=str(problem))
         if isinstance(problem, DriverError):
             status = Unavailable if problem.retry else ApiError
             return status(problem.message, detail=problem.detail)

@@ -1,6 +1,6 @@
 """Work that outlives a request: states, flows, reconcilers, sweepers, and the engine that runs them."""
 
-from .engine import Engine
+from .engine import Engine, forward_nudges
 from .flows import Fault, Flow, Outcome, Step, Work
 from .reconcile import Reconciler, Unfinished
 from .states import ANY, Machine, Move
@@ -19,4 +19,5 @@ __all__ = [
     "Sweeper",
     "Unfinished",
     "Work",
+    "forward_nudges",
 ]

@@ -5,30 +5,33 @@ for what engines of other processes left behind.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-import structlog
 from sqlalchemy import and_, bindparam, exists, func, or_, select, update
 
 from .. import clock, ids, operation
+from ..bus import Bus, Message
 from ..db import Row, Store, StoreUnavailable
+from ..log import get_logger
 from ..model import flows, leases
 from . import lease
-from .flows import NUDGE, Bus, Flow
+from .flows import NUDGE, Flow
 from .lease import LEASE
 from .reconcile import Reconciler
 from .runner import Around, FlowRun, LeaseLost
 from .sweep import Sweeper
 
-log = structlog.get_logger("aerostat.work")
+log = get_logger(__name__)
 
 IDLE = timedelta(seconds=20)
 HEARTBEAT_S = LEASE.total_seconds() / 3
 MOST_AT_ONCE = 32
 ROUNDS_LIMIT = 10_000
 PERIODIC_RETRY_S, PERIODIC_RETRY_LIMIT_S = 2.0, 300.0
+
+WAKE_TOPIC = "engine-wake"
 
 Periodic = Reconciler | Sweeper
 
@@ -61,6 +64,9 @@ _SOON = (
     .where(_due_and_free(flows, _AT, _HORIZON))
     .order_by(flows.c.wake_at, flows.c.id)
     .limit(2 * MOST_AT_ONCE)
+)
+_HELD = select(flows.c.wake_at, flows.c.lease_until).where(
+    flows.c.state == "running", flows.c.lease_token.is_not(None)
 )
 _CLAIM = (
     update(flows)
@@ -127,6 +133,8 @@ class Engine:
     async def run(self) -> None:
         """Work until cancelled; steps that are cut off then are given back and run again later."""
         await self._begin()
+        if self.bus is not None:
+            await self.bus.serve(WAKE_TOPIC, self._woken)
         heart = asyncio.create_task(self._beat(), name="engine heart-beat")
         try:
             while True:
@@ -134,7 +142,7 @@ class Engine:
                 try:
                     pause_s = await self._look()
                 except StoreUnavailable as error:
-                    log.warning("database not available", error=str(error))
+                    log.warning("engine.no_database", error=str(error))
                     pause_s = 1.0
                 try:
                     async with asyncio.timeout(pause_s):
@@ -170,24 +178,28 @@ class Engine:
         give_up_at = clock.now() + limit
         for _ in range(ROUNDS_LIMIT):
             await self.run_due()
-            waiting = await self.store.fetch(
-                select(
-                    func.min(flows.c.wake_at).label("wake_at"), func.max(flows.c.lease_until).label("until")
-                ).where(flows.c.state == "running")
-            )
-            wake_at = waiting[0].wake_at
-            if wake_at is None:
+            if not await self.store.count(flows, state="running"):
                 return
-            wake_at = max(wake_at, waiting[0].until or wake_at)
-            if wake_at > give_up_at:
-                raise RuntimeError(f"flows still wait at {wake_at}, beyond {limit}")
-            clock.clock.step(seconds=max(0.001, (wake_at - clock.now()).total_seconds()))
+            soon = await self.store.fetch(_SOON, {"at": clock.now(), "horizon": give_up_at})
+            # What is under a lease now belongs to a worker that is no more.
+            held = await self.store.fetch(_HELD)
+            wake_at = min(
+                [row.wake_at for row in soon if row.name in self.flows]
+                + [max(row.wake_at, row.lease_until) for row in held],
+                default=None,
+            )
+            if wake_at is None or wake_at > give_up_at:
+                raise RuntimeError(f"flows are still running after {limit}")
+            clock.clock.step(seconds=max(0.0, (wake_at - clock.now()).total_seconds()))
         raise RuntimeError(f"work did not come to rest in {ROUNDS_LIMIT} rounds")
 
     async def run_one(self, name: str) -> int:
         """Run this reconciler or sweeper now, due or not; answers what it answered. Its errors are raised."""
         await self._begin()
         return await self.periodics[name].run(self.house)
+
+    async def _woken(self, message: Message) -> None:
+        self.nudge(message.read(str))
 
     # Finding what is due
 
@@ -197,7 +209,7 @@ class Engine:
         self._ready = True
         freed = await lease.void_leases_of(self.store, self.name)
         if freed:
-            log.info("took back work of an earlier process", worker=self.name, count=freed)
+            log.info("engine.took_back", worker=self.name, freed=freed)
         self._due_at = await lease.ensure_leases(self.store, list(self.periodics))
         self._stop_listening = self.store.listen(self.nudge)
 
@@ -274,15 +286,15 @@ class Engine:
         self._tasks.discard(task)
         self._wake.set()
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("engine task broke", task=task.get_name(), exc_info=error)
+            log.error("engine.task_broke", task=task.get_name(), exc_info=error)
 
     async def _drive(self, run: FlowRun) -> None:
         try:
             await run.run()
         except LeaseLost:
-            log.warning("lease lost, result thrown away", flow_id=run.id)
+            log.warning("flow.lease_lost", flow_id=run.id)
         except StoreUnavailable as error:
-            log.warning("database not available, flow left to its lease", flow_id=run.id, error=str(error))
+            log.warning("flow.left_to_its_lease", flow_id=run.id, error=str(error))
         except asyncio.CancelledError:
             await run.release()
             raise
@@ -309,7 +321,7 @@ class Engine:
                 pause_s = min(PERIODIC_RETRY_S * 2 ** (failures - 1), PERIODIC_RETRY_LIMIT_S)
                 retry_at = clock.now() + min(timedelta(seconds=pause_s), work.every)
                 self._due_at[name] = retry_at
-                log.error("periodic work failed", work=name, failures=failures, exc_info=error)
+                log.error("engine.periodic_failed", work=name, failures=failures, exc_info=error)
                 await operation.record(
                     self.store, None, name, "failed", request_id=f"periodic-{name}", reason=str(error)
                 )
@@ -317,7 +329,7 @@ class Engine:
             self._due_at[name] = (await self.store.get(leases, name=name)).next_at
         except StoreUnavailable as error:
             self._due_at[name] = clock.now() + timedelta(seconds=PERIODIC_RETRY_S)
-            log.warning("database not available", work=name, error=str(error))
+            log.warning("engine.no_database", work=name, error=str(error))
         finally:
             self._busy.discard(name)
             if held is not None:
@@ -332,4 +344,19 @@ class Engine:
                 try:
                     await lease.prolong(self.store, self.name, flow_tokens, lease_tokens)
                 except StoreUnavailable as error:
-                    log.warning("heart-beat missed", error=str(error))
+                    log.warning("engine.heartbeat_missed", error=str(error))
+
+
+def forward_nudges(store: Store, bus: Bus) -> Callable[[], None]:
+    """In a process without an engine: hand the store's nudges to one over the bus; answers how to stop that.
+
+    A nudge that is lost costs latency only: engines look by themselves every `IDLE`.
+    """
+    sending: set[asyncio.Task[None]] = set()
+
+    def forward(topic: str) -> None:
+        task = asyncio.get_running_loop().create_task(bus.cast(WAKE_TOPIC, "wake", topic))
+        sending.add(task)
+        task.add_done_callback(sending.discard)
+
+    return store.listen(forward)

@@ -7,12 +7,13 @@ A flow is a file `flows/<verb>_<noun>.py`: one `Flow`, its steps in order, the u
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 import msgspec
 from sqlalchemy import Table, update
 
 from .. import clock, ids, operation
+from ..bus import Bus
 from ..context import Context
 from ..db import Row, Store, Transaction
 from ..model import flows
@@ -21,23 +22,6 @@ from .states import Machine
 Result = TypeVar("Result")
 
 NUDGE = "flows"  # the store's nudge after a flow was started
-
-
-class Bus(Protocol):
-    """What work needs of the bus."""
-
-    async def call(
-        self,
-        topic: str,
-        verb: str,
-        body: Any,
-        result_type: Any,
-        *,
-        timeout_s: float = ...,
-        request_id: str = ...,
-    ) -> Any: ...
-
-    async def cast(self, topic: str, verb: str, body: Any, *, request_id: str = ...) -> None: ...
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -285,10 +269,9 @@ class Work:
         """Ask a host or another role over the bus, under this flow's request id."""
         if self.bus is None:
             raise RuntimeError("this engine was given no bus")
-        answer: Result = await self.bus.call(
-            topic, verb, body, result_type, timeout_s=timeout_s, request_id=self.request_id
+        return await self.bus.call(
+            topic, verb, body, timeout_s=timeout_s, request_id=self.request_id, into=result_type
         )
-        return answer
 
     def client(self, room: str) -> Any:
         """The other room's client, acting for whoever asked for this flow."""

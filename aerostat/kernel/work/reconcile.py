@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
-import structlog
+from ..log import get_logger
 
-log = structlog.get_logger("aerostat.work")
+log = get_logger(__name__)
 
 Observe = Callable[[Any], Awaitable[tuple[Any, Any]]]
 Plan = Callable[[Any, Any], Iterable[Any]]
@@ -64,7 +64,9 @@ class Reconciler:
                 applied += 1
             except Exception as error:
                 failed, last = failed + 1, error
-                log.warning("action failed", reconciler=self.name, action=repr(action), error=str(error))
+                log.warning(
+                    "reconciler.action_failed", reconciler=self.name, action=repr(action), error=str(error)
+                )
         if last is not None:
             raise Unfinished(f"{failed} of {failed + applied} actions of {self.name} failed") from last
         return applied

@@ -11,16 +11,16 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-import structlog
-
 from .. import clock, operation
+from ..bus import Bus
 from ..db import Row, Store, StoreUnavailable, Transaction
 from ..errors import ApiError, DriverError, Unavailable
+from ..log import bound, get_logger
 from ..model import flows
-from .flows import DONE, Bus, Fault, Flow, InTransaction, Outcome, Step, Work
+from .flows import DONE, Fault, Flow, InTransaction, Outcome, Step, Work
 from .lease import LEASE
 
-log = structlog.get_logger("aerostat.work")
+log = get_logger(__name__)
 
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.5, 30.0
 
@@ -72,11 +72,14 @@ class FlowRun:
     async def run(self) -> None:
         """Go on until the flow waits or ends. Raises `LeaseLost`, `StoreUnavailable`."""
         work = self._work
-        structlog.contextvars.bind_contextvars(
-            request_id=work.request_id, flow=self._flow.name, subject_id=work.subject_id
-        )
-        while await self._turn():
-            pass
+        with bound(
+            request_id=work.request_id,
+            project_id=work.context.project_id,
+            resource_id=work.subject_id,
+            flow=self._flow.name,
+        ):
+            while await self._turn():
+                pass
 
     async def note_start(self, tx: Transaction) -> None:
         await self._note("started", data={"flow_id": self.id})(tx)
@@ -116,7 +119,7 @@ class FlowRun:
         try:
             step = flow.steps[flow.place(self._step)]
         except KeyError as error:
-            log.error("flow step unknown", step=self._step)
+            log.error("flow.step_unknown", step=self._step)
             return await self._turn_back(self._fault_of(error), 0.0)
         limit_s = (self._work.deadline_at - clock.now()).total_seconds()
         started = time.perf_counter()
@@ -398,7 +401,7 @@ class FlowRun:
 
     def _log_unexpected(self, error: Exception) -> None:
         if not isinstance(error, ApiError | DriverError):
-            log.error("flow step broke", step=self._step, direction=self._direction, exc_info=error)
+            log.error("flow.step_broke", step=self._step, direction=self._direction, exc_info=error)
 
 
 def _is_passing(error: Exception) -> bool:

@@ -100,9 +100,7 @@ class TagNotFound(errors.NotFound):
 
 
 class NetworkInUse(errors.Conflict):
-    message = (
-        "Unable to complete operation on network %(id)s. There are one or more ports still in use on the network."
-    )
+    message = "Unable to complete operation on network %(id)s. There are one or more ports still in use on the network."
 
 
 class SubnetInUse(errors.Conflict):
@@ -157,15 +155,11 @@ class IpAddressGenerationFailure(errors.Conflict):
 
 
 class FlatNetworkInUse(errors.Conflict):
-    message = (
-        "Unable to create the flat network. Physical network %(physical_network)s is in use."
-    )
+    message = "Unable to create the flat network. Physical network %(physical_network)s is in use."
 
 
 class VlanIdInUse(errors.Conflict):
-    message = (
-        "Unable to create the network. The VLAN %(vlan_id)s on physical network %(physical_network)s is in use."
-    )
+    message = "Unable to create the network. The VLAN %(vlan_id)s on physical network %(physical_network)s is in use."
 
 
 class TunnelIdInUse(errors.Conflict):
@@ -293,9 +287,7 @@ class HostRoutesExhausted(errors.BadRequest):
 
 
 class DNSNameServersExhausted(errors.BadRequest):
-    message = (
-        "Unable to complete operation for %(subnet_id)s. The number of DNS nameservers exceeds the limit %(quota)s."
-    )
+    message = "Unable to complete operation for %(subnet_id)s. The number of DNS nameservers exceeds the limit %(quota)s."
 
 
 class InvalidRoutes(errors.BadRequest):
@@ -317,15 +309,11 @@ class SubnetAllocationError(errors.Conflict):
 
 
 class MinPrefixSubnetAllocationError(errors.BadRequest):
-    message = (
-        "Unable to allocate subnet with prefix length %(prefixlen)s, minimum allowed prefix is %(min_prefixlen)s."
-    )
+    message = "Unable to allocate subnet with prefix length %(prefixlen)s, minimum allowed prefix is %(min_prefixlen)s."
 
 
 class MaxPrefixSubnetAllocationError(errors.BadRequest):
-    message = (
-        "Unable to allocate subnet with prefix length %(prefixlen)s, maximum allowed prefix is %(max_prefixlen)s."
-    )
+    message = "Unable to allocate subnet with prefix length %(prefixlen)s, maximum allowed prefix is %(max_prefixlen)s."
 
 
 class SubnetPoolQuotaExceeded(errors.Conflict):
@@ -341,9 +329,7 @@ class EmptySubnetPoolPrefixList(errors.BadRequest):
 
 
 class IllegalSubnetPoolPrefixBounds(errors.BadRequest):
-    message = (
-        "Illegal prefix bounds: %(prefix_type)s=%(prefixlen)s, %(base_prefix_type)s=%(base_prefixlen)s."
-    )
+    message = "Illegal prefix bounds: %(prefix_type)s=%(prefixlen)s, %(base_prefix_type)s=%(base_prefixlen)s."
 
 
 class IllegalSubnetPoolPrefixUpdate(errors.BadRequest):
@@ -389,7 +375,9 @@ class InvalidSharedSetting(errors.Conflict):
 
 
 class PortSecurityAndIPRequiredForSecurityGroups(errors.Conflict):
-    message = "Port security must be enabled and port must have an IP address in order to use security groups."
+    message = (
+        "Port security must be enabled and port must have an IP address in order to use security groups."
+    )
 
 
 class PortSecurityPortHasSecurityGroup(errors.Conflict):
@@ -401,7 +389,9 @@ class AddressPairAndPortSecurityRequired(errors.Conflict):
 
 
 class DuplicateAddressPairInRequest(errors.BadRequest):
-    message = "Request contains duplicate address pair: mac_address %(mac_address)s ip_address %(ip_address)s."
+    message = (
+        "Request contains duplicate address pair: mac_address %(mac_address)s ip_address %(ip_address)s."
+    )
 
 
 class AllowedAddressPairExhausted(errors.BadRequest):
@@ -425,7 +415,9 @@ class SecurityGroupInvalidPortValue(errors.BadRequest):
 
 
 class SecurityGroupInvalidProtocolForPort(errors.BadRequest):
-    message = "Invalid protocol %(protocol)s for port range, only supported for TCP, UDP, UDPLITE, SCTP and DCCP."
+    message = (
+        "Invalid protocol %(protocol)s for port range, only supported for TCP, UDP, UDPLITE, SCTP and DCCP."
+    )
 
 
 class SecurityGroupProtocolRequiredWithPorts(errors.BadRequest):

@@ -182,7 +182,9 @@ FLOATING_IPS = _standard_table(
     _id("router_id", nullable=True),
     _text("dns_name"),
     _text("dns_domain"),
-    UniqueConstraint("floating_network_id", "port_id", "fixed_ip_address", name="network_floating_ips_target"),
+    UniqueConstraint(
+        "floating_network_id", "port_id", "fixed_ip_address", name="network_floating_ips_target"
+    ),
 )
 
 ADDRESS_SCOPES = _standard_table(

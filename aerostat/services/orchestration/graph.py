@@ -73,8 +73,7 @@ class Graph:
         return frozenset(found)
 
     def ready_to_create(self, done: Collection[str], started: Collection[str] = ()) -> list[str]:
-        """Those that can be made now: all they require is in `done`, and they are neither done nor
-        started."""
+        """Those not started that can be made now: all they require is in `done`."""
         return [
             name
             for name in self._order
@@ -82,7 +81,7 @@ class Graph:
         ]
 
     def ready_to_delete(self, gone: Collection[str], started: Collection[str] = ()) -> list[str]:
-        """Those that can be deleted now: all that require them are in `gone`."""
+        """Those not started that can be deleted now: all that require them are in `gone`."""
         return [
             name
             for name in reversed(self._order)

@@ -1,1 +1,58 @@
-"""Placement: what each provider has, and who holds it."""
+"""Placement: what each provider has, and who holds it. Upstream: https://docs.openstack.org/api-ref/placement/"""
+
+from typing import Any
+
+from aerostat.kernel.http import Request, envelopes
+from aerostat.kernel.policy import Rule
+from aerostat.kernel.resource import Resource, route
+from aerostat.kernel.service import Service
+
+from . import model
+from .client import PlacementClient
+from .resources.allocation import Allocation
+from .resources.inventory import Inventory
+from .resources.provider import Provider
+from .resources.trait import ResourceClass, Trait
+from .versions import VERSIONS
+
+
+class Root(Resource):
+    @route("GET", "/", public=True)
+    async def versions(self, req: Request) -> dict[str, Any]:
+        newest = {
+            "id": "v1.0",
+            "status": "CURRENT",
+            "min_version": str(VERSIONS.minimum),
+            "max_version": str(VERSIONS.maximum),
+            "links": [{"rel": "self", "href": ""}],
+        }
+        return {"versions": [newest]}
+
+
+_RESOURCES = [Root, Provider, Inventory, Allocation, Trait, ResourceClass]
+# Upstream lets services and administrators in; usages of the own project are for its readers too.
+_RULES = [
+    Rule(
+        name=one.policy,
+        text="role:admin or role:service or (role:reader and project_id:%(project_id)s)"
+        if one.policy == "placement:usages"
+        else "role:admin or role:service",
+    )
+    for name, one in {one.policy: one for kind in _RESOURCES for one in kind.routes if one.policy}.items()
+]
+
+SERVICE = Service(
+    "placement",
+    type="placement",
+    project="placement",
+    prefix="/placement",
+    catalog="/placement",
+    versions=VERSIONS,
+    envelope=envelopes.placement,
+    resources=_RESOURCES,
+    tables=model.TABLES,
+    client=PlacementClient,
+    invalid="JSON does not validate: %(reason)s, at %(path)s",
+    rules=_RULES,
+    description="What each provider has, and who holds it",
+)

@@ -1,8 +1,12 @@
 """Every function: what it gives, what it refuses, and in which versions it is there."""
 
+import contextlib
 import hashlib
+import json
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from aerostat.services.orchestration.template import (
     TemplateError,
@@ -211,6 +215,11 @@ BAD = [
     ({"get_resource": ["a"]}, "must be the name of a resource"),
     ({"get_attr": ["nobody", "x"]}, 'The specified reference "nobody"'),
     ({"get_attr": []}, 'Arguments to "get_attr" can be of the next forms'),
+    ({"get_attr": ["a", {"get_param": "OS::stack_id"}, ["x"]]}, "Path components in"),
+    ({"get_attr": ["a", ["x"]]}, "Attribute name in"),
+    ({"get_attr": [{"list_concat": []}, "x"]}, "The specified reference"),
+    ({"get_resource": {"list_concat": []}}, "The specified reference"),
+    ({"get_file": {"list_concat": []}}, "No content found"),
     ({"get_attr": "a"}, 'Argument to "get_attr" must be a list'),
     ({"get_file": 1}, 'Argument to "get_file" must be a string'),
     ({"get_file": "gone"}, 'No content found in the "files" section for get_file path: gone'),
@@ -276,6 +285,23 @@ def test_refusals(evaluate, snippet, message):
     assert caught.match(message)
 
 
+GROWING = [
+    {"str_replace": {"template": "a" * 10_000, "params": {"a": "b" * 10_000}}},
+    {"list_join": ["x" * 10_000, ["a"] * 10_000]},
+    {"repeat": {"template": "%k%" * 5_000, "for_each": {"%k%": ["x" * 10_000]}}},
+    {"repeat": {"template": ["%k%"] * 5_000, "for_each": {"%k%": ["x"] * 5_000}}},
+    {"repeat": {"template": [1] * 5_000, "for_each": {"%k%": ["x"] * 5_000}}},
+    [{"get_param": "long"}] * 10_000,
+    [{"str_replace": {"template": "a" * 100, "params": {"a": "b" * 1000}}}] * 200,
+]
+
+
+@pytest.mark.parametrize("snippet", GROWING, ids=range(len(GROWING)))
+def test_a_small_template_does_not_make_a_huge_value(evaluate, snippet):
+    with pytest.raises(TemplateError, match="would be larger than 8388608 characters"):
+        evaluate(snippet, long="x" * 10_000)
+
+
 OLD = [
     ("2013-05-23", {"list_join": [",", ["a"], ["b"]]}, "Incorrect arguments"),
     ("2015-04-30", {"list_join": [",", [{"a": 1}]]}, "Items to join must be strings"),
@@ -325,3 +351,28 @@ def test_errors_say_where(evaluate):
     with pytest.raises(TemplateError) as caught:
         evaluate({"x": [0, {"list_join": [",", [{"digest": ["no", "x"]}]]}]})
     assert str(caught.value).startswith("outputs.o.value.x[1].list_join[1][0].digest: Algorithm must be")
+
+
+NAMES = ["a", "b", "yes", "no", "text", "OS::stack_name", "metadata", "motd.txt", "md5", ",", "%k%", "params"]
+SNIPPETS = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 3) | st.sampled_from(NAMES),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from([*NAMES, "template", "for_each", "keys", "values", "data"]), inner, max_size=3
+        )
+        | st.builds(
+            lambda name, args: {name: args}, st.sampled_from([*LIFE, "equals", "not", "and", "or"]), inner
+        )
+        | st.builds(lambda t, p: {"str_replace": {"template": t, "params": p}}, inner, inner)
+        | st.builds(lambda t, k: {"repeat": {"template": t, "for_each": {"%k%": k}}}, inner, inner)
+    ),
+    max_leaves=12,
+)
+
+
+@given(SNIPPETS, st.sampled_from(HOT))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_whatever_is_written_has_a_value_or_an_error_of_ours(evaluate, snippet, version):
+    with contextlib.suppress(TemplateError):
+        json.dumps(evaluate(snippet, version, text="x"))

@@ -180,6 +180,22 @@ def test_missing_and_unknown():
     one.parameters({"p": "x"}, {"q": "defaults may be for others"}).check()
 
 
+def test_placeholders_for_looking_without_values():
+    kinds = {"s": "string", "n": "number", "l": "comma_delimited_list", "j": "json", "b": "boolean"}
+    one = template(
+        **{name: {"type": kind} for name, kind in kinds.items()}, d={"type": "string", "default": "x"}
+    )
+    values = one.parameters({"n": 5}).with_placeholders()
+    assert {name: values[name] for name in one.schemas} == {
+        "s": "",
+        "n": 5,
+        "l": [],
+        "j": {},
+        "b": False,
+        "d": "x",
+    }
+
+
 async def test_custom_constraints():
     asked = []
 

@@ -285,6 +285,19 @@ def test_a_reference_can_be_computed(blueprint):
         blueprint(data, {"which": "b"}).check()
 
 
+def test_an_attribute_whose_path_is_not_known_yet(blueprint):
+    value = {"get_attr": ["a", "list", {"get_attr": ["b", "index"]}, "x"]}
+    data = {
+        "heat_template_version": "pike",
+        "resources": {"a": {"type": "T"}, "b": {"type": "T"}},
+        "outputs": {"o": {"value": value}},
+    }
+    plan = blueprint(data)
+    assert plan.attributes_needed == {"a": {("list", ())}, "b": {("index", ())}}
+    made = Made(a={"list": [0, {"x": "found"}]}, b={"index": 1})
+    assert plan.resolve(plan.outputs["o"].value, made) == "found"
+
+
 def test_a_circle_of_resources(blueprint):
     data = {
         "heat_template_version": "pike",

@@ -5,7 +5,7 @@ stack knows (ids, attributes) the caller gives to `resolve` as a `Live`.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -26,8 +26,7 @@ class Live(Protocol):
         """What `get_resource` gives: mostly the id of the thing, for some types its name."""
 
     def attribute(self, resource: str, name: str | None, path: Sequence[str | int]) -> Any:
-        """An attribute, `path` followed (`snippets.select` does it); name None: a map of all attributes but
-        `show`."""
+        """An attribute, with `path` followed (see `select`). Name None: a map of all of them but `show`."""
 
     def facade(self, kind: str) -> Any:
         """In a nested stack: metadata, deletion_policy or update_policy of the resource it stands for."""
@@ -58,8 +57,7 @@ _NOTHING = NothingLive()
 class Blueprint:
     """See the module. Cheap to make; decides and walks only what it is asked for.
 
-    Every method may raise TemplateError when the template contradicts itself; `check` looks at everything at
-    once.
+    Every method may raise TemplateError when the template contradicts itself; `check` looks at all of it.
     """
 
     def __init__(
@@ -114,8 +112,7 @@ class Blueprint:
         return references(snippet, self._dry)
 
     def needs(self, snippet: Snippet) -> frozenset[str]:
-        """Names of the resources that a snippet needs. Raises InvalidTemplateReference for one that is not
-        there."""
+        """Names of the resources that a snippet needs. InvalidTemplateReference when one is not there."""
         return frozenset(one.name for one in self._resource_references(snippet))
 
     @cached_property
@@ -149,8 +146,7 @@ class Blueprint:
     def attributes_needed(self) -> Mapping[str, frozenset[tuple[str | None, tuple[str | int, ...]]]]:
         """For each resource, the (attribute, path) pairs that resources and outputs ask of it.
 
-        An attribute of None stands for all of them. Lets the caller fetch them beforehand: resolving does not
-        wait.
+        An attribute of None stands for all of them. To be fetched beforehand: resolving does not wait.
         """
         found: defaultdict[str, set[tuple[str | None, tuple[str | int, ...]]]] = defaultdict(set)
         snippets = [snippet for one in self.resources.values() for snippet in _snippets(one)]
@@ -177,14 +173,20 @@ class Blueprint:
 
     def _check_references(self, snippet: Snippet) -> None:
         for one in references(snippet, self._dry):
-            if one.kind == "param" and one.name not in self.parameters:
+            known = isinstance(one.name, str) and one.name in self._known(one.kind)
+            if not known and one.kind == "param":
                 raise StackValidationFailed(f"The Parameter ({one.name}) was not provided.", one.path)
-            if one.kind == "file" and one.name not in self.files:
+            if not known and one.kind == "file":
                 raise StackValidationFailed(
                     f'No content found in the "files" section for get_file path: {one.name}', one.path
                 )
-            if one.kind in ("resource", "attribute") and one.name not in self.resources:
+            if not known:
                 raise InvalidTemplateReference(one.name, one.path)
+
+    def _known(self, kind: str) -> Container[str]:
+        if kind == "param":
+            return self.parameters
+        return self.files if kind == "file" else self.resources
 
     def _enabled(self, condition: Snippet, path: Path) -> bool:
         try:

@@ -25,7 +25,7 @@ def to_number(value: Any) -> int | float:
             number = float(value)
     else:
         raise ValueError(f"{value!r} is not a number")
-    if not math.isfinite(number):
+    if isinstance(number, float) and not math.isfinite(number):
         raise ValueError(f"{value!r} is not a number")
     return number
 

@@ -100,8 +100,7 @@ class Environment:
         return frozenset(action for actions in found for action in actions)
 
     def for_nested(self, resource_name: str) -> "Environment":
-        """What a nested stack is made with: defaults and registry; of `resources`, what lies below this
-        resource."""
+        """What a nested stack gets: defaults, registry, and of `resources` what lies below this one."""
         registry = dict(self.resource_registry)
         below: dict[str, Any] = {}
         for entries in self._of_resource(resource_name):
@@ -176,8 +175,7 @@ def merge_environments(
     environments: Iterable[tuple[str, Mapping[str, Any]]],
     schemas: Mapping[str, ParameterSchema] | None = None,
 ) -> Environment:
-    """Merge environments, (file name, sections as `read_environment` gives them) each, later ones over
-    earlier.
+    """Merge pairs of a file name and sections as `read_environment` gives them, later ones over earlier.
 
     How the values of a parameter are merged, each environment says itself in `parameter_merge_strategies`;
     those that differ about one parameter are refused. `schemas` tell the types that merging needs: of the

@@ -11,8 +11,8 @@ from .errors import InvalidSchemaError, StackValidationFailed, UnknownUserParame
 from .versions import Version
 
 CheckCustom = Callable[[str, Any], Awaitable[str | None]]
-"""`await check(constraint_name, value)`: None when the value may stand, else the reason, as in `The Key (x)
-could not be found.`; LookupError when there is no constraint of that name."""
+"""`await check(constraint_name, value)`: None when the value may stand, else the reason, such as
+"The Key (x) could not be found."; LookupError when there is no constraint of that name."""
 
 HIDDEN = "******"
 
@@ -23,6 +23,7 @@ _HOT_TYPES = {
     "json": JSON,
     "boolean": BOOLEAN,
 }
+_NEUTRAL: dict[str, Any] = {STRING: "", NUMBER: 0, LIST: [], JSON: {}, BOOLEAN: False}
 _CFN_TYPES = {name: name for name in _HOT_TYPES.values()}
 _HOT_KEYS = ("type", "description", "default", "schema", "constraints", "hidden", "label", "immutable")
 
@@ -320,6 +321,16 @@ class Parameters(Mapping[str, Any]):
             if source.get(name) is not None:
                 return source[name]
         return self.schemas[name].default
+
+    def with_placeholders(self) -> "Parameters":
+        """The same with a neutral value of the right type for each that is missing.
+
+        For looking at a template without values, as template-validate does: conditions come to something.
+        """
+        missing = {
+            name: _NEUTRAL[schema.type] for name, schema in self.schemas.items() if not self.has_value(name)
+        }
+        return Parameters(self.schemas, self.given, self.defaults | missing, self.pseudo)
 
     def check(self, values_needed: bool = True) -> None:
         """All but custom constraints. Raises UnknownUserParameter, UserParameterMissing,

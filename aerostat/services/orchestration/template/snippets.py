@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from .errors import InvalidTemplateVersion, Path, StackValidationFailed, TemplateError
+from .errors import InvalidTemplateVersion, Path, RequestLimitExceeded, StackValidationFailed, TemplateError
 
 Snippet = Any
 """dict, list, str, int, float, bool, None or Call, nested."""
@@ -62,7 +62,8 @@ class Scope(Protocol):
 class Reference:
     """Something a snippet needs: `kind` is resource, attribute, param or file; `path` where it is said.
 
-    For an attribute, `attribute` is its name (None: all of them) and `keys` the path into it.
+    For an attribute, `attribute` is its name (None: all of them, or not known yet which) and `keys` the
+    path into it, as far as it is known.
     """
 
     kind: str
@@ -109,14 +110,6 @@ class Language:
     """How conditions inside `if` are read."""
 
 
-class FunctionNotSupported(InvalidTemplateVersion):
-    """A function that the template's version does not have, or not any more."""
-
-    @property
-    def kind(self) -> str:
-        return "InvalidTemplateVersion"
-
-
 def compile_snippet(data: Any, language: Language, path: Path = ()) -> Snippet:
     """Find the calls in plain data. Raises TemplateError for a call with arguments of the wrong shape."""
     if isinstance(data, dict):
@@ -128,7 +121,7 @@ def compile_snippet(data: Any, language: Language, path: Path = ()) -> Snippet:
             if name in language.refused:
                 if language.conditions is None:
                     raise StackValidationFailed(language.refused[name], (*path, name))
-                raise FunctionNotSupported(language.refused[name], (*path, name))
+                raise InvalidTemplateVersion(language.refused[name], (*path, name))
         return {key: compile_snippet(item, language, (*path, key)) for key, item in data.items()}
     if isinstance(data, list):
         return [compile_snippet(item, language, (*path, index)) for index, item in enumerate(data)]
@@ -153,36 +146,68 @@ def _sentence(error: Exception) -> str:
     return str(error.args[0]) if error.args else type(error).__name__
 
 
+MOST_CHARACTERS = 8 * 1024 * 1024
+"""How large the results of calls may be, within one call of `resolve` and together."""
+
+
+class _Budget:
+    """Counts what calls have produced: calls within calls must not make a huge value."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = MOST_CHARACTERS
+
+    def spend(self, value: Any) -> None:
+        self.left -= _size(value)
+        if self.left < 0:
+            raise RequestLimitExceeded(f"a value would be larger than {MOST_CHARACTERS} characters")
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(len(key) + _size(item) for key, item in value.items())
+    return 1 + sum(map(_size, value)) if isinstance(value, list) else 1
+
+
 def resolve(snippet: Snippet, scope: Scope) -> Any:
-    """The snippet's value: plain data that shares nothing with the template. Raises TemplateError."""
-    value = _resolve(snippet, scope)
+    """The snippet's value: plain data, a copy as far as it stands in the template. Raises TemplateError."""
+    value = _resolve(snippet, scope, _Budget())
     return None if value is OMITTED else value
 
 
-def _resolve(snippet: Snippet, scope: Scope) -> Any:
+def _resolve(snippet: Snippet, scope: Scope, budget: _Budget) -> Any:
     kind = type(snippet)
     if kind is str:
         return snippet
     if kind is dict:
-        pairs = [(key, _resolve(item, scope)) for key, item in snippet.items()]
+        pairs = [(key, _resolve(item, scope, budget)) for key, item in snippet.items()]
         return {key: value for key, value in pairs if value is not OMITTED}
     if kind is list:
-        return [value for item in snippet if (value := _resolve(item, scope)) is not OMITTED]
+        return [value for item in snippet if (value := _resolve(item, scope, budget)) is not OMITTED]
     if kind is Call:
-        return _resolve_call(snippet, scope)
+        return _resolve_call(snippet, scope, budget)
     return snippet
 
 
-def _resolve_call(call: Call, scope: Scope) -> Any:
+def _resolve_call(call: Call, scope: Scope, budget: _Budget) -> Any:
     function = call.function
     try:
         if function.choose is not None:
-            return _resolve(function.choose(call.args, scope), scope)
-        return function.evaluate(function.name, resolve(call.args, scope), scope)  # type: ignore[misc]
+            return _resolve(function.choose(call.args, scope), scope, budget)
+        args = _resolve(call.args, scope, budget)
+        value = function.evaluate(function.name, None if args is OMITTED else args, scope)  # type: ignore[misc]
+        budget.spend(value)
+    except RequestLimitExceeded as error:
+        error.path = error.path or call.path
+        raise
     except TemplateError:
         raise
     except (ValueError, TypeError, KeyError, IndexError) as error:
         raise StackValidationFailed(_sentence(error), call.path) from None
+    return value
 
 
 def references(snippet: Snippet, scope: Scope) -> Iterator[Reference]:

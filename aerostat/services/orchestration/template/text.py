@@ -9,6 +9,7 @@ costs as many nodes as what it stands for, so that a bomb of aliases meets the s
 """
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NoReturn, cast
@@ -27,8 +28,7 @@ _COLLECTIONS = {None, "!", _TAG + "map", _TAG + "seq"}
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How large a text may be. `nodes` counts every scalar, list and map, each alias as what it stands
-    for."""
+    """How large a text may be. `nodes` counts scalars, lists and maps, and an alias as what it stands for."""
 
     size_bytes: int = 524_288
     depth: int = 100
@@ -40,8 +40,7 @@ def load(
 ) -> dict[str, Any]:
     """Read a template or an environment (`what` names it in errors); a mapping is checked and copied.
 
-    Raises InvalidTemplateFormat when it is not a mapping or cannot be read, RequestLimitExceeded when too
-    large.
+    Raises InvalidTemplateFormat when it is no mapping or unreadable, RequestLimitExceeded when too large.
     """
     data = source if isinstance(source, Mapping) else _load_text(source, limits, what)
     if not isinstance(data, Mapping):
@@ -56,9 +55,10 @@ class _FromJSON(dict[str, Any]):
 
 
 def _load_text(source: str | bytes, limits: Limits, what: str) -> Any:
-    size = (
-        len(source) if isinstance(source, bytes) or source.isascii() else len(source.encode(errors="replace"))
-    )
+    try:
+        size = len(source) if isinstance(source, bytes) or source.isascii() else len(source.encode())
+    except UnicodeEncodeError as error:
+        _refuse(what, error)
     if size > limits.size_bytes:
         raise RequestLimitExceeded(
             f"{what.capitalize()} size ({size} bytes) exceeds maximum allowed size"
@@ -109,6 +109,25 @@ def _key(value: Any) -> str:
     return "null" if value is None else str(value)
 
 
+def _bounded(number: float, what: str) -> float:
+    """Refuse numbers that cannot be written as JSON everywhere."""
+    if isinstance(number, int) and number.bit_length() > 64:
+        _refuse(what, "an integer has more than 64 bits")
+    if isinstance(number, float) and not math.isfinite(number):
+        _refuse(what, f"{number} is not a finite number")
+    return number
+
+
+def _writable(text: str, what: str) -> str:
+    """Refuse halves of surrogate pairs, which JSON can escape and nobody can store."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            _refuse(what, error)
+    return text
+
+
 class _Copier:
     """Copies decoded data, checking it against the limits on the way."""
 
@@ -123,12 +142,18 @@ class _Copier:
             raise _too_many(self._limits, self._what)
         if isinstance(value, Mapping):
             self._check_depth(depth)
-            return {_key(key): self.copy(item, depth + 1) for key, item in value.items()}
+            return {
+                _writable(_key(key), self._what): self.copy(item, depth + 1) for key, item in value.items()
+            }
         if isinstance(value, list | tuple):
             self._check_depth(depth)
             return [self.copy(item, depth + 1) for item in value]
-        if value is None or isinstance(value, str | int | float):
+        if value is None or value is True or value is False:
             return value
+        if isinstance(value, str):
+            return _writable(value, self._what)
+        if isinstance(value, int | float):
+            return _bounded(value, self._what)
         _refuse(self._what, f"a value of type {type(value).__name__} cannot stand here")
 
     def _check_depth(self, depth: int) -> None:
@@ -237,9 +262,10 @@ class _Builder:
         if construct is None:
             self._refuse(event, f"the tag {tag!r} is not allowed")
         try:
-            return construct(yaml.ScalarNode(tag, text))
-        except (ValueError, KeyError):
-            self._refuse(event, f"{text!r} is not of type {tag.removeprefix(_TAG)}")
+            value = construct(yaml.ScalarNode(tag, text))
+        except (ValueError, KeyError, IndexError):
+            self._refuse(event, f"{text!r:.80} is not of type {tag.removeprefix(_TAG)}")
+        return value if value is None or isinstance(value, bool) else _bounded(value, self._what)
 
     def _open(self, event: Any, is_map: bool) -> None:
         if event.tag not in _COLLECTIONS:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pyroute2 import IPRoute
+from pyroute2 import IPRoute, NetlinkError
 
 from aerostat.kernel.errors import DriverError
 from aerostat.kernel.namespaces import (
@@ -79,8 +79,9 @@ class OvnHostNetworkDriver:
     async def remove_metadata(self, network_id: str) -> None:
         link = _wire_name(network_id)
         await self._leave(link)
-        await remove_namespace(self._metadata_namespace(network_id))
+        # The wire before the namespace: with its namespace the kernel takes it away some time later.
         await self._inside(partial(_remove_link, link))
+        await remove_namespace(self._metadata_namespace(network_id))
 
     async def list_metadata(self) -> frozenset[str]:
         start = self._metadata_namespace("")
@@ -230,7 +231,11 @@ def _ensure_tap(name: str, mtu: int) -> bool:
 def _remove_link(name: str) -> None:
     with IPRoute() as ip:
         if (index := find_link(ip, name)) is not None:
-            ip.link("del", index=index)
+            try:
+                ip.link("del", index=index)
+            except NetlinkError as error:
+                if error.code != errno.ENODEV:  # it went while we looked
+                    raise
 
 
 def _ensure_metadata_wire(name: str, namespace: str, mtu: int) -> bool:

@@ -89,7 +89,13 @@ class Plan:
         self._actual = actual
         self._wanted: dict[tuple[str, str], Row] = {}
         self._names: dict[tuple[str, str], str] = {}
-        self.operations: list[Operation] = []
+        # Apart, for a mutation finds only rows that were inserted before it in the transaction.
+        self._inserts: list[Operation] = []
+        self._rest: list[Operation] = []
+
+    @property
+    def operations(self) -> list[Operation]:
+        return self._inserts + self._rest
 
     def run(self, wanted: Mapping[str, Iterable[Row]]) -> list[str]:
         """Plan for these owners (no rows: remove the owner); answers which of them were not as they should
@@ -104,7 +110,7 @@ class Plan:
         return [owner for owner, rows in by_owner.items() if self._plan_owner(owner, rows)]
 
     def _plan_owner(self, owner: str, rows: list[Row]) -> bool:
-        before = len(self.operations)
+        before = len(self._inserts) + len(self._rest)
         for table, key in list(self._actual.rows_of(owner)):
             if (table, key) not in self._wanted:
                 self._delete(table, key)
@@ -114,7 +120,7 @@ class Plan:
                 self._insert(row)
             else:
                 self._update(row)
-        return len(self.operations) > before
+        return len(self._inserts) + len(self._rest) > before
 
     def _must_insert(self, row: Row) -> bool:
         actual = self._actual.find(row.table, row.key)
@@ -129,7 +135,7 @@ class Plan:
         name = self._names[row.table, row.key]
         columns = {column: self._encode(value) for column, value in row.columns.items()}
         columns["external_ids"] = _encode_plain(row.external_ids())
-        self.operations.append({"op": "insert", "table": row.table, "uuid-name": name, "row": columns})
+        self._inserts.append({"op": "insert", "table": row.table, "uuid-name": name, "row": columns})
         for place in (*([row.parent] if row.parent else ()), *sorted(row.links)):
             self._mutate(place, "insert", ["named-uuid", name], row)
 
@@ -146,7 +152,7 @@ class Plan:
             changed["external_ids"] = _encode_plain(row.external_ids())
         if changed:
             where = [["_uuid", "==", ["uuid", str(actual.uuid)]]]
-            self.operations.append({"op": "update", "table": row.table, "where": where, "row": changed})
+            self._rest.append({"op": "update", "table": row.table, "where": where, "row": changed})
         reference = ["uuid", str(actual.uuid)]
         recorded = frozenset(Place(*place) for place in json.loads(ids.get(LINKS, "[]")))
         for place in sorted(recorded - row.links):
@@ -164,12 +170,12 @@ class Plan:
         where = [["_uuid", "==", ["uuid", str(actual.uuid)]]]
         parent = actual.read("external_ids").get(PARENT)
         if parent is None:
-            self.operations.append({"op": "delete", "table": table, "where": where})
+            self._rest.append({"op": "delete", "table": table, "where": where})
             return
         place = Place(*parent.split("/"))
         holder = self._actual.find(place.table, place.key)
         if holder is not None:
-            self.operations.append(_mutation(place, "delete", ["uuid", str(holder.uuid)], where[0][2]))
+            self._rest.append(_mutation(place, "delete", ["uuid", str(holder.uuid)], where[0][2]))
 
     def _mutate(self, place: Place, mutator: str, reference: list[str], row: Row) -> None:
         target = self._resolve(place.table, place.key)
@@ -179,7 +185,7 @@ class Plan:
                 detail=f"row {row.table} {row.key} goes into {place}",
                 retry=True,
             )
-        self.operations.append(_mutation(place, mutator, target, reference))
+        self._rest.append(_mutation(place, mutator, target, reference))
 
     def _resolve(self, table: str, key: str) -> list[str] | None:
         if (table, key) in self._names:

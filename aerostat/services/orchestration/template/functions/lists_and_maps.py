@@ -5,6 +5,7 @@ from math import prod
 from typing import Any
 
 from ..snippets import Call, Function, Scope
+from .strings import check_length
 
 _MOST_REPETITIONS = 10_000
 
@@ -55,24 +56,40 @@ def _repeat(name: str, template: Any, for_each: Any, nested: bool, maps: bool) -
     elif len({len(items) for items in values}) > 1:
         raise ValueError(f"For {name}, the length of for_each values should be equal if no nested loop.")
     rounds = product(*values) if nested else zip(*values, strict=True)
-    return [_fill(template, list(zip(for_each, chosen, strict=True))) for chosen in rounds]
+    filler = _Filler()
+    return [filler.fill(template, list(zip(for_each, chosen, strict=True))) for chosen in rounds]
 
 
-def _fill(template: Any, pairs: list[tuple[str, Any]]) -> Any:
-    if isinstance(template, str):
-        for key, value in pairs:
-            if template == key and not isinstance(value, str):
-                return value
-            if key in template:
-                if not isinstance(value, str | int | float):
-                    raise TypeError(f'The value for "{key}" cannot be put into the string "{template}"')
-                template = template.replace(key, str(value))
+class _Filler:
+    """Puts items into copies of a template, and counts how much comes of it."""
+
+    def __init__(self) -> None:
+        self._characters = 0
+
+    def fill(self, template: Any, pairs: list[tuple[str, Any]]) -> Any:
+        self._characters += 1
+        if isinstance(template, str):
+            return self._fill_text(template, pairs)
+        check_length(self._characters)
+        if isinstance(template, list):
+            return [self.fill(item, pairs) for item in template]
+        if isinstance(template, dict):
+            return {_key(self.fill(key, pairs)): self.fill(item, pairs) for key, item in template.items()}
         return template
-    if isinstance(template, list):
-        return [_fill(item, pairs) for item in template]
-    if isinstance(template, dict):
-        return {_key(_fill(key, pairs)): _fill(item, pairs) for key, item in template.items()}
-    return template
+
+    def _fill_text(self, text: str, pairs: list[tuple[str, Any]]) -> Any:
+        """An item that is no string may stand for a whole string, not for a part of one."""
+        for key, value in pairs:
+            if text == key and not isinstance(value, str):
+                return value
+            if key and key in text:
+                if not isinstance(value, str | int | float):
+                    raise TypeError(f'The value for "{key}" cannot be put into the string "{text:.200}"')
+                check_length(self._characters + text.count(key) * len(str(value)))
+                text = text.replace(key, str(value))
+        self._characters += len(text)
+        check_length(self._characters)
+        return text
 
 
 def _key(value: Any) -> str:

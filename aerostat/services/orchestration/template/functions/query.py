@@ -1,7 +1,6 @@
 """yaql: expressions over data. The evaluator is loaded when the first template uses it.
 
-yaql counts how many items an expression goes through and how much memory it takes, and stops it at Heat's
-limits.
+yaql counts the items that an expression goes through and the memory it takes, and stops it at Heat's limits.
 """
 
 import collections.abc  # noqa: F401  (yaql counts on it being loaded)

@@ -98,8 +98,13 @@ def _get_attr_then_select(name: str, args: Any, scope: Scope) -> Any:
 
 
 def _refer_attr(name: str, args: Any, path: Path, scope: Scope) -> Reference:
-    attribute = args[1] if len(args) > 1 else None
-    return Reference("attribute", args[0], path, attribute, tuple(args[2:]))
+    attribute, keys = (args[1] if len(args) > 1 else None), args[2:]
+    if not isinstance(attribute, str | None):
+        raise TypeError(f'Attribute name in "{name}" must be a string')
+    if not all(isinstance(key, str | int | None) for key in keys):
+        raise TypeError(f'Path components in "{name}" must be strings')
+    known = keys.index(None) if None in keys else len(keys)
+    return Reference("attribute", args[0], path, attribute, tuple(keys[:known]))
 
 
 _ATTR = "A function for resolving resource attributes."

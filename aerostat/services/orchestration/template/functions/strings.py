@@ -6,7 +6,13 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlencode, urlunsplit
 
-from ..snippets import Call, Function, Scope
+from ..snippets import MOST_CHARACTERS, Call, Function, Scope
+
+
+def check_length(characters: int) -> None:
+    """Refuse to make a string of this length. Asked before it is made."""
+    if characters > MOST_CHARACTERS:
+        raise ValueError(f"The result would be larger than {MOST_CHARACTERS} characters")
 
 
 def to_json(value: Any) -> str:
@@ -30,11 +36,9 @@ def _check_replace(name: str, args: Any) -> None:
 
 
 def replace_in(name: str, template: Any, params: Any, *, as_json: bool, strict: bool, filled: bool) -> str:
-    """Put values for placeholders; at each place the longest that fits. What was put in is not searched
-    again.
+    """Put values for placeholders, the longest first. What was put in is not searched again.
 
-    `as_json`: maps and lists may be put in; `strict`: every placeholder must occur; `filled`: no value may be
-    empty.
+    `as_json`: maps and lists may be put in. `strict`: every placeholder must occur. `filled`: none is empty.
     """
     if not isinstance(template, str):
         raise TypeError(f'"{name}" template must be a string')
@@ -49,6 +53,7 @@ def replace_in(name: str, template: Any, params: Any, *, as_json: bool, strict: 
             key, value = texts[index]
             if key and key in text:
                 missing.discard(key)
+                check_length(text.count(key) * len(value))
                 return value.join(substitute(part, index + 1) for part in text.split(key))
         return text
 
@@ -110,7 +115,7 @@ def _join_one(name: str, args: Any, scope: Scope) -> str:
     for item in items or ():
         if not isinstance(item, str | None):
             raise TypeError(f"Items to join must be strings not {item!r:.200}")
-    return _delimiter(name, delimiter).join(item or "" for item in items or ())
+    return _joined(_delimiter(name, delimiter), [item or "" for item in items or ()])
 
 
 def _check_join(name: str, args: Any) -> None:
@@ -128,7 +133,12 @@ def _join(name: str, args: Any, scope: Scope) -> str:
             if not isinstance(one, list):
                 raise TypeError(f'"{name}" must operate on a list')
             items += one
-    return _delimiter(name, delimiter).join(_joined_item(item) for item in items)
+    return _joined(_delimiter(name, delimiter), [_joined_item(item) for item in items])
+
+
+def _joined(delimiter: str, items: list[str]) -> str:
+    check_length(len(delimiter) * len(items) + sum(map(len, items)))
+    return delimiter.join(items)
 
 
 def _joined_item(item: Any) -> str:

@@ -1,0 +1,151 @@
+"""`doctor`: each planted fault is found, named, and has a next step."""
+
+import json
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+
+import pytest
+
+from aerostat.cli import main
+from aerostat.cli.doctor import cloud, examine, machine
+from aerostat.cli.guests import find_guests
+from aerostat.kernel.state_folder import StateFolder, write_private
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    folder = StateFolder(tmp_path / "s")
+    folder.create()
+    folder.ensure_secrets()
+    return folder
+
+
+def is_bad(finding, *words: str) -> bool:
+    assert finding.verdict == "bad", finding
+    assert finding.next_step, "a fault without a next step helps nobody"
+    for word in words:
+        assert word in finding.words + finding.next_step
+    return True
+
+
+def test_a_healthy_folder_has_no_bad_findings(folder, capsys):
+    code = main(["doctor", "--state", str(folder.path), "-o", "json"])
+    findings = json.loads(capsys.readouterr().out)
+    of_cloud = [finding for finding in findings if finding["name"] in cloud.CHECKS]
+    assert {finding["verdict"] for finding in of_cloud} <= {"good", "note"}, of_cloud
+    assert {finding["name"] for finding in findings} == {*machine.CHECKS, *cloud.CHECKS}
+    assert code == any(finding["verdict"] == "bad" for finding in findings)
+
+
+def test_before_the_first_start_nothing_is_wrong(tmp_path):
+    folder = StateFolder(tmp_path / "none")
+    assert {check(folder).verdict for check in cloud.CHECKS.values()} <= {"good", "note"}
+    assert not folder.path.exists(), "doctor changes nothing"
+
+
+def test_a_misspelt_setting(folder):
+    folder.settings.write_text("[kernel]\nprot = 1\n")
+    assert is_bad(cloud.check_settings(folder), "did you mean port?")
+
+
+def test_passwords_that_others_may_read(folder):
+    folder.secrets_file.chmod(0o644)
+    assert is_bad(cloud.check_secrets(folder), f"chmod 600 {folder.secrets_file}")
+
+
+def test_damaged_passwords(folder):
+    write_private(folder.secrets_file, "admin_password = ")
+    assert is_bad(cloud.check_secrets(folder), "is damaged")
+
+
+def test_a_damaged_database(folder):
+    connection = sqlite3.connect(folder.database)
+    connection.execute("create table t (x)")
+    connection.executemany("insert into t values (?)", [("x" * 500,)] * 100)
+    connection.commit()
+    connection.close()
+    assert cloud.check_database(folder).verdict == "good"
+    with folder.database.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 8192)
+    assert is_bad(cloud.check_database(folder), "is damaged")
+
+
+def test_a_port_in_use(folder):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        folder.settings.write_text(f"[kernel]\nport = {other.getsockname()[1]}\n")
+        assert is_bad(machine.check_port(folder), "Address already in use", "--port")
+    assert machine.check_port(folder).verdict == "good"
+
+
+def test_a_clock_that_went_back(folder):
+    log = folder.log / "control.jsonl"
+    log.write_text("")
+    os.utime(log, (time.time() + 3600,) * 2)
+    assert is_bad(machine.check_clock(folder), "went back")
+
+
+def test_a_full_disk(folder, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**12, 10**12, 10**8))
+    assert is_bad(machine.check_room(folder), "0.1 GiB")
+
+
+def test_missing_programs_name_their_packages(folder, monkeypatch):
+    monkeypatch.setattr(
+        shutil, "which", lambda name, path=None: None if name.startswith("ovn") else f"/bin/{name}"
+    )
+    finding = machine.check_programs(folder)
+    assert "ovn-northd, ovn-controller" in finding.words
+    assert finding.next_step.endswith("--no-install-recommends ovn-central ovn-host")
+
+
+def test_a_stale_socket(folder):
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder.run / "bus.sock"))
+    assert is_bad(cloud.check_leftovers(folder), "bus.sock", "down")
+
+
+def test_a_guest_without_its_cloud(folder):
+    """Guests are known by the file below our folder that stands in their command line."""
+    key = f'{{"file":"{folder.path}/libvirt/lib/qemu/domain-1-x/master-key.aes"}}'
+    guest = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", key])
+    try:
+        assert find_guests(folder) == {guest.pid: folder.path / "libvirt/lib/qemu/domain-1-x/monitor.sock"}
+        assert is_bad(cloud.check_leftovers(folder), str(guest.pid))
+        assert find_guests(StateFolder(folder.path.parent / "other")) == {}
+    finally:
+        guest.kill()
+        guest.wait()
+
+
+def test_a_supervisor_that_does_not_answer(folder):
+    lock = folder.lock()
+    assert is_bad(cloud.check_processes(folder), f"supervisor {os.getpid()} does not answer")
+    lock.release()
+
+
+def test_a_clouds_yaml_of_another_cloud(folder, tmp_path):
+    assert cloud.check_clients(folder).verdict == "note"
+    path = tmp_path / "config" / "openstack" / "clouds.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text("clouds: {aerostat: {auth: {password: other}}}")
+    assert "for another cloud" in cloud.check_clients(folder).words
+    path.write_text(f"clouds: {{aerostat: {{auth: {{password: '{folder.secrets().admin_password}'}}}}}}")
+    assert cloud.check_clients(folder).verdict == "good"
+    path.write_text("clouds: [")
+    assert "cannot be read" in cloud.check_clients(folder).words
+
+
+def test_a_check_that_breaks_is_a_finding(folder, capsys):
+    def broken(_):
+        raise ZeroDivisionError("oh")
+
+    assert is_bad(examine(broken, "odd", folder), "the check itself broke: ZeroDivisionError('oh')")
