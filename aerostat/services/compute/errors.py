@@ -94,7 +94,10 @@ class NoValidHost(BadRequest):
 
 class QuotaExceeded(OverQuota):
     status = 403
-    message = "Quota exceeded for %(resource)s: Requested %(asked)s, but already used %(used)s of %(limit)s %(resource)s"
+    message = (
+        "Quota exceeded for %(resource)s: Requested %(asked)s, but already used %(used)s of %(limit)s "
+        "%(resource)s"
+    )
 
 
 class KeypairQuotaExceeded(Forbidden):

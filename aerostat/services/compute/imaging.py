@@ -17,9 +17,12 @@ GIB = 1 << 30
 
 # What an image says of itself beside its properties; the rest of its keys are properties.
 _OWN_KEYS = frozenset(
-    "id name status visibility protected owner checksum size virtual_size container_format disk_format min_disk "
-    "min_ram tags created_at updated_at self file schema os_hidden os_hash_algo os_hash_value direct_url "
-    "locations stores".split()
+    {
+        *("id", "name", "status", "visibility", "protected", "owner", "tags", "os_hidden"),
+        *("size", "virtual_size", "container_format", "disk_format", "min_disk", "min_ram"),
+        *("checksum", "os_hash_algo", "os_hash_value", "created_at", "updated_at"),
+        *("self", "file", "schema", "direct_url", "locations", "stores"),
+    }
 )
 
 

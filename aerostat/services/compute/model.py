@@ -153,7 +153,9 @@ AGGREGATES = new_table(
 CONSOLE_TOKENS = new_table(
     TABLES,
     "compute_console_tokens",
-    Column("digest", String(64), primary_key=True),  # SHA-256 of the token: reading the table opens no console
+    Column(
+        "digest", String(64), primary_key=True
+    ),  # SHA-256 of the token: reading the table opens no console
     Column("server_id", String(36), nullable=False),
     Column("kind", String(16), nullable=False),  # vnc or serial
     Column("expires_at", UtcTime, nullable=False),

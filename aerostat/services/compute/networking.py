@@ -99,9 +99,7 @@ async def _by_network(client: Any, one: Mapping[str, Any]) -> dict[str, Any]:
     if network.get("router:external") and not network.get("shared") and not one.get("may_use_external"):
         raise BadRequest(f"It is not allowed to create an interface on external network {network_id}")
     if not network.get("subnets"):
-        raise BadRequest(
-            f"Network {network_id} requires a subnet in order to boot instances on."
-        )
+        raise BadRequest(f"Network {network_id} requires a subnet in order to boot instances on.")
     return _request(network_id=network_id, fixed_ip=one.get("fixed_ip"), tag=one.get("tag"))
 
 
@@ -170,9 +168,7 @@ async def give_back_port(admin: Any, port_id: str, *, owned: bool) -> None:
         if owned:
             await admin.delete_port(port_id)
         else:
-            await admin.update_port(
-                port_id, **{"device_id": "", "device_owner": "", "binding:host_id": ""}
-            )
+            await admin.update_port(port_id, **{"device_id": "", "device_owner": "", "binding:host_id": ""})
     except RoomError as error:
         if error.status != 404:
             raise
@@ -259,9 +255,7 @@ def interface_of(
 
 def cards_of(server: Row) -> tuple[Card, ...]:
     """The server's network cards, for its host."""
-    return tuple(
-        Card(port_id=one["port_id"], mac=one["mac"], mtu=one["mtu"]) for one in server.interfaces
-    )
+    return tuple(Card(port_id=one["port_id"], mac=one["mac"], mtu=one["mtu"]) for one in server.interfaces)
 
 
 def _known(server: Row, port_id: str) -> Mapping[str, Any]:

@@ -63,6 +63,16 @@ class Placing:
         await self._client.ensure_provider(host_id, name)
         await self._client.set_inventories(host_id, inventories)
 
+    async def inventories(self, host_id: str) -> dict[str, dict[str, Any]] | None:
+        """The host's inventories as placement has them; None if it has no such provider."""
+        try:
+            found: dict[str, dict[str, Any]] = await self._client.get_inventories(host_id)
+        except RoomError as error:
+            if error.status == 404:
+                return None
+            raise
+        return found
+
     async def remove_host(self, host_id: str) -> None:
         await self._client.delete_provider(host_id)
 
@@ -76,13 +86,10 @@ class Placing:
 
     async def free(self, host_id: str) -> dict[str, int]:
         """What is free on one host, whether or not anything fits; empty if placement does not know it."""
-        try:
-            inventories = await self._client.get_inventories(host_id)
-            usages = await self._client.get_usages(host_id)
-        except RoomError as error:
-            if error.status == 404:
-                return {}
-            raise
+        inventories = await self.inventories(host_id)
+        if inventories is None:
+            return {}
+        usages = await self._client.get_usages(host_id)
         return {kind: capacity(one) - usages.get(kind, 0) for kind, one in inventories.items()}
 
     async def claim(self, server: Row, host_id: str, resources: Mapping[str, int]) -> bool:

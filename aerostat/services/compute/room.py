@@ -14,6 +14,8 @@ from aerostat.kernel.db import Row
 
 from . import model
 from .config import ComputeConfig
+from .drivers.fake import FakeWorld
+from .host.agent import HostAgent
 from .host.orders import HostLink
 from .imaging import ImageReader
 from .placing import Placing
@@ -26,6 +28,8 @@ class Room:
         self.house = house
         self.config: ComputeConfig = house.config.section(ComputeConfig)
         self.images = ImageReader(house)
+        self.agents: list[HostAgent] = []  # hosts that live in this process
+        self.fake_world: FakeWorld | None = None
 
     def host(self, name: str, request_id: str | None = None) -> HostLink:
         return HostLink(self.house.bus, name, request_id)

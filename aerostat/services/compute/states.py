@@ -25,6 +25,7 @@ PASSING = (
     "confirming",
     "reverting",
 )
+MOVING = frozenset(PASSING) - {"building"}
 
 SERVER = Machine(
     # event          from                                                  to
@@ -43,13 +44,10 @@ SERVER = Machine(
     ("resized",      "resizing",                                           "resized"),
     ("confirm",      "resized",                                            "confirming"),
     ("revert",       "resized",                                            "reverting"),
-    ("running",      {"starting", "rebooting", "rebooting_hard", "unpausing", "resuming", "rebuilding",
-                      "snapshotting", "confirming", "reverting", "resizing", "pausing", "suspending",
-                      "stopping"},                                         "active"),
-    ("halted",       {"stopping", "rebuilding", "snapshotting", "confirming", "reverting", "resizing", "active",
-                      "starting", "paused"},                               "stopped"),
-    ("paused",       {"pausing", "snapshotting", "unpausing"},             "paused"),
-    ("suspended",    {"suspending", "snapshotting", "resuming"},           "suspended"),
+    ("running",      MOVING,                                               "active"),
+    ("halted",       MOVING | {"active", "paused"},                        "stopped"),
+    ("paused",       MOVING,                                               "paused"),
+    ("suspended",    MOVING,                                               "suspended"),
     ("fail",         ANY - {"deleted", "deleting"},                        "error"),
     ("reset",        ANY - {"deleted", "deleting"},                        "active"),
     ("delete",       ANY - {"deleted"},                                    "deleting"),

@@ -8,7 +8,6 @@ from typing import Any
 
 from aerostat.kernel.errors import NotFound
 from aerostat.kernel.http import Request, Response
-from aerostat.kernel.http.versions import Versions
 from aerostat.kernel.resource import Resource, route
 
 CHANGES = [

@@ -1,7 +1,6 @@
 """From a row to a running guest: a host, ports, the image, the guest. Undone in reverse when it cannot be."""
 
 from datetime import timedelta
-from typing import Any
 
 from sqlalchemy import select
 
@@ -48,7 +47,9 @@ async def claim_host(work: Work, server: Row) -> None:
         if await placing.claim(server, host.id, resources):
             server.host = host.name
             server.availability_zone = host.zone
-            work.record("done", reason=f"{host.name} was chosen", data={"host": host.name, "refused": verdicts})
+            work.record(
+                "done", reason=f"{host.name} was chosen", data={"host": host.name, "refused": verdicts}
+            )
             return
         verdicts.append({"filter": "claim", "host": host.name, "reason": "its room was taken meanwhile"})
     reason = decision.reason

@@ -80,15 +80,16 @@ class HostAgent:
 
     async def report(self) -> None:
         """Say now that this host is here and what it has."""
-        facts = await self.hypervisor.inspect_host()
-        report = orders.HostReport(
+        await self._bus.cast(CONTROL_TOPIC, REPORT_VERB, await self.describe())
+
+    async def describe(self) -> orders.HostReport:
+        return orders.HostReport(
             name=self.name,
-            facts=facts,
+            facts=await self.hypervisor.inspect_host(),
             booted_at=self._booted_at,
             uptime_s=time.monotonic(),
             load=os.getloadavg(),
         )
-        await self._bus.cast(CONTROL_TOPIC, REPORT_VERB, report)
 
     async def _answer(self, message: Any) -> Any:
         found = self._verbs.get(message.verb)

@@ -132,7 +132,14 @@ class Caller(Protocol):
     """What is needed of the bus."""
 
     async def call(
-        self, topic: str, verb: str, body: Any = ..., *, timeout_s: float, request_id: str | None = ..., into: Any
+        self,
+        topic: str,
+        verb: str,
+        body: Any = ...,
+        *,
+        timeout_s: float,
+        request_id: str | None = ...,
+        into: Any,
     ) -> Any: ...
 
 

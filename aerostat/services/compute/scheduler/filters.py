@@ -11,7 +11,11 @@ from .picture import Asked, HostPicture, Refusal
 Filter = Callable[[Asked, HostPicture], Refusal | None]
 
 # What each resource class is called in a sentence, and its unit.
-AMOUNTS = {"MEMORY_MB": ("ram", "RAM", "MiB"), "VCPU": ("vcpu", "vCPUs", ""), "DISK_GB": ("disk", "disk", "GiB")}
+AMOUNTS = {
+    "MEMORY_MB": ("ram", "RAM", "MiB"),
+    "VCPU": ("vcpu", "vCPUs", ""),
+    "DISK_GB": ("disk", "disk", "GiB"),
+}
 
 SCOPE = "aggregate_instance_extra_specs:"
 
