@@ -48,7 +48,7 @@ SERVER = Machine(
     ("halted",       MOVING | {"active", "paused"},                        "stopped"),
     ("paused",       MOVING,                                               "paused"),
     ("suspended",    MOVING,                                               "suspended"),
-    ("fail",         ANY - {"deleted", "deleting"},                        "error"),
+    ("fail",         ANY - {"deleted"},                                    "error"),
     ("reset",        ANY - {"deleted", "deleting"},                        "active"),
     ("delete",       ANY - {"deleted"},                                    "deleting"),
     ("deleted",      "deleting",                                           "deleted"),

@@ -16,6 +16,7 @@ delete_server = Flow(
     on=model.SERVERS,
     machine=SERVER,
     deadline=timedelta(hours=6),
+    failed="fail",  # shown, and can be deleted again
     attempts=40,
 )
 
