@@ -1,0 +1,3 @@
+"""Periodic upkeep of the compute room."""
+
+SWEEPERS = ()
