@@ -45,7 +45,7 @@ esac
 # drivers that we load into our own process; libvirt-daemon-system, which starts services, is not needed.
 run_packages='qemu-system-x86 qemu-utils libvirt-daemon openvswitch-switch ovn-central ovn-host
     iproute2 openssh-client'
-build_packages='libvirt-dev pkg-config gcc libc6-dev cpio e2fsprogs kmod'
+build_packages='libvirt-dev pkg-config gcc libc6-dev e2fsprogs kmod xz-utils'
 
 missing_packages() {
     for package in $run_packages $build_packages "$@"; do
