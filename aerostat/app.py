@@ -11,11 +11,13 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import structlog
 import uvicorn
+from sqlalchemy import MetaData
 
 from aerostat.kernel import model as kernel_model
 from aerostat.kernel import operation
@@ -52,8 +54,7 @@ async def open_house(config: Config, roles: set[str] | frozenset[str]) -> AsyncI
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
         doors = rooms()
-        tables = [kernel_model.metadata, *(door.tables for door in doors if door.tables is not None)]
-        await create_schema(store, tables)
+        await create_schema(store, _tables(doors))
         bus = await _open_bus(config, hub=True)
         stack.push_async_callback(bus.close)
         rules = Rules(config.state / "policy.yaml")
@@ -99,6 +100,15 @@ async def run(config: Config, roles: set[str], *, fake: bool, ready: Ready | Non
             ready(url=house.public_url)
         log.info("serving", url=house.public_url, roles=sorted(roles))
         await asyncio.Event().wait()
+
+
+async def migrate(config: Config) -> None:
+    """Bring the database to the shape that the rooms declare, and serve nothing."""
+    store = await open_store(config.kernel.database_url)
+    try:
+        await create_schema(store, _tables(rooms()))
+    finally:
+        await store.close()
 
 
 async def run_host(config: Config, *, ready: Ready | None = None) -> None:
@@ -182,11 +192,15 @@ async def _open_bus(config: Config, *, hub: bool) -> Bus:
     if url == "memory:":
         return await open_memory_bus()
     if url.startswith("unix:"):
-        path = url.removeprefix("unix:")
+        path = Path(url.removeprefix("unix:"))
         return await (open_local_hub(path) if hub else open_local_bus(path))
     from aerostat.kernel.bus.amqp import open_amqp_bus
 
     return await open_amqp_bus(url)
+
+
+def _tables(doors: list[Service]) -> list[MetaData]:
+    return [kernel_model.metadata, *(door.tables for door in doors if door.tables is not None)]
 
 
 def _listen(address: str, port: int) -> socket.socket:
