@@ -28,13 +28,14 @@ from aerostat.kernel.house import House
 from aerostat.kernel.http.app import Application
 from aerostat.kernel.policy import Rules
 from aerostat.kernel.service import Service
-from aerostat.kernel.work import Engine, Sweeper, forward_nudges
+from aerostat.kernel.work import Engine, Sweeper, forward_nudges, trim_flows
 
 log = structlog.get_logger(__name__)
 
 # A room imports the clients of rooms to its left only.
 ROOMS = ("identity", "placement", "image", "network", "compute", "orchestration", "operations")
 RECORDS_KEPT = timedelta(days=30)
+FLOWS_KEPT = timedelta(days=2)
 MOST_RECORDS = 1_000_000
 CLOSE_LIMIT_S = 10.0
 
@@ -70,7 +71,7 @@ async def open_house(config: Config, roles: set[str] | frozenset[str]) -> AsyncI
             house,
             flows=[flow for door in doors for flow in door.flows],
             reconcilers=[one for door in doors for one in door.reconcilers],
-            sweepers=[*(one for door in doors for one in door.sweepers), _record_trimmer()],
+            sweepers=[*(one for door in doors for one in door.sweepers), _trimmer()],
             name="control",
         )
         for door in doors:
@@ -217,8 +218,9 @@ def _listen(address: str, port: int) -> socket.socket:
     return listener
 
 
-def _record_trimmer() -> Sweeper:
+def _trimmer() -> Sweeper:
     async def sweep(house: House) -> int:
-        return await operation.trim(house.store, RECORDS_KEPT, MOST_RECORDS)
+        ended = await trim_flows(house.store, FLOWS_KEPT)
+        return ended + await operation.trim(house.store, RECORDS_KEPT, MOST_RECORDS)
 
-    return Sweeper("kernel.operations", every=timedelta(hours=1), sweep=sweep)
+    return Sweeper("kernel.history", every=timedelta(hours=1), sweep=sweep)
