@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pyroute2 import IPRoute, netns
+from pyroute2 import IPRoute, NetlinkError, netns
 
 from aerostat.kernel.errors import DriverError
 from aerostat.kernel.processes import Process
@@ -57,6 +57,10 @@ async def run_inside(namespace: str, work: Callable[[], T], timeout_s: float = 2
     threading.Thread(target=enter_and_work, name=f"inside {namespace}", daemon=True).start()
     try:
         return await asyncio.wait_for(future, timeout_s)
+    except NetlinkError as error:
+        raise DriverError(
+            f"the kernel refused work inside {namespace}", detail=str(error), retry=True
+        ) from error
     except TimeoutError:
         raise DriverError(f"work inside {namespace} took more than {timeout_s:g} s", retry=True) from None
 
