@@ -4,6 +4,7 @@ https://docs.openstack.org/api-ref/network/v2/#subnets
 """
 
 import ipaddress
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -281,7 +282,7 @@ def check_pools(prefix: Prefix, pools: list[dict[str, str]]) -> list[dict[str, s
             raise OutOfBoundsAllocationPool(pool=shown, subnet_cidr=str(prefix))
         ranges.append((int(low), int(high), shown))
     ranges.sort()
-    for before, after in zip(ranges, ranges[1:], strict=False):
+    for before, after in itertools.pairwise(ranges):
         if after[0] <= before[1]:
             raise OverlappingAllocationPools(pool_1=before[2], pool_2=after[2], subnet_cidr=str(prefix))
     return sorted(pools, key=lambda pool: int(ipaddress.ip_address(pool["start"])))
