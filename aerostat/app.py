@@ -97,10 +97,27 @@ async def run(config: Config, roles: set[str], *, fake: bool, ready: Ready | Non
         serving(house.dispatch, listener),
         _doors_for_guests(house, fake),
     ):
+        if not fake:
+            await _ensure_first_image(house)
         if ready is not None:
             ready(url=house.public_url)
         log.info("serving", url=house.public_url, roles=sorted(roles))
         await asyncio.Event().wait()
+
+
+async def _ensure_first_image(house: House) -> None:
+    """A real image to boot, built once on a machine and kept for its other clouds. A cloud without one is still a cloud."""
+    from aerostat.guest import GuestBuildError, cached_test_image
+    from aerostat.services.image import ImageConfig, ensure_test_image
+
+    if not house.config.section(ImageConfig).test_image:
+        return
+    try:
+        await ensure_test_image(
+            house, lambda: cached_test_image(progress=lambda line: log.info("test image", stage=line))
+        )
+    except GuestBuildError as error:
+        log.warning("there is no test image", reason=str(error))
 
 
 async def migrate(config: Config) -> None:

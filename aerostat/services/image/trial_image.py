@@ -4,7 +4,7 @@ A real cloud boots a real one (built by `aerostat.guest`); a cloud with a fake h
 """
 
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 from aerostat.kernel.context import internal_context
@@ -14,12 +14,13 @@ NAME = "aerostat-test"
 _READ_BYTES = 1 << 20
 
 
-async def ensure_test_image(house: House, path: Path | None) -> None:
-    """Make and fill the image if there is none with data. `path` None: the empty one."""
+async def ensure_test_image(house: House, build: Callable[[], Awaitable[Path]] | None) -> None:
+    """Make and fill the image if there is none with data; `build` makes the file to fill it with (None: an empty disk)."""
     client = house.client("image", internal_context("bootstrap-image", "bootstrap"))
     present = await client.list_images(name=NAME, visibility="public")
     if any(image["status"] == "active" for image in present):
         return
+    built = None if build is None else await build()
     image = next((image for image in present if image["status"] == "queued"), None)
     if image is None:
         image = await client.create_image(
@@ -30,7 +31,7 @@ async def ensure_test_image(house: House, path: Path | None) -> None:
             os_distro="debian",
             hw_qemu_guest_agent="yes",
         )
-    await client.upload(image["id"], _empty() if path is None else _pieces(path))
+    await client.upload(image["id"], _empty() if built is None else _pieces(built))
 
 
 async def _pieces(path: Path) -> AsyncIterator[bytes]:
