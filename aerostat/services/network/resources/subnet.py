@@ -251,9 +251,10 @@ class Subnet(NetworkResource):
     async def _spread(self, tx: Transaction, network: Row, subnet: Row) -> None:
         """Ports that were there before an automatic subnet get their addresses in it."""
         for port in await tx.all(model.PORTS, {"network_id": network.id}):
-            if not port.device_owner.startswith("network:"):
-                if await add_automatic(tx, port, subnet) is not None:
-                    await touch(tx, "port", port.id)
+            if port.device_owner.startswith("network:"):
+                continue
+            if await add_automatic(tx, port, subnet) is not None:
+                await touch(tx, "port", port.id)
 
 
 def whole_range(prefix: Prefix, gateway_ip: str | None) -> list[dict[str, str]]:
