@@ -268,7 +268,7 @@ async def test_ports_of_strangers(api: Api) -> None:
 
 
 async def test_a_leg_of_a_router_goes_with_the_router_only(api: Api) -> None:
-    network_id, subnet_id = await make_network(api)
+    _network_id, subnet_id = await make_network(api)
     router = await api.make("routers")
     answer = await api.request(
         "PUT", f"routers/{router['id']}/add_router_interface", {"subnet_id": subnet_id}

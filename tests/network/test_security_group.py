@@ -62,7 +62,7 @@ async def test_a_new_group_lets_everything_out(api: Api) -> None:
         "description": None,
         "revision_number": 0,
     }
-    only = (await api.get(f"security-groups?fields=id&name=web"))["security_groups"]
+    only = (await api.get("security-groups?fields=id&name=web"))["security_groups"]
     assert only == [{"id": made["id"]}]
     url = f"security-groups/{made['id']}"
     assert (await api.change(url, name="www"))["name"] == "www"

@@ -4,9 +4,9 @@ from aerostat.kernel.http import envelopes
 from aerostat.kernel.service import Service, iso_z
 
 from . import listing, room
-from .bootstrap import bootstrap
 from .client import NetworkClient
 from .config import NetworkConfig
+from .first_networks import make_first_networks
 from .model import TABLES
 from .reconcilers import port_status, topology
 from .resources.floating_ip import FloatingIP
@@ -49,5 +49,5 @@ SERVICE = Service(
     config=NetworkConfig,
     start=room.start,
     stop=room.stop,
-    bootstrap=bootstrap,
+    bootstrap=make_first_networks,
 )

@@ -1,24 +1,19 @@
-"""What runs beside the requests: the driver, and the first networks of a fresh cloud.
+"""What runs beside the requests: the driver, and what it says.
 
 Every process of the control plane has a `Room` in `house.state["network"]`; the topology is written by whoever holds
 the reconciler's lease, so any number of them may be connected.
 """
 
-from datetime import datetime
 from typing import Any
-
-import structlog
 
 from aerostat.kernel.house import House
 
-from .config import NetworkConfig
 from .drivers import open_driver
 from .drivers.fake import FakeHostNetworkDriver, FakeNetworkDriver
 from .host.protocol import HostNetworkDriver, NetworkDriver
 from .reconcilers import port_status
 from .reconcilers.topology import Progress
 
-log = structlog.get_logger(__name__)
 _KEY = "network"
 
 
@@ -29,7 +24,6 @@ class Room:
         self.driver = driver
         self.progress = Progress()
         self.told: dict[str, bool] = {}  # port id → is up, as the driver said since the last look
-        self.started_at: datetime | None = None
 
 
 async def start(house: House) -> None:
@@ -58,6 +52,3 @@ async def stop(house: House) -> None:
     if room is not None:
         await room.driver.close()
 
-
-def settings_of(house: House) -> NetworkConfig:
-    return house.config.section(NetworkConfig)

@@ -16,6 +16,7 @@ from . import addresses
 from .changes import touch
 from .errors import (
     BadRouterRequest,
+    ExternalIpAddressExhausted,
     InvalidRoutes,
     IpAddressGenerationFailure,
     NetworkNotFound,
@@ -29,7 +30,6 @@ from .errors import (
     RoutesExhausted,
     SubnetMismatchForPort,
     SubnetNotFound,
-    ExternalIpAddressExhausted,
 )
 from .model import ADDRESSES, FLOATING_IPS, NETWORKS, PORT_GROUPS, PORTS, ROUTERS, SUBNETS
 from .ports import GATEWAY, INTERFACE, delete_port, insert_service_port

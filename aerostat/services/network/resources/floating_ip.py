@@ -132,7 +132,7 @@ class FloatingIP(NetworkResource):
                     "status",
                     "device_id",
                     "device_owner",
-                )  # fmt: skip
+                )
             }
 
     async def _external_network(self, req: Request, tx: Transaction, network_id: str) -> Row:

@@ -27,7 +27,7 @@ from ..errors import (
     TunnelIdInUse,
     VlanIdInUse,
 )
-from ..ports import AUTOMATIC_OWNERS, delete_port
+from ..ports import AUTOMATIC_OWNERS, GATEWAY, delete_port
 from ..resource import NetworkResource
 from ..sight import EVERYBODY, EXTERNAL, SHARED, sees_all, visible_networks
 
@@ -138,9 +138,9 @@ class Network(NetworkResource):
             raise InvalidInput(error_message=f"Requested MTU is too big, maximum is {most}")
         if changes.get("shared") is False and row.shared and await self._used_by_others(tx, row):
             raise InvalidSharedSetting(network=row.name)
-        if changes.get("external") is False and row.external:
-            if await tx.count(model.PORTS, network_id=row.id, device_owner="network:router_gateway"):
-                raise NetworkInUse(id=row.id)
+        leaves = changes.get("external") is False and row.external
+        if leaves and await tx.count(model.PORTS, network_id=row.id, device_owner=GATEWAY):
+            raise NetworkInUse(id=row.id)
         for attribute, action in (("shared", SHARED), ("external", EXTERNAL)):
             if attribute in changes and changes[attribute] != row[attribute]:
                 if changes[attribute]:

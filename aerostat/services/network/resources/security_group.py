@@ -83,9 +83,9 @@ class SecurityGroup(NetworkResource):
             raise SecurityGroupCannotUpdateDefault()
         if row.default_for is None and name == NAME:
             raise SecurityGroupDefaultAlreadyExists()
-        if changes.get("stateful", row.stateful) != row.stateful:
-            if await tx.count(model.PORT_GROUPS, security_group_id=row.id):
-                raise SecurityGroupInUse(row.id)
+        turns = changes.get("stateful", row.stateful) != row.stateful
+        if turns and await tx.count(model.PORT_GROUPS, security_group_id=row.id):
+            raise SecurityGroupInUse(row.id)
         await touch(tx, "security_group", row.id)
         return changes
 

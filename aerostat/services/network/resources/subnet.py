@@ -4,6 +4,7 @@ https://docs.openstack.org/api-ref/network/v2/#subnets
 """
 
 import ipaddress
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -250,9 +251,10 @@ class Subnet(NetworkResource):
     async def _spread(self, tx: Transaction, network: Row, subnet: Row) -> None:
         """Ports that were there before an automatic subnet get their addresses in it."""
         for port in await tx.all(model.PORTS, {"network_id": network.id}):
-            if not port.device_owner.startswith("network:"):
-                if await add_automatic(tx, port, subnet) is not None:
-                    await touch(tx, "port", port.id)
+            if port.device_owner.startswith("network:"):
+                continue
+            if await add_automatic(tx, port, subnet) is not None:
+                await touch(tx, "port", port.id)
 
 
 def whole_range(prefix: Prefix, gateway_ip: str | None) -> list[dict[str, str]]:
@@ -281,7 +283,7 @@ def check_pools(prefix: Prefix, pools: list[dict[str, str]]) -> list[dict[str, s
             raise OutOfBoundsAllocationPool(pool=shown, subnet_cidr=str(prefix))
         ranges.append((int(low), int(high), shown))
     ranges.sort()
-    for before, after in zip(ranges, ranges[1:], strict=False):
+    for before, after in itertools.pairwise(ranges):
         if after[0] <= before[1]:
             raise OverlappingAllocationPools(pool_1=before[2], pool_2=after[2], subnet_cidr=str(prefix))
     return sorted(pools, key=lambda pool: int(ipaddress.ip_address(pool["start"])))

@@ -19,7 +19,7 @@ DEMO_PROJECT = "demo"
 _MARK = "first networks"
 
 
-async def bootstrap(house: House) -> None:
+async def make_first_networks(house: House) -> None:
     if await house.store.find(MARKS, name=_MARK) is not None:
         return
     settings = house.config.section(NetworkConfig)
