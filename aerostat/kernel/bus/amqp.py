@@ -19,9 +19,13 @@ from urllib.parse import urlsplit
 
 import aio_pika
 import msgspec
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractIncomingMessage
+from aio_pika.abc import (
+    AbstractChannel,
+    AbstractConnection,
+    AbstractExchange,
+    AbstractIncomingMessage,
+)
 from aio_pika.exceptions import AMQPException, ChannelInvalidStateError, DeliveryError, PublishError
-from aiormq.abc import FieldTable
 
 from aerostat.kernel.ids import short_id
 from aerostat.kernel.log import get_logger
@@ -40,7 +44,7 @@ HEARTBEAT_S = 10
 CAST_LIFE_S = 60.0
 """A nudge that nobody took by then says nothing any more."""
 
-QUEUE_ARGUMENTS: FieldTable = {
+QUEUE_ARGUMENTS: dict[str, Any] = {
     "x-queue-type": "quorum",
     "x-expires": 24 * 3600 * 1000,  # the queue of a host that was taken away goes after a day
     "x-delivery-limit": 5,  # a message that kills whoever takes it is dropped in the end
