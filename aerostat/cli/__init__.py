@@ -106,7 +106,9 @@ def _run(name: str, words: list[str]) -> int:
     own, behind = (
         (words[: words.index("--")], words[words.index("--") + 1 :]) if "--" in words else (words, [])
     )
-    args = parser.parse_intermixed_args(own)
+    # Options may stand behind arguments too. That reading takes the defaults away that help wants to show.
+    asks_for_help = not {"-h", "--help"}.isdisjoint(own)
+    args = parser.parse_args(own) if asks_for_help else parser.parse_intermixed_args(own)
     if behind:
         if not hasattr(args, "command"):
             parser.error(f"unrecognized arguments: {' '.join(behind)}")
