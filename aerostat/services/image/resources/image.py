@@ -225,7 +225,7 @@ class Image(Resource):
     def filters(self, req: Request) -> Conditions:
         table = model.IMAGES
         conditions = super().filters(req)
-        for name in ("name", "status", "disk_format", "container_format"):
+        for name in ("id", "name", "status", "disk_format", "container_format"):
             if name in req.query:
                 conditions.append(value_filter(table.c[name], req.query[name][-1]))
         for name in ("created_at", "updated_at"):
