@@ -1,12 +1,15 @@
 """`ssh`, `forward` and what carries their bytes, against a stand-in for the host process."""
 
 import asyncio
+import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import aerostat
 from aerostat.cli import CommandError
 from aerostat.cli.forward import forward, port_pair
 from aerostat.cli.ssh import command_line
@@ -14,6 +17,8 @@ from aerostat.kernel.config import load
 from aerostat.kernel.errors import DriverError
 from aerostat.kernel.state_folder import StateFolder
 from aerostat.services.network.host.sockets import SocketServer
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(aerostat.__file__).resolve().parents[1])}
 
 
 class FakeOutside:
@@ -59,12 +64,13 @@ async def test_standard_input_and_output_reach_the_guest(outside):
     folder, fake = outside
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "aerostat", "proxy-connect", "--state", str(folder.path), "172.24.4.7", "22"),
+        env=ENVIRONMENT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
     out, _ = await asyncio.wait_for(process.communicate(b"hello"), 20)
     assert out == b"HELLO done"
-    assert fake.asked == [(f"{folder.prefix}-ext", "172.24.4.7", 22)]
+    assert fake.asked == [("external", "172.24.4.7", 22)]
     assert process.returncode == 0
 
 
@@ -72,6 +78,7 @@ async def test_a_refused_connection_says_why(outside):
     folder, _ = outside
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "aerostat", "proxy-connect", "--state", str(folder.path), "172.24.4.7", "9"),
+        env=ENVIRONMENT,
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+import aerostat
 from aerostat.kernel.state_folder import StateFolder
 
-ROOT = Path(__file__).resolve().parents[2]
+OURS = str(Path(aerostat.__file__).resolve().parents[1])
 
 # Runs the real command line, with other children than the real ones.
 STAND_IN = """
@@ -55,7 +56,13 @@ class Cloud:
     def start(self, *words: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-c", self.script, *words, "--state", str(self.folder.path)],
-            env={**os.environ, "HOME": str(self.home), "XDG_CONFIG_HOME": "", "PYTHONPATH": str(ROOT)},
+            env={
+                **os.environ,
+                "HOME": str(self.home),
+                "XDG_CONFIG_HOME": "",
+                "AEROSTAT_COMMAND": "aerostat",
+                "PYTHONPATH": OURS,
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -1,1 +1,53 @@
-"""Network: networks, subnets, ports, routers, security groups, floating IPs."""
+"""The door of the network room: Networking API v2.0 over OVN."""
+
+from aerostat.kernel.http import envelopes
+from aerostat.kernel.service import Service, iso_z
+
+from . import listing, room
+from .client import NetworkClient
+from .config import NetworkConfig
+from .first_networks import make_first_networks
+from .model import TABLES
+from .reconcilers import port_status, topology
+from .resources.floating_ip import FloatingIP
+from .resources.network import Network
+from .resources.port import Port
+from .resources.router import Router
+from .resources.security_group import SecurityGroup
+from .resources.security_group_rule import SecurityGroupRule
+from .resources.subnet import Subnet
+from .versions import VERSIONS, VersionDocuments
+
+SERVICE = Service(
+    "network",
+    type="network",
+    project="neutron",
+    prefix="/networking",
+    catalog="/networking",
+    description="OpenStack Networking",
+    versions=VERSIONS,
+    envelope=envelopes.network,
+    tables=TABLES,
+    bases=("/v2.0",),
+    client=NetworkClient,
+    paging=listing.PAGING,
+    time_format=iso_z,
+    lenient=True,
+    invalid="Invalid input for %(path)s. Reason: %(reason)s.",
+    forbidden="rule:%(rule)s is disallowed by policy",
+    resources=[
+        VersionDocuments,
+        Network,
+        Subnet,
+        Port,
+        Router,
+        FloatingIP,
+        SecurityGroup,
+        SecurityGroupRule,
+    ],
+    reconcilers=[topology.RECONCILER, port_status.RECONCILER],
+    config=NetworkConfig,
+    start=room.start,
+    stop=room.stop,
+    bootstrap=make_first_networks,
+)

@@ -14,15 +14,11 @@ class InvalidInput(errors.BadRequest):
 
 def refuse_value(attribute: str, reason: str) -> errors.BadRequest:
     """The error for one attribute's value, as upstream words it."""
-    error = errors.BadRequest(f"Invalid input for {attribute}. Reason: {reason}.")
-    error.code = "HTTPBadRequest"
-    return error
+    return errors.BadRequest(f"Invalid input for {attribute}. Reason: {reason}.")
 
 
 def refuse_body(text: str) -> errors.BadRequest:
-    error = errors.BadRequest(text)
-    error.code = "HTTPBadRequest"
-    return error
+    return errors.BadRequest(text)
 
 
 # Not there
@@ -88,7 +84,6 @@ class AgentNotFound(errors.NotFound):
 
 
 class ExtensionNotFound(errors.NotFound):
-    code = "HTTPNotFound"
     message = "Extension with alias %(id)s does not exist"
 
 

@@ -231,3 +231,10 @@ CHANGES = new_table(
     Column("kind", String(16), nullable=False),
     Column("thing_id", String(36), nullable=False),
 )
+
+MARKS = new_table(
+    TABLES,
+    "network_marks",
+    Column("name", String(64), primary_key=True),  # what was done once and is not done again
+    created_at(),
+)
