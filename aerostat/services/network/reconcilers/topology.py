@@ -64,6 +64,8 @@ async def reconcile(house: "House") -> int:
     if due:
         progress.compared_at = clock.now()
     await _note(house.store, things, pending)
+    if devices := sorted({row.device_id for row in pending if row.device_id}):
+        await house.bus.publish("network.ports_changed", {"device_ids": devices})
     if len(pending) == MOST_AT_ONCE:
         house.nudge(TOPOLOGY)
     return len(done.ensured) + len(done.removed)

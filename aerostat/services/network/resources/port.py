@@ -17,7 +17,7 @@ from aerostat.kernel.policy import Policy, Rule, Term, admin, project_member, pr
 from aerostat.kernel.resource import Conditions, Rows
 
 from .. import addresses, model, values
-from ..changes import touch
+from ..changes import touch_ports
 from ..config import NetworkConfig
 from ..default_group import ensure_default_group
 from ..errors import (
@@ -253,7 +253,9 @@ class Port(NetworkResource):
             await self._move(tx, settings, Row(new), fixed)
         if "host" in changes and changes["host"] != row.host:
             changes["status"] = "DOWN"  # until the new host says that it carries the port
-        await touch(tx, "port", row.id)
+        await touch_ports(tx, row)
+        if new["device_id"] != row.device_id:
+            await touch_ports(tx, Row(new))
         return changes
 
     async def remove(self, req: Request, tx: Transaction, row: Row) -> None:
