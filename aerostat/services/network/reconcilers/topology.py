@@ -18,6 +18,7 @@ from ..changes import TOPOLOGY
 from ..config import NetworkConfig
 from ..host.protocol import Changes, FloatingIP, Key, NetworkDriver, Port, Thing, key_of
 from ..model import CHANGES, FLOATING_IPS, PORTS
+from ..ports import GATEWAY, INTERFACE, METADATA
 from ..topology import read_things
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 MOST_AT_ONCE = 400
 LOOK_EVERY_S = 20.0
+_SERVICES = (INTERFACE, GATEWAY, METADATA)  # ports that are in use as soon as they are there
 
 
 class Progress:
@@ -84,18 +86,18 @@ async def _apply(driver: NetworkDriver, things: list[Thing], keys: dict[Key, Non
 
 async def _note(store: Store, things: list[Thing], pending: list[Row]) -> None:
     """What is in the world now is active; the changes have been told."""
-    legs = [thing.id for thing in things if isinstance(thing, Port) and thing.kind != "guest"]
-    floating = [thing.id for thing in things if isinstance(thing, FloatingIP)]
+    there = {thing.id for thing in things if isinstance(thing, FloatingIP | Port)}
     down = {
-        table: [row.id for row in await store.all(table, {"id": ids, "status": "DOWN"})] if ids else []
-        for table, ids in ((PORTS, legs[:MOST_AT_ONCE]), (FLOATING_IPS, floating[:MOST_AT_ONCE]))
+        PORTS: await store.all(PORTS, {"status": "DOWN", "device_owner": _SERVICES}),
+        FLOATING_IPS: await store.all(FLOATING_IPS, {"status": "DOWN"}),
     }
-    if not pending and not any(down.values()):
+    rising = {table: [row.id for row in rows if row.id in there] for table, rows in down.items()}
+    if not pending and not any(rising.values()):
         return
     async with store.transaction() as tx:
-        for table, ids in down.items():
-            if ids:
-                await tx.update(table, {"id": ids}, status="ACTIVE")
+        for table, ids in rising.items():
+            for start in range(0, len(ids), MOST_AT_ONCE):
+                await tx.update(table, {"id": ids[start : start + MOST_AT_ONCE]}, status="ACTIVE")
         if pending:
             await tx.delete(CHANGES, id=[row.id for row in pending])
 

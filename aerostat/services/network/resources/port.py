@@ -184,7 +184,7 @@ class Port(NetworkResource):
         row = await super().find(req, id)
         network = await req.db.find(model.NETWORKS, id=row.network_id)
         if network is not None:
-            row["network:tenant_id"], row["shared"] = network.project_id, network.shared
+            row.update(_parent(network))
         return row
 
     async def policy_target(self, req: Request, target: dict[str, Any]) -> Mapping[str, Any]:
@@ -193,7 +193,7 @@ class Port(NetworkResource):
         network = await req.db.find(model.NETWORKS, id=target["network_id"])
         if network is None:
             raise NetworkNotFound(id=target["network_id"])
-        return {**target, "network:tenant_id": network.project_id, "shared": network.shared}
+        return {**target, **_parent(network)}
 
     async def _check_attributes(
         self, req: Request, verb: Any, given: Mapping[str, Any], target: dict[str, Any]
@@ -323,6 +323,11 @@ class Port(NetworkResource):
         for floating in await tx.all(model.FLOATING_IPS, {"port_id": port.id}):
             if floating.fixed_ip_address in lost:
                 await release_floating(tx, floating)
+
+
+def _parent(network: Row) -> dict[str, Any]:
+    """What rules about ports ask of the network; that the caller may use it at all is checked apart."""
+    return {"network:tenant_id": network.project_id, "shared": network.shared or not network.external}
 
 
 def _names(asked: Mapping[str, str], had: Mapping[str, str]) -> bool:
