@@ -106,7 +106,10 @@ async def run(config: Config, roles: set[str], *, fake: bool, ready: Ready | Non
 
 
 async def _ensure_first_image(house: House) -> None:
-    """A real image to boot, built once on a machine and kept for its other clouds. A cloud without one is still a cloud."""
+    """A real image to boot, built once on a machine and kept for its other clouds.
+
+    A cloud without one is still a cloud.
+    """
     from aerostat.guest import GuestBuildError, cached_test_image
     from aerostat.services.image import ImageConfig, ensure_test_image
 
@@ -118,6 +121,10 @@ async def _ensure_first_image(house: House) -> None:
         )
     except GuestBuildError as error:
         log.warning("there is no test image", reason=str(error))
+
+
+def _log_progress(line: str) -> None:
+    log.info("test image", stage=line)
 
 
 async def migrate(config: Config) -> None:
@@ -147,9 +154,9 @@ async def _doors_for_guests(house: House, fake: bool) -> AsyncIterator[None]:
         yield
         return
     from aerostat import app_guests
-    from aerostat.services.compute.metadata import metadata_app
+    from aerostat.services.compute.metadata_service import metadata_app
 
-    doors = app_guests.GuestDoors(house, serving, lambda network_id: metadata_app(house, network_id))
+    doors = app_guests.GuestDoors(house, serving, metadata_app(house))
     async with doors.open():
         yield
 

@@ -251,6 +251,10 @@ class FakeNetwork:
 
 def _fits(thing: Mapping[str, Any], query: Mapping[str, Any]) -> bool:
     for name, wanted in query.items():
+        if name == "fixed_ips":
+            if not any(f"ip_address={ip['ip_address']}" == wanted for ip in thing["fixed_ips"]):
+                return False
+            continue
         values = wanted if isinstance(wanted, list) else [wanted]
         if thing.get(name) not in values:
             return False

@@ -10,6 +10,7 @@ from aerostat.kernel.service import Service, iso_z
 from .bootstrap import bootstrap
 from .client import ComputeClient
 from .config import ComputeConfig
+from .console import WEBSOCKETS
 from .flows import FLOWS
 from .model import TABLES
 from .quotas import QUOTAS
@@ -44,5 +45,6 @@ SERVICE = Service(
     start=start,
     stop=stop,
     bootstrap=bootstrap,
+    websockets=WEBSOCKETS,
     description="Compute",
 )

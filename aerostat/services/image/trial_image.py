@@ -15,7 +15,7 @@ _READ_BYTES = 1 << 20
 
 
 async def ensure_test_image(house: House, build: Callable[[], Awaitable[Path]] | None) -> None:
-    """Make and fill the image if there is none with data; `build` makes the file to fill it with (None: an empty disk)."""
+    """Make and fill the image if there is none with data; `build` makes the file (None: an empty disk)."""
     client = house.client("image", internal_context("bootstrap-image", "bootstrap"))
     present = await client.list_images(name=NAME, visibility="public")
     if any(image["status"] == "active" for image in present):

@@ -21,7 +21,7 @@ async def touch(tx: Transaction, kind: Kind, *thing_ids: str) -> None:
 
 
 async def touch_ports(tx: Transaction, *ports: Row) -> None:
-    """`touch` for ports; who keeps what a device's ports show is told of it once the change is in the world."""
+    """`touch` for ports; whoever shows the ports of a device is told after the commit."""
     for port in ports:
         is_guest = not port.device_owner.startswith("network:")
         await tx.insert(CHANGES, kind="port", thing_id=port.id, device_id=port.device_id if is_guest else "")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 MOST_AT_ONCE = 400
 LOOK_EVERY_S = 20.0
+PORTS_CHANGED = "network.ports_changed"
 _SERVICES = (INTERFACE, GATEWAY, METADATA)  # ports that are in use as soon as they are there
 
 
@@ -48,6 +49,9 @@ async def reconcile(house: "House") -> int:
     if not due and not pending:
         return 0
     keys = None if due else dict.fromkeys(Key(row.kind, row.thing_id) for row in pending)
+    if devices := sorted({row.device_id for row in pending if row.device_id}):
+        # Rooms above that show ports of their own things read them anew; told twice is told once.
+        await house.bus.publish(PORTS_CHANGED, {"device_ids": devices})
     things = await read_things(house.store, settings, keys)
     try:
         done = await _apply(room.driver, things, keys)
@@ -66,8 +70,6 @@ async def reconcile(house: "House") -> int:
     if due:
         progress.compared_at = clock.now()
     await _note(house.store, things, pending)
-    if devices := sorted({row.device_id for row in pending if row.device_id}):
-        await house.bus.publish("network.ports_changed", {"device_ids": devices})
     if len(pending) == MOST_AT_ONCE:
         house.nudge(TOPOLOGY)
     return len(done.ensured) + len(done.removed)
