@@ -102,7 +102,17 @@ def _run(name: str, words: list[str]) -> int:
     )
     parser.add_argument("--state", metavar="DIR", help="the cloud's folder (default: $AEROSTAT_STATE)")
     module.add_arguments(parser)
-    args = parser.parse_args(words)
+    # What stands behind `--` is somebody else's command line: it goes to the command's `command`, unread.
+    own, behind = (
+        (words[: words.index("--")], words[words.index("--") + 1 :]) if "--" in words else (words, [])
+    )
+    # Options may stand behind arguments too. That reading takes the defaults away that help wants to show.
+    asks_for_help = not {"-h", "--help"}.isdisjoint(own)
+    args = parser.parse_args(own) if asks_for_help else parser.parse_intermixed_args(own)
+    if behind:
+        if not hasattr(args, "command"):
+            parser.error(f"unrecognized arguments: {' '.join(behind)}")
+        args.command = [*args.command, *behind]
     try:
         return int(module.run(args) or 0)
     except (ConfigError, StateFolderError) as error:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MOST_AT_ONCE = 400
 LOOK_EVERY_S = 20.0
+PORTS_CHANGED = "network.ports_changed"
 
 
 class Progress:
@@ -46,6 +47,7 @@ async def reconcile(house: "House") -> int:
     if not due and not pending:
         return 0
     keys = None if due else dict.fromkeys(Key(row.kind, row.thing_id) for row in pending)
+    await _announce(house, [row.thing_id for row in pending if row.kind == "port"])
     things = await read_things(house.store, settings, keys)
     try:
         done = await _apply(room.driver, things, keys)
@@ -67,6 +69,16 @@ async def reconcile(house: "House") -> int:
     if len(pending) == MOST_AT_ONCE:
         house.nudge(TOPOLOGY)
     return len(done.ensured) + len(done.removed)
+
+
+async def _announce(house: "House", port_ids: list[str]) -> None:
+    """Tell whoever shows ports of servers that these are others now; rooms above read them anew."""
+    if not port_ids:
+        return
+    wanted = PORTS.c.id.in_(port_ids) & PORTS.c.device_owner.startswith("compute:")
+    rows = await house.store.fetch(select(PORTS.c.device_id).where(wanted))
+    if rows:
+        await house.bus.publish(PORTS_CHANGED, {"device_ids": sorted({row.device_id for row in rows})})
 
 
 async def _apply(driver: NetworkDriver, things: list[Thing], keys: dict[Key, None] | None) -> Changes:

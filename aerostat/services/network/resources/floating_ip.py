@@ -91,7 +91,7 @@ class FloatingIP(NetworkResource):
         except Duplicate as error:
             raise self._doubled(address, "", target, network.id) from error
         await tx.update(model.PORTS, {"id": own.id}, device_id=row.id)
-        await touch(tx, "floating_ip", row.id)
+        await self._touch(tx, row.id, row.port_id)
         return row
 
     async def change(
@@ -109,13 +109,19 @@ class FloatingIP(NetworkResource):
         )
         if any(target[name] != row[name] for name in ("port_id", "fixed_ip_address", "router_id")):
             target["status"] = "DOWN"  # until the world knows
+            await self._touch(tx, row.id, row.port_id, target["port_id"])
         return {**changes, **target}
 
     async def remove(self, req: Request, tx: Transaction, row: Row) -> None:
         port = await tx.find(model.PORTS, id=row.floating_port_id)
         if port is not None:
             await delete_port(tx, port)
-        await touch(tx, "floating_ip", row.id)
+        await self._touch(tx, row.id, row.port_id)
+
+    async def _touch(self, tx: Transaction, id: str, *port_ids: str | None) -> None:
+        """The ports too: whoever shows their addresses shows other ones now."""
+        await touch(tx, "floating_ip", id)
+        await touch(tx, "port", *{port_id for port_id in port_ids if port_id})
 
     async def prepare(self, req: Request, rows: Rows) -> None:
         ids = [row.port_id for row in rows if row.port_id]
