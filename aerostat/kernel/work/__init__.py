@@ -1,7 +1,7 @@
 """Work that outlives a request: states, flows, reconcilers, sweepers, and the engine that runs them."""
 
 from .engine import Engine, forward_nudges
-from .flows import Fault, Flow, Outcome, Step, Work
+from .flows import Fault, Flow, Outcome, Step, Work, wake
 from .reconcile import Reconciler, Unfinished
 from .states import ANY, Machine, Move
 from .sweep import Sweeper
@@ -20,4 +20,5 @@ __all__ = [
     "Unfinished",
     "Work",
     "forward_nudges",
+    "wake",
 ]

@@ -181,6 +181,21 @@ class Flow:
         await tx.execute(others.values(superseded_by=by, wake_at=at))
 
 
+async def wake(tx: Transaction, table: Table, subject_id: str) -> None:
+    """Let the flows of a subject that wait look again at once: what they wait for may have come.
+
+    A hint, like a nudge: a flow in the middle of a step does not hear it and looks when it had said it would.
+    """
+    waiting = update(flows).where(
+        flows.c.subject_id == subject_id,
+        flows.c.subject_kind == table.name,
+        flows.c.state == "running",
+        flows.c.lease_token.is_(None),
+    )
+    await tx.execute(waiting.values(wake_at=clock.now()))
+    tx.nudge(NUDGE)
+
+
 class Work:
     """What a step is handed beside its row: the house, who asked, the flow's own memory."""
 
