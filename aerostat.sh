@@ -29,11 +29,12 @@ for word; do
     esac
 done
 
-# Parts of the installation beyond the plain one: `metal` (libvirt's binding), `dev` (tests, linters).
+# Parts of the installation beyond the plain one: `metal` (libvirt's binding), `dev` (tests, linters), `docs`.
 parts=''
 case $command in
     up) [ -n "$fake$help" ] || parts=metal ;;
-    check | docs) parts=dev ;;
+    check) parts=dev ;;
+    docs) parts=docs ;;
     test)
         parts=dev
         if has metal "$words" || has all "$words"; then parts='dev metal'; fi ;;
@@ -44,7 +45,7 @@ esac
 # drivers that we load into our own process; libvirt-daemon-system, which starts services, is not needed.
 run_packages='qemu-system-x86 qemu-utils libvirt-daemon openvswitch-switch ovn-central ovn-host
     iproute2 openssh-client'
-build_packages='libvirt-dev pkg-config gcc libc6-dev cpio e2fsprogs kmod'
+build_packages='libvirt-dev pkg-config gcc libc6-dev e2fsprogs kmod xz-utils'
 
 missing_packages() {
     for package in $run_packages $build_packages "$@"; do
@@ -149,7 +150,7 @@ install_parts() {       # install_parts PYTHON PART…: make .venv what pyprojec
     if command -v uv >/dev/null; then
         options=''
         for part; do
-            case $part in metal) options="$options --extra metal" ;; dev) options="$options --group dev" ;; esac
+            case $part in metal) options="$options --extra metal" ;; *) options="$options --group $part" ;; esac
         done
         # shellcheck disable=SC2086
         UV_PROJECT_ENVIRONMENT=$venv uv sync --quiet --project "$here" --python "$python" --no-default-groups \
@@ -165,15 +166,17 @@ install_parts() {       # install_parts PYTHON PART…: make .venv what pyprojec
     set -- "$venv/bin/python" "$@"
     pip() { "$venv/bin/python" -m pip -qq --disable-pip-version-check install "$@" </dev/null >&2; }
     shift
-    target=$here groups=''
+    target=$here upgraded=''
     for part; do
-        case $part in metal) target="${here}[metal]" ;; dev) groups=1 ;; esac
+        case $part in
+            metal) target="${here}[metal]" ;;
+            *)  # groups are known to pip since 25.1
+                [ -n "$upgraded" ] || pip --upgrade 'pip>=25.1' || die "pip could not upgrade itself; see above"
+                upgraded=1
+                pip --group "$here/pyproject.toml:$part" || die "pip could not install the group $part; see above" ;;
+        esac
     done
-    if [ -n "$groups" ]; then
-        pip --upgrade 'pip>=25.1' && pip --editable "$target" --group "$here/pyproject.toml:dev"
-    else
-        pip --editable "$target"
-    fi || die "pip could not install the Python packages; see above"
+    pip --editable "$target" || die "pip could not install the Python packages; see above"
 }
 
 sum=$(cat "$here/pyproject.toml" "$here/uv.lock" 2>/dev/null | cksum)

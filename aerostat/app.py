@@ -11,11 +11,13 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import structlog
 import uvicorn
+from sqlalchemy import MetaData
 
 from aerostat.kernel import model as kernel_model
 from aerostat.kernel import operation
@@ -26,13 +28,14 @@ from aerostat.kernel.house import House
 from aerostat.kernel.http.app import Application
 from aerostat.kernel.policy import Rules
 from aerostat.kernel.service import Service
-from aerostat.kernel.work import Engine, Sweeper, forward_nudges
+from aerostat.kernel.work import Engine, Sweeper, forward_nudges, trim_flows
 
 log = structlog.get_logger(__name__)
 
 # A room imports the clients of rooms to its left only.
 ROOMS = ("identity", "placement", "image", "network", "compute", "orchestration", "operations")
 RECORDS_KEPT = timedelta(days=30)
+FLOWS_KEPT = timedelta(days=2)
 MOST_RECORDS = 1_000_000
 CLOSE_LIMIT_S = 10.0
 
@@ -52,8 +55,7 @@ async def open_house(config: Config, roles: set[str] | frozenset[str]) -> AsyncI
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
         doors = rooms()
-        tables = [kernel_model.metadata, *(door.tables for door in doors if door.tables is not None)]
-        await create_schema(store, tables)
+        await create_schema(store, _tables(doors))
         bus = await _open_bus(config, hub=True)
         stack.push_async_callback(bus.close)
         rules = Rules(config.state / "policy.yaml")
@@ -69,7 +71,7 @@ async def open_house(config: Config, roles: set[str] | frozenset[str]) -> AsyncI
             house,
             flows=[flow for door in doors for flow in door.flows],
             reconcilers=[one for door in doors for one in door.reconcilers],
-            sweepers=[*(one for door in doors for one in door.sweepers), _record_trimmer()],
+            sweepers=[*(one for door in doors for one in door.sweepers), _trimmer()],
             name="control",
         )
         for door in doors:
@@ -90,38 +92,80 @@ async def open_house(config: Config, roles: set[str] | frozenset[str]) -> AsyncI
 async def run(config: Config, roles: set[str], *, fake: bool, ready: Ready | None = None) -> None:
     """Serve the control plane's roles until cancelled. `ready` is called when requests are answered."""
     listener = _listen(config.kernel.listen_address, config.kernel.port)
-    async with open_house(config, roles) as house, serving(house, listener):
-        facts = {
-            key: value
-            for room in house.state.values()
-            if isinstance(room, dict)
-            for key, value in room.get("facts", {}).items()
-        }
+    async with (
+        open_house(config, roles) as house,
+        serving(house.dispatch, listener),
+        _doors_for_guests(house, fake),
+    ):
+        if not fake:
+            await _ensure_first_image(house)
         if ready is not None:
-            ready(url=house.public_url, **facts)
+            ready(url=house.public_url)
         log.info("serving", url=house.public_url, roles=sorted(roles))
         await asyncio.Event().wait()
 
 
+async def _ensure_first_image(house: House) -> None:
+    """A real image to boot, built once on a machine and kept for its other clouds.
+
+    A cloud without one is still a cloud.
+    """
+    from aerostat.guest import GuestBuildError, cached_test_image
+    from aerostat.services.image import ImageConfig, ensure_test_image
+
+    if not house.config.section(ImageConfig).test_image:
+        return
+    try:
+        await ensure_test_image(
+            house, lambda: cached_test_image(progress=lambda line: log.info("test image", stage=line))
+        )
+    except GuestBuildError as error:
+        log.warning("there is no test image", reason=str(error))
+
+
+def _log_progress(line: str) -> None:
+    log.info("test image", stage=line)
+
+
+async def migrate(config: Config) -> None:
+    """Bring the database to the shape that the rooms declare, and serve nothing."""
+    store = await open_store(config.kernel.database_url)
+    try:
+        await create_schema(store, _tables(rooms()))
+    finally:
+        await store.close()
+
+
 async def run_host(config: Config, *, ready: Ready | None = None) -> None:
     """Serve the host role until cancelled: the drivers next to the hardware, reached over the bus."""
-    from aerostat.services.compute.host import process
+    from aerostat import app_host  # libvirt and netlink: nothing that the control process needs
 
     bus = await _open_bus(config, hub=False)
     try:
-        async with process.open_host(config, bus) as facts:
-            if ready is not None:
-                ready(**facts)
-            await asyncio.Event().wait()
+        await app_host.run_host(config, bus, ready)
     finally:
         await bus.close()
 
 
 @asynccontextmanager
-async def serving(house: House, *listeners: socket.socket) -> AsyncIterator[None]:
+async def _doors_for_guests(house: House, fake: bool) -> AsyncIterator[None]:
+    """With fakes there are no namespaces to listen in."""
+    if fake or "api" not in house.roles:
+        yield
+        return
+    from aerostat import app_guests
+    from aerostat.services.compute.metadata_service import metadata_app
+
+    doors = app_guests.GuestDoors(house, serving, metadata_app(house))
+    async with doors.open():
+        yield
+
+
+@asynccontextmanager
+async def serving(application: Any, *listeners: socket.socket) -> AsyncIterator[None]:
     """Answer HTTP and WebSockets on these listening sockets while the block runs."""
     settings = uvicorn.Config(
-        house.dispatch,
+        application,
         loop="none",
         http="httptools",
         ws="websockets-sansio",
@@ -173,11 +217,15 @@ async def _open_bus(config: Config, *, hub: bool) -> Bus:
     if url == "memory:":
         return await open_memory_bus()
     if url.startswith("unix:"):
-        path = url.removeprefix("unix:")
+        path = Path(url.removeprefix("unix:"))
         return await (open_local_hub(path) if hub else open_local_bus(path))
     from aerostat.kernel.bus.amqp import open_amqp_bus
 
     return await open_amqp_bus(url)
+
+
+def _tables(doors: list[Service]) -> list[MetaData]:
+    return [kernel_model.metadata, *(door.tables for door in doors if door.tables is not None)]
 
 
 def _listen(address: str, port: int) -> socket.socket:
@@ -194,8 +242,9 @@ def _listen(address: str, port: int) -> socket.socket:
     return listener
 
 
-def _record_trimmer() -> Sweeper:
+def _trimmer() -> Sweeper:
     async def sweep(house: House) -> int:
-        return await operation.trim(house.store, RECORDS_KEPT, MOST_RECORDS)
+        ended = await trim_flows(house.store, FLOWS_KEPT)
+        return ended + await operation.trim(house.store, RECORDS_KEPT, MOST_RECORDS)
 
-    return Sweeper("kernel.operations", every=timedelta(hours=1), sweep=sweep)
+    return Sweeper("kernel.history", every=timedelta(hours=1), sweep=sweep)

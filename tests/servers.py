@@ -130,7 +130,8 @@ class Postgres(Server):
         secret.chmod(0o644)  # the folder keeps others out
         self.run(
             programs / "initdb", "--pgdata", self.folder / "data", "--username=aerostat",
-            f"--pwfile={secret}", "--auth-local=trust", "--auth-host=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync",
+            f"--pwfile={secret}", "--auth-local=trust", "--auth-host=scram-sha-256",
+            "--encoding=UTF8", "--locale=C", "--no-sync",
         )  # fmt: skip
         settings = {
             "listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": self.folder,

@@ -18,8 +18,8 @@ def run(args: argparse.Namespace) -> int:
     config = settings_of(args)
     config.folder.create()
     log.configure("migrate", level=config.kernel.log_level, file=config.folder.log / "migrate.jsonl")
-    from aerostat import app
+    from aerostat.app import migrate
 
-    asyncio.run(app.migrate(config))
+    asyncio.run(migrate(config))
     print(f"{config.kernel.database_url.split('@')[-1]} is up to date")
     return 0

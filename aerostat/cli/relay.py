@@ -22,7 +22,7 @@ async def connect(config: Config, address: str, port: int) -> socket.socket:
 
     client = SocketClient(config.folder.host_sockets)
     try:
-        return await client.connect(f"{config.folder.prefix}-ext", address, port)
+        return await client.connect("external", address, port)
     except DriverError as error:
         detail = f" ({error.detail})" if error.detail else ""
         raise CommandError(f"no connection to {address} port {port}: {error.message}{detail}") from None

@@ -71,7 +71,11 @@ def prepare(args: argparse.Namespace, folder: StateFolder) -> tuple[Config, bool
 
 def remember_port(settings: Path, port: int) -> None:
     """Write the port into the settings file, so that every later command finds the cloud."""
-    text = settings.read_text() if settings.exists() else "# Settings of this cloud; see docs/settings.md\n"
+    text = (
+        settings.read_text()
+        if settings.exists()
+        else "# Settings of this cloud; see docs/howto/configure.md\n"
+    )
     if re.search(r"(?m)^\s*port\s*=", text):
         text = re.sub(r"(?m)^(\s*)port\s*=.*$", rf"\g<1>port = {port}", text, count=1)
     elif re.search(r"(?m)^\[kernel\]", text):

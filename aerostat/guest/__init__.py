@@ -16,6 +16,7 @@ CirrOS the guest
 It is for tests: its password is public.
 """
 
-from .build import PASSWORD, USER, build_test_image
+from .build import PASSWORD, USER, build_test_image, cached_test_image
+from .tools import GuestBuildError
 
-__all__ = ["PASSWORD", "USER", "build_test_image"]
+__all__ = ["PASSWORD", "USER", "GuestBuildError", "build_test_image", "cached_test_image"]

@@ -1,6 +1,7 @@
 """Building the test guest's image: packages → kernel modules → trees → file systems → disk."""
 
 import asyncio
+import hashlib
 import os
 import platform
 import tempfile
@@ -44,6 +45,28 @@ async def build_test_image(
 
     await asyncio.to_thread(_build, output, cache, tell)
     return output
+
+
+async def cached_test_image(*, progress: Progress | None = None) -> Path:
+    """The image in the user's cache folder, built if it is not there yet for this version of the recipe.
+
+    `$XDG_CACHE_HOME/aerostat`, else `~/.cache/aerostat`. Raises `GuestBuildError`.
+    """
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aerostat"
+    folder.mkdir(parents=True, exist_ok=True)
+    output = folder / f"test-guest-{_recipe()}.qcow2"
+    if output.exists():
+        return output
+    return await build_test_image(output, folder / "packages", progress=progress)
+
+
+def _recipe() -> str:
+    """A short hash of everything that decides how the image comes out, packages apart."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.rglob("*")):
+        if file.is_file() and "__pycache__" not in file.parts:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _build(output: Path, cache: Path | None, tell: Progress) -> None:

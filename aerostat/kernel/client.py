@@ -4,7 +4,7 @@ A room's `client.py` is a small typed class over `Caller`; policy, versions and 
 because it is the public API: the call goes through the same dispatcher as one from outside, less the socket.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -65,8 +65,12 @@ class Caller:
         *,
         query: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
+        chunks: AsyncIterator[bytes] | None = None,
     ) -> Any:
-        """The decoded answer; None when it is empty. Raises `RoomError` for every status of 400 and more."""
+        """The decoded answer; None when it is empty, an async iterator when it is streamed.
+
+        `chunks` is a streamed body. Raises `RoomError` for every status of 400 and more.
+        """
         sent = {"content-type": "application/json", **(headers or {})}
         if self.version is not None and self.service.versions.service_type:
             sent["openstack-api-version"] = f"{self.service.versions.service_type} {self.version}"
@@ -80,6 +84,7 @@ class Caller:
             headers=sent,
             body=None if body is None else _decode(_encode(body)),
             context=self.context,
+            chunks=chunks,
         )
         if response.status >= 400:
             error = response.error

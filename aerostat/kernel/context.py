@@ -40,6 +40,11 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return known
 
     @property
+    def tenant_id(self) -> str | None:
+        """The project by its older name: policy rules of some rooms say it."""
+        return self.project_id
+
+    @property
     def is_signed_in(self) -> bool:
         return self.user_id is not None
 

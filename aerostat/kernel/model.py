@@ -30,6 +30,7 @@ flows = new_table(
     Column("lease_token", String(36)),
     Column("lease_until", UtcTime),
     Column("wake_at", UtcTime, nullable=False),
+    Column("wakes", Integer, nullable=False, default=0),  # how often somebody called `wake`
     Column("deadline_at", UtcTime, nullable=False),
     Column("fault", Json),
     Column("created_at", UtcTime, nullable=False),

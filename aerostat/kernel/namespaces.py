@@ -5,6 +5,7 @@ done by a thread that enters it, does one thing and ends: no thread can be left 
 root.
 """
 
+import array
 import asyncio
 import contextlib
 import fcntl
@@ -17,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pyroute2 import IPRoute, netns
+from pyroute2 import IPRoute, NetlinkError, netns
 
 from aerostat.kernel.errors import DriverError
 from aerostat.kernel.processes import Process
@@ -57,6 +58,10 @@ async def run_inside(namespace: str, work: Callable[[], T], timeout_s: float = 2
     threading.Thread(target=enter_and_work, name=f"inside {namespace}", daemon=True).start()
     try:
         return await asyncio.wait_for(future, timeout_s)
+    except NetlinkError as error:
+        raise DriverError(
+            f"the kernel refused work inside {namespace}", detail=str(error), retry=True
+        ) from error
     except TimeoutError:
         raise DriverError(f"work inside {namespace} took more than {timeout_s:g} s", retry=True) from None
 
@@ -116,16 +121,10 @@ def disable_checksum_offload(link: str) -> None:
     Into a userspace switch packets go as they are; one with a checksum left for hardware to finish is
     thrown away by its connection tracking, and TCP never connects.
     """
+    value = array.array("I", [_ETHTOOL_STXCSUM, 0])
+    request = struct.pack("16sP", link.encode(), value.buffer_info()[0])
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        value = bytearray(struct.pack("II", _ETHTOOL_STXCSUM, 0))
-        request = bytearray(struct.pack("16sP", link.encode(), _address_of(value)))
-        fcntl.ioctl(probe, _SIOCETHTOOL, request)
-
-
-def _address_of(buffer: bytearray) -> int:
-    import ctypes
-
-    return ctypes.addressof(ctypes.c_char.from_buffer(buffer))
+        fcntl.ioctl(probe, _SIOCETHTOOL, request.ljust(40, b"\0"))
 
 
 def _set_up() -> None:

@@ -146,6 +146,9 @@ class Resource:
     def __init_subclass__(cls) -> None:
         cls.fields = [value for value in vars(cls).values() if isinstance(value, Field)]
         cls.routes = [value for value in vars(cls).values() if isinstance(value, Route)]
+        for field in cls.fields:
+            if hasattr(Resource, field.name):  # a field called `status` is not the resource's own `status`
+                delattr(cls, field.name)
 
     fields: ClassVar[list[Field]] = []
     routes: ClassVar[list[Route]] = []

@@ -58,7 +58,7 @@ class StateFolder:
         self.openrc = self.path / "openrc"
         self.lock_file = self.run / "supervisor.pid"
         self.control_socket = self.run / "control.sock"
-        self.host_sockets = self.run / "host-sockets.sock"
+        self.host_sockets = self.run / "sockets.sock"
 
     @classmethod
     def chosen(cls, path: str | None = None) -> "StateFolder":

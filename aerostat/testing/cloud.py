@@ -160,7 +160,7 @@ class Cloud:
 
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         config = self._config(port)
-        async with app.open_house(config, set(ROLES)) as house, app.serving(house, listener):
+        async with app.open_house(config, set(ROLES)) as house, app.serving(house.dispatch, listener):
             self.house = house
             self._ready.set()
             await self._stop.wait()

@@ -116,14 +116,16 @@ def test_a_stale_socket(folder):
 def test_a_guest_without_its_cloud(folder):
     """Guests are known by the file below our folder that stands in their command line."""
     key = f'{{"file":"{folder.path}/libvirt/lib/qemu/domain-1-x/master-key.aes"}}'
-    guest = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", key])
+    program = "import time; print('runs', flush=True); time.sleep(60)"
+    guest = subprocess.Popen([sys.executable, "-c", program, key], stdout=subprocess.PIPE, text=True)
     try:
+        assert guest.stdout.readline() == "runs\n"
         assert find_guests(folder) == {guest.pid: folder.path / "libvirt/lib/qemu/domain-1-x/monitor.sock"}
         assert is_bad(cloud.check_leftovers(folder), str(guest.pid))
         assert find_guests(StateFolder(folder.path.parent / "other")) == {}
     finally:
         guest.kill()
-        guest.wait()
+        guest.communicate()
 
 
 def test_a_supervisor_that_does_not_answer(folder):

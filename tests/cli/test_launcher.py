@@ -198,9 +198,10 @@ def test_without_uv_pip_does_it(checkout):
         printf '{venv_python}' > "$3/bin/python"; chmod +x "$3/bin/python" ;; esac""",
     )
     assert checkout.run("check").returncode == 0
-    assert checkout.called("venv-python")[-2:] == [
-        f"venv-python -m pip -qq --disable-pip-version-check install --editable {checkout.path}"
-        f" --group {checkout.path}/pyproject.toml:dev",
+    pip = "venv-python -m pip -qq --disable-pip-version-check install"
+    assert checkout.called("venv-python")[-3:] == [
+        f"{pip} --group {checkout.path}/pyproject.toml:dev",
+        f"{pip} --editable {checkout.path}",
         "venv-python -m aerostat check",
     ]
 

@@ -64,7 +64,7 @@ async def test_standard_input_and_output_reach_the_guest(outside):
     )
     out, _ = await asyncio.wait_for(process.communicate(b"hello"), 20)
     assert out == b"HELLO done"
-    assert fake.asked == [(f"{folder.prefix}-ext", "172.24.4.7", 22)]
+    assert fake.asked == [("external", "172.24.4.7", 22)]
     assert process.returncode == 0
 
 

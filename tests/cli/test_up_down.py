@@ -13,8 +13,6 @@ import pytest
 
 from aerostat.kernel.state_folder import StateFolder
 
-ROOT = Path(__file__).resolve().parents[2]
-
 # Runs the real command line, with other children than the real ones.
 STAND_IN = """
 import sys
@@ -55,7 +53,12 @@ class Cloud:
     def start(self, *words: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-c", self.script, *words, "--state", str(self.folder.path)],
-            env={**os.environ, "HOME": str(self.home), "XDG_CONFIG_HOME": "", "PYTHONPATH": str(ROOT)},
+            env={
+                **os.environ,
+                "HOME": str(self.home),
+                "XDG_CONFIG_HOME": "",
+                "AEROSTAT_COMMAND": "aerostat",
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -100,10 +100,15 @@ class _Ordeal:
     async def run(self) -> None:
         case, trial, world = self.case, self.trial, self.world
         before = await case.describe(world)
+        earlier = {flow.id for flow in await world.store.all(flows)}  # the subject's own past
         self.subject_id = await case.start(world)
         await self._run_engines()
         assert self.planted or trial.kind in ("runs", "twice"), f"{trial} never came about"
-        ended = await world.store.all(flows, {"subject_id": self.subject_id}, order="id")
+        ended = [
+            flow
+            for flow in await world.store.all(flows, {"subject_id": self.subject_id}, order="id")
+            if flow.id not in earlier
+        ]
         assert not [flow.name for flow in ended if flow.state == "running"], "work was left running"
         first = ended[0]
         if trial.kind in ("runs", "twice", "stumbles", "dies"):

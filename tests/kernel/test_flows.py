@@ -13,7 +13,7 @@ from aerostat.kernel.db import Store, open_store
 from aerostat.kernel.db.store import Statement
 from aerostat.kernel.errors import Conflict, DriverError
 from aerostat.kernel.model import flows
-from aerostat.kernel.work import Engine, Flow, forward_nudges
+from aerostat.kernel.work import Engine, Flow, forward_nudges, trim_flows, wake
 from tests.contracts.flow_contract import FlowCase, Trial, trials
 
 from .toy_flows import (
@@ -523,6 +523,48 @@ async def test_two_engines_share_the_work_and_never_a_step(world: World, store_u
     await asyncio.gather(*engines, return_exceptions=True)
     await second_store.close()
     assert sorted(world.calls + second.calls) == sorted(started)
+
+
+@pytest.mark.parametrize("when", ["asleep", "in the step"])
+async def test_a_waiting_flow_can_be_woken(when: str, world: World, standing_clock: Any) -> None:
+    """Also by what happens while its step runs, after the step has looked."""
+    flow = Flow("waiting", on=lamps, deadline=minutes(60))
+
+    @flow.step
+    async def look(work: Any, lamp: Any) -> Any:
+        work.house.calls.append("look")
+        seen = "ready" in work.house.sockets
+        if when == "in the step" and not seen:
+            await make_ready()
+        return work.done() if seen else work.again(minutes(30))
+
+    async def make_ready() -> None:
+        world.sockets["ready"] = "yes"
+        async with world.store.transaction() as tx:
+            await wake(tx, lamps, lamp_id)
+
+    lamp_id = await start(world, flow)
+    engine = engine_for(world, flow)
+    await engine.run_due()
+    if when == "asleep":
+        assert world.calls == ["look"]
+        await make_ready()
+        await engine.run_due()
+    assert world.calls == ["look", "look"]
+    assert (await only_flow(world)).state == "done"
+
+
+async def test_ended_flows_are_forgotten_after_a_while(world: World, standing_clock: Any) -> None:
+    flow = noting_flow("old", world.calls)
+    await start(world, flow)
+    engine = engine_for(world, flow)
+    await engine.run_due()
+    clock.step(days=1)
+    await start(world, flow)
+    await engine.run_due()
+    await start(world, flow)
+    assert await trim_flows(world.store, timedelta(hours=2)) == 1
+    assert sorted(row.state for row in await world.store.all(flows)) == ["done", "running"]
 
 
 async def test_a_heart_beat_keeps_the_lease_of_a_long_step(

@@ -58,12 +58,16 @@ class Scene:
     async def guest(self, name: str, network: str, number: int, **rest: object) -> NamespaceGuest:
         """Make a port, plug it, start a guest on it and let it ask for its address."""
         octet = 10 if network == "red" else 20
-        values = {"security_groups": (self.group.id,), "dns_names": (name, f"{name}.cloud.local"), **rest}
+        values = {
+            "fixed_ips": (FixedIP(self.subnets[network].id, f"192.168.{octet}.{number}", 24),),
+            "security_groups": (self.group.id,),
+            "dns_names": (name, f"{name}.cloud.local"),
+            **rest,
+        }
         port = Port(
             id=new_id(),
             network_id=self.networks[network].id,
             mac=f"fa:16:3e:00:{octet:02x}:{number:02x}",
-            fixed_ips=(FixedIP(self.subnets[network].id, f"192.168.{octet}.{number}", 24),),
             host="host-1",
             **values,  # type: ignore[arg-type]
         )
@@ -278,6 +282,31 @@ async def test_names_of_guests_are_answered_inside_their_network(scene: Scene) -
     assert await web.resolve("192.168.10.1", "nobody.cloud.local") is None
 
 
+async def test_ipv6_guests_address_themselves_from_the_routers_word(scene: Scene) -> None:
+    subnet = Subnet(id=new_id(), network_id=scene.networks["red"].id, cidr="fd00:10::/64", ipv6_mode="slaac")
+    leg = Port(
+        id=new_id(),
+        network_id=scene.networks["red"].id,
+        mac="fa:16:3e:00:06:01",
+        fixed_ips=(FixedIP(subnet.id, "fd00:10::1", 64),),
+        kind="router",
+        router=RouterSide(router_id=scene.router.id, ra_mode="slaac"),
+    )
+    await scene.ensure(subnet, leg)
+    both = (
+        FixedIP(scene.subnets["red"].id, "192.168.10.11", 24),
+        FixedIP(subnet.id, "fd00:10::f816:3eff:fe00:a0b", 64),  # what the MAC address makes of the prefix
+    )
+    await scene.allow(ingress(protocol="icmp"), Rule(id=new_id(), direction="egress", ethertype="IPv6"))
+    guest = await scene.guest("six", "red", 11, fixed_ips=both)
+    await run_inside(guest.namespace, _enable_ipv6)
+    async with asyncio.timeout(30):  # for the router to speak, and to make sure nobody else has the address
+        while not await guest.pings("fd00:10::1"):
+            pass
+    _, addresses = await guest.run("ip", "-6", "addr", "show", "scope", "global")
+    assert both[1].address in addresses
+
+
 async def test_sync_mends_what_was_damaged_by_hand(scene: Scene) -> None:
     web, peer = await scene.guest("web", "red", 11), await scene.guest("peer", "red", 12)
     await scene.allow(ingress(protocol="icmp"))
@@ -344,3 +373,9 @@ async def _answer(heard: list[str], reader: asyncio.StreamReader, writer: asynci
 def _add_address(address: str) -> None:
     with IPRoute() as ip:
         ip.addr("add", index=find_link(ip, "eth0"), address=address, prefixlen=24)
+
+
+def _enable_ipv6() -> None:
+    # The guest's kernel makes the address from its MAC only in the old way.
+    for name, value in (("addr_gen_mode", "0"), ("disable_ipv6", "0")):
+        Path(f"/proc/sys/net/ipv6/conf/eth0/{name}").write_text(value)

@@ -11,6 +11,7 @@ Upstream: https://www.rabbitmq.com/docs/quorum-queues, https://docs.aio-pika.com
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,9 +19,13 @@ from urllib.parse import urlsplit
 
 import aio_pika
 import msgspec
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractIncomingMessage
+from aio_pika.abc import (
+    AbstractChannel,
+    AbstractConnection,
+    AbstractExchange,
+    AbstractIncomingMessage,
+)
 from aio_pika.exceptions import AMQPException, ChannelInvalidStateError, DeliveryError, PublishError
-from aiormq.abc import FieldTable
 
 from aerostat.kernel.ids import short_id
 from aerostat.kernel.log import get_logger
@@ -28,7 +33,7 @@ from aerostat.kernel.log import get_logger
 from .errors import BusGone, BusNobody
 from .frames import Call, Cast, Event, Frame, decode_frame, encode_frame
 from .interface import Bus
-from .steady import Steady
+from .steady import Steady, reason_of
 
 PREFETCH = 64
 """Messages of a topic that one process works on at a time."""
@@ -39,7 +44,7 @@ HEARTBEAT_S = 10
 CAST_LIFE_S = 60.0
 """A nudge that nobody took by then says nothing any more."""
 
-QUEUE_ARGUMENTS: FieldTable = {
+QUEUE_ARGUMENTS: dict[str, Any] = {
     "x-queue-type": "quorum",
     "x-expires": 24 * 3600 * 1000,  # the queue of a host that was taken away goes after a day
     "x-delivery-limit": 5,  # a message that kills whoever takes it is dropped in the end
@@ -47,10 +52,13 @@ QUEUE_ARGUMENTS: FieldTable = {
 MOST_NUDGES = 1000
 
 log = get_logger(__name__)
+logging.getLogger("aiormq.connection").setLevel(
+    logging.CRITICAL
+)  # each failed attempt; `Steady` says it better
 
 
 async def open_amqp_bus(url: str, *, prefix: str = "aerostat") -> Bus:
-    """A bus over the RabbitMQ at `url`: connected when this returns if it is there, later if it comes later.
+    """A bus over the RabbitMQ at `url`: connected when this returns if it is there, else once it comes.
 
     `prefix` begins the names of all queues, so that several clouds can share a server.
     """
@@ -90,7 +98,7 @@ class AmqpTransport:
         except DeliveryError:
             raise BusGone(f"the message queue did not take the call to {call.topic}") from None
         except (AMQPException, ChannelInvalidStateError, OSError) as error:
-            raise BusGone(f"the connection to the message queue broke: {error}") from None
+            raise BusGone(f"the connection to the message queue broke: {reason_of(error)}") from None
 
     def nudge(self, frame: Frame) -> None:
         assert self._server is not None
@@ -204,7 +212,7 @@ class _Session:
         return channel
 
     def _on_close(self, _sender: object, error: BaseException | None) -> None:
-        self._end(str(error) if error else "closed")
+        self._end(reason_of(error) if error else "closed")
 
     def _on_cancel(self, _frame: object) -> None:
         """The server took a queue from under us: somebody deleted it, or its leader is gone."""

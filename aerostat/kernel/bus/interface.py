@@ -17,7 +17,7 @@ import structlog
 from aerostat.kernel.errors import ApiError, DriverError
 from aerostat.kernel.log import bound, get_logger
 
-from .errors import BusGone, BusTimeout
+from .errors import BusError, BusGone, BusTimeout
 from .frames import Answer, Call, Cast, Event, Frame, Refusal, Reply, encode_body, error_of, refusal_of
 
 T = TypeVar("T")
@@ -142,6 +142,9 @@ class Bus:
             if not limit.expired():
                 raise
             raise BusTimeout(f"{topic} did not answer {verb} within {timeout_s:g} s") from None
+        except BusError:
+            await asyncio.sleep(0)  # who asks again at once must not starve the loop that is to reconnect
+            raise
         finally:
             del self._waiting[id]
             if answer.done() and not answer.cancelled():

@@ -42,7 +42,7 @@ async def open_local_hub(path: Path) -> Bus:
 
 
 async def open_local_bus(path: Path) -> Bus:
-    """A bus over the hub at `path`: connected when this returns if the hub is there, later if it comes later."""
+    """A bus over the hub at `path`: connected when this returns if the hub is there, else once it comes."""
     bus = Bus(transport := LocalTransport(path))
     await transport.open(bus)
     return bus

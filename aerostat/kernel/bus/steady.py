@@ -83,10 +83,10 @@ class Steady(Generic[S]):
                     failures = 0
                     self._reason = await session.ended()
             except self._errors as error:
-                self._reason = str(error) or type(error).__name__
+                self._reason = reason_of(error)
             except Exception as error:
                 log.exception("bus.connection_failed", to=self._name)
-                self._reason = str(error) or type(error).__name__
+                self._reason = reason_of(error)
             finally:
                 if self.current is not None:
                     self.current = None
@@ -99,3 +99,8 @@ class Steady(Generic[S]):
             if failures in (1, 5) or failures % 50 == 0:
                 log.warning("bus.disconnected", to=self._name, reason=self._reason, failures=failures)
             await asyncio.sleep(pause_s)
+
+
+def reason_of(error: BaseException) -> str:
+    """What an error says, or what it is when it says nothing."""
+    return str(error) or type(error).__name__

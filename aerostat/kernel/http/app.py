@@ -95,6 +95,7 @@ class Application:
         headers: Mapping[str, str],
         body: Any,
         context: Context,
+        chunks: AsyncIterator[bytes] | None = None,
     ) -> Answer:
         """A request from inside the process: the same path, less bytes and tokens."""
         request = Request(
@@ -106,7 +107,8 @@ class Application:
             headers=headers,
             request_id=context.request_id,
             base_url=self.house.public_url,
-            body=body,
+            chunks=chunks,
+            **({} if chunks is not None else {"body": body}),
         )
         request.context = context
         return Answer(*await self.answer(request, trusted=True))

@@ -42,9 +42,19 @@ def volume(error: ApiError, request_id: str) -> dict[str, Any]:
     return compute(error, request_id)
 
 
+_NETWORK_TYPES = {
+    "BadRequest": "HTTPBadRequest",
+    "NotFound": "HTTPNotFound",
+    "Conflict": "HTTPConflict",
+    "PreconditionFailed": "HTTPPreconditionFailed",
+    "ApiError": "HTTPInternalServerError",
+}
+
+
 def network(error: ApiError, request_id: str) -> dict[str, Any]:
     """`{"NeutronError": {"type": …, "message": …, "detail": ""}}`"""
-    return {"NeutronError": {"type": error.error_code, "message": error.text, "detail": ""}}
+    kind = error.code or _NETWORK_TYPES.get(type(error).__name__, type(error).__name__)
+    return {"NeutronError": {"type": kind, "message": error.text, "detail": ""}}
 
 
 def identity(error: ApiError, request_id: str) -> dict[str, Any]:

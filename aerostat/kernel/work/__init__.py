@@ -1,7 +1,7 @@
 """Work that outlives a request: states, flows, reconcilers, sweepers, and the engine that runs them."""
 
 from .engine import Engine, forward_nudges
-from .flows import Fault, Flow, Outcome, Step, Work, wake
+from .flows import Fault, Flow, Outcome, Step, Work, trim_flows, wake
 from .reconcile import Reconciler, Unfinished
 from .states import ANY, Machine, Move
 from .sweep import Sweeper
@@ -20,5 +20,6 @@ __all__ = [
     "Unfinished",
     "Work",
     "forward_nudges",
+    "trim_flows",
     "wake",
 ]

@@ -25,7 +25,7 @@ from .sweep import Sweeper
 
 log = get_logger(__name__)
 
-IDLE = timedelta(seconds=20)
+IDLE = timedelta(seconds=10)
 HEARTBEAT_S = LEASE.total_seconds() / 3
 MOST_AT_ONCE = 32
 ROUNDS_LIMIT = 10_000
@@ -305,14 +305,13 @@ class Engine:
         work = self.periodics[name]
         wanted = name in self._wanted
         self._wanted.discard(name)
-        held = None
+        token = None
         try:
-            held = await lease.take_lease(self.store, name, self.name, work.every, wanted=wanted)
-            if held is None:
-                self._due_at[name] = clock.now() + min(work.every, LEASE)
+            token, held = await lease.take_lease(self.store, name, self.name, work.every, wanted=wanted)
+            if token is None:
+                self._due_at[name] = max(held.next_at, held.until or held.next_at)
                 return
-            self._lease_tokens.add(held.token)
-            self._due_at[name] = held.next_at
+            self._lease_tokens.add(token)
             failures, retry_at = 0, None
             try:
                 await work.run(self.house)
@@ -325,15 +324,15 @@ class Engine:
                 await operation.record(
                     self.store, None, name, "failed", request_id=f"periodic-{name}", reason=str(error)
                 )
-            await lease.release_lease(self.store, name, held.token, failures, retry_at)
+            await lease.release_lease(self.store, name, token, failures, retry_at)
             self._due_at[name] = (await self.store.get(leases, name=name)).next_at
         except StoreUnavailable as error:
             self._due_at[name] = clock.now() + timedelta(seconds=PERIODIC_RETRY_S)
             log.warning("engine.no_database", work=name, error=str(error))
         finally:
             self._busy.discard(name)
-            if held is not None:
-                self._lease_tokens.discard(held.token)
+            if token is not None:
+                self._lease_tokens.discard(token)
 
     async def _beat(self) -> None:
         while True:

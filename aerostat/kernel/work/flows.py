@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar, overload
 
 import msgspec
-from sqlalchemy import Table, update
+from sqlalchemy import Table, delete, update
 
 from .. import clock, ids, operation
 from ..bus import Bus
@@ -182,18 +182,22 @@ class Flow:
 
 
 async def wake(tx: Transaction, table: Table, subject_id: str) -> None:
-    """Let the flows of a subject that wait look again at once: what they wait for may have come.
+    """What a flow of this subject waits for may have happened: its waiting step runs now, not when its time is up.
 
-    A hint, like a nudge: a flow in the middle of a step does not hear it and looks when it had said it would.
+    As with every nudge, the step looks for itself. One that comes while the step runs is not lost.
     """
     waiting = update(flows).where(
-        flows.c.subject_id == subject_id,
-        flows.c.subject_kind == table.name,
-        flows.c.state == "running",
-        flows.c.lease_token.is_(None),
+        flows.c.subject_id == subject_id, flows.c.subject_kind == table.name, flows.c.state == "running"
     )
-    await tx.execute(waiting.values(wake_at=clock.now()))
-    tx.nudge(NUDGE)
+    if await tx.execute(waiting.values(wake_at=clock.now(), wakes=flows.c.wakes + 1)):
+        tx.nudge(NUDGE)
+
+
+async def trim_flows(store: Store, keep: timedelta) -> int:
+    """Delete flows that ended more than `keep` ago; answers how many. What they did is in the operation record."""
+    ended = delete(flows).where(flows.c.finished_at < clock.now() - keep)
+    async with store.transaction() as tx:
+        return await tx.execute(ended)
 
 
 class Work:

@@ -29,11 +29,13 @@ async def ensure_leases(store: Store, names: list[str]) -> dict[str, datetime]:
     return {name: there[name] for name in names}
 
 
-async def take_lease(store: Store, name: str, worker: str, every: timedelta, *, wanted: bool) -> Row | None:
+async def take_lease(
+    store: Store, name: str, worker: str, every: timedelta, *, wanted: bool
+) -> tuple[str | None, Row]:
     """Win the lease if it is free and due (or `wanted`, due or not); it is due again `every` from now.
 
-    None: somebody else has it, or has done the work meanwhile. If it is wanted while another has it, it is
-    made due, so that whoever looks after the other has finished does it once more.
+    Answers the token and the row. No token: somebody else has it, or has done the work meanwhile. If it is
+    wanted while another has it, it is made due, so that whoever looks afterwards does it once more.
     """
     at = clock.now()
     token = ids.new_id()
@@ -43,11 +45,9 @@ async def take_lease(store: Store, name: str, worker: str, every: timedelta, *, 
         claim = claim.where(leases.c.next_at <= at)
     async with store.transaction() as tx:
         won = await tx.execute(claim.values(worker=worker, token=token, until=at + LEASE, next_at=at + every))
-        if won:
-            return await tx.get(leases, name=name)
-        if wanted:
+        if wanted and not won:
             await tx.update(leases, {"name": name}, next_at=at)
-        return None
+        return token if won else None, await tx.get(leases, name=name)
 
 
 async def release_lease(

@@ -63,6 +63,7 @@ class FlowRun:
         self._attempts: int = row.attempts
         self._fault: Fault | None = Fault(**row.fault) if row.fault else None
         self._superseded = row.superseded_by is not None
+        self._wakes: int = row.wakes
         self._around = around
         self._work = Work(house, store, bus, flow, row)
         self._work.saver = self._save
@@ -260,6 +261,7 @@ class FlowRun:
                 "lease_until": None,
             },
             note,
+            unless_woken=True,
         )
         return False
 
@@ -294,16 +296,26 @@ class FlowRun:
         )
         return False
 
-    async def _write(self, values: dict[str, Any], note: InTransaction | None) -> bool:
-        """Record a result, if the lease is ours. False: the flow was superseded meanwhile and has ended."""
+    async def _write(
+        self, values: dict[str, Any], note: InTransaction | None, unless_woken: bool = False
+    ) -> bool:
+        """Record a result, if the lease is ours. False: the flow was superseded meanwhile and has ended.
+
+        `unless_woken`: whoever called `wake` during the step is heeded, and the flow does not sleep.
+        """
         work = self._work
         changes = self._changed_columns()
         try:
             async with self._store.transaction() as tx:
                 ours = {"id": self.id, "lease_token": self.token}
-                going_on = bool(values) and await tx.update(
-                    flows, {**ours, "superseded_by": None}, data=work.data, **values
-                )
+                guard = {**ours, "superseded_by": None}
+                going_on = 0
+                if unless_woken:
+                    asleep = {**guard, "wakes": self._wakes}
+                    going_on = await tx.update(flows, asleep, data=work.data, **values)
+                    values["wake_at"] = clock.now()
+                if values and not going_on:
+                    going_on = await tx.update(flows, guard, data=work.data, **values)
                 if not going_on:
                     # Superseded: what the step found out is kept, but the subject is no more ours to move.
                     work.moves.clear()

@@ -1,1 +1,61 @@
-"""Images: what servers boot from."""
+"""Images: what servers boot from. Upstream: https://docs.openstack.org/api-ref/image/v2/"""
+
+from aerostat.kernel.house import House
+from aerostat.kernel.http import envelopes
+from aerostat.kernel.http.paging import Order, Paging, no_links
+from aerostat.kernel.http.versions import Versions as ApiVersions
+from aerostat.kernel.service import Service
+
+from . import model
+from .client import ImageClient
+from .config import ImageConfig
+from .drivers import open_image_store
+from .resources.data import ImageData
+from .resources.image import Image
+from .resources.member import Member
+from .resources.schema import Schema
+from .resources.versions import Info, Versions
+from .sweepers import dead_uploads
+from .trial_image import ensure_test_image
+
+
+async def start(house: House) -> None:
+    """Open the store of bytes."""
+    store = open_image_store(house.config.driver("image", "file"), house.config.folder.images)
+    house.state["image"] = {"store": store}
+
+
+async def bootstrap(house: House) -> None:
+    """A cloud of fakes gets its test image at once; a real one is built by whoever starts the process."""
+    if house.config.section(ImageConfig).test_image and house.config.driver("compute", "libvirt") == "fake":
+        await ensure_test_image(house, None)
+
+
+SERVICE = Service(
+    "image",
+    type="image",
+    project="glance",
+    prefix="/image",
+    catalog="/image",
+    versions=ApiVersions(),
+    envelope=envelopes.image,
+    resources=[Versions, Info, Schema, Image, ImageData, Member],
+    tables=model.TABLES,
+    bases=("/v2",),
+    client=ImageClient,
+    paging=Paging(
+        links=no_links,
+        default_limit=25,
+        max_limit=1000,
+        combined_sort="sort",
+        default_order=(Order("created_at", True), Order("id", True)),
+    ),
+    update_method="PATCH",
+    invalid="Provided object does not match schema 'image': %(reason)s (%(path)s: %(value)s)",
+    forbidden="You are not authorized to complete %(rule)s action.",
+    sweepers=[dead_uploads.SWEEPER],
+    config=ImageConfig,
+    start=start,
+    bootstrap=bootstrap,
+    description="What servers boot from",
+)

@@ -20,6 +20,10 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_routes: int = 30
     """Of a router; and host routes of a subnet."""
     max_dns_nameservers: int = 5
+    northbound: str = ""
+    """OVN's northbound database, `unix:/path` or `tcp:address:port`; empty: the one of this cloud's own."""
+    gateway_hosts: tuple[str, ...] = ()
+    """Hosts on which routers reach external networks, the preferred first; empty: this one."""
     full_sync_s: float = 60.0
     """How often the whole topology is compared with the world, beside what changes bring."""
 
@@ -33,13 +37,3 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True):
     demo_subnet: str = "private-subnet"
     demo_router: str = "router1"
     demo_cidr: str = "10.20.0.0/24"
-
-    quota_network: int = 100
-    quota_subnet: int = 100
-    quota_subnetpool: int = -1
-    quota_port: int = 500
-    quota_router: int = 10
-    quota_floatingip: int = 50
-    quota_security_group: int = 10
-    quota_security_group_rule: int = 100
-    quota_rbac_policy: int = 10

@@ -7,9 +7,10 @@ the port, before the guest starts: the hypervisor only opens them, and a guest o
 import asyncio
 import errno
 import socket
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pyroute2 import IPRoute, NetlinkError
 
@@ -29,6 +30,8 @@ from .daemons import INTEGRATION_BRIDGE
 from .database import Database, Mirror
 from .rows import KEY, OWNER, Operation
 
+T = TypeVar("T")
+
 _TABLES = {
     "Bridge": ("name",),
     "Port": ("name",),
@@ -47,7 +50,7 @@ class OvnHostNetworkDriver:
         self._database = Database(switch, "Open_vSwitch", _TABLES, timeout_s)
         self._prefix = prefix
         self._timeout_s = timeout_s
-        self._inside = partial(run_inside, f"{prefix}-host")
+        self._host_namespace = f"{prefix}-host"
 
     async def start(self) -> None:
         await self._database.start()
@@ -124,6 +127,13 @@ class OvnHostNetworkDriver:
             connection.close()
             raise
         return connection
+
+    async def _inside(self, work: Callable[[], T]) -> T:
+        """Do blocking work in the host's namespace."""
+        try:
+            return await run_inside(self._host_namespace, work)
+        except OSError as error:
+            raise DriverError("the host's kernel refused", detail=str(error), retry=True) from error
 
     def _namespace(self, name: str) -> str:
         kind, _, network_id = name.partition("/")

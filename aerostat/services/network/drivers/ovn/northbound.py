@@ -94,12 +94,12 @@ class OvnNetworkDriver:
 
     async def _apply(self, choose: "ChooseRows") -> Changes:
         def compose(mirror: Mirror) -> tuple[list[Operation], Changes]:
-            wanted, there = choose(mirror), set(mirror.owners())
+            wanted = choose(mirror)
             plan = Plan(mirror)
             touched = [owner for owner in plan.run(wanted) if owner != BASE_OWNER]
             return plan.operations, Changes(
                 ensured=tuple(_key(owner) for owner in touched if wanted[owner]),
-                removed=tuple(_key(owner) for owner in touched if not wanted[owner] and owner in there),
+                removed=tuple(_key(owner) for owner in touched if not wanted[owner]),
             )
 
         return await self._database.transact(compose)

@@ -1,0 +1,86 @@
+"""The host process: the drivers next to the hardware, reached over the bus, without a database.
+
+It runs as root inside the cloud's own network namespace, answers `host.<name>` (guests) and `network.<name>` (metadata
+namespaces), and hands out sockets that live in namespaces. Guests are nobody's children: they outlive this process,
+and the next one finds them.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from aerostat.kernel.bus import Bus, Message
+from aerostat.kernel.config import Config
+from aerostat.kernel.errors import DriverError
+from aerostat.services.compute.drivers.libvirt.hypervisor import LibvirtHypervisor
+from aerostat.services.compute.drivers.libvirt.settings import LibvirtSettings
+from aerostat.services.compute.host.agent import HostAgent
+from aerostat.services.network.drivers.ovn.daemons import OvnHost
+from aerostat.services.network.drivers.ovn.host import OvnHostNetworkDriver
+from aerostat.services.network.host.protocol import HostNetworkDriver, MetadataPort
+from aerostat.services.network.host.sockets import SocketServer
+
+log = structlog.get_logger(__name__)
+
+
+def socket_path(config: Config) -> Path:
+    """Where the host process hands out sockets."""
+    return config.folder.run / "sockets.sock"
+
+
+def network_topic(host: str) -> str:
+    return f"network.{host}"
+
+
+async def run_host(config: Config, bus: Bus, ready: Callable[..., None] | None) -> None:
+    """Serve until cancelled; `ready` is told what was found out about the machine."""
+    async with open_host(config, bus) as facts:
+        if ready is not None:
+            ready(**facts)
+        await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def open_host(config: Config, bus: Bus) -> AsyncIterator[dict[str, Any]]:
+    """Open drivers and agent; yields the facts that `aerostat status` shows."""
+    name = config.kernel.host_name
+    where = OvnHost(state_dir=config.state, prefix=config.folder.prefix, host_name=name)
+    network = OvnHostNetworkDriver(where.switch, config.folder.prefix)
+    hypervisor = LibvirtHypervisor(LibvirtSettings(state=config.folder.instances, host_name=name))
+    async with AsyncExitStack() as stack:
+        await network.start()
+        stack.push_async_callback(network.close)
+        sockets = SocketServer(network, socket_path(config))
+        await sockets.start()
+        stack.push_async_callback(sockets.close)
+        await bus.serve(network_topic(name), _network_verbs(network))
+        agent = HostAgent(name, bus, hypervisor, network)
+        await agent.start()
+        stack.push_async_callback(agent.stop)
+        facts = await hypervisor.inspect_host()
+        log.info("host.serving", host=name, accelerator=facts.accelerator)
+        yield {
+            "host": name,
+            "accelerator": facts.accelerator,
+            "accelerator_reason": facts.accelerator_reason,
+            "network": "OVN",
+        }
+
+
+def _network_verbs(network: HostNetworkDriver) -> Callable[[Message], Any]:
+    """Metadata namespaces, as the control side asks for them."""
+
+    async def answer(message: Message) -> Any:
+        if message.verb == "ensure_metadata":
+            return await network.ensure_metadata(message.read(MetadataPort))
+        if message.verb == "remove_metadata":
+            return await network.remove_metadata(message.read(str))
+        if message.verb == "list_metadata":
+            return sorted(await network.list_metadata())
+        raise DriverError(f"The host's network does not know how to {message.verb}.")
+
+    return answer

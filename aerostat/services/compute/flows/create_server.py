@@ -1,0 +1,157 @@
+"""From a row to a running guest: a host, ports, the image, the guest. Undone in reverse when it cannot be."""
+
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from aerostat.kernel import clock
+from aerostat.kernel.context import internal_context
+from aerostat.kernel.db import Row
+from aerostat.kernel.errors import DriverError
+from aerostat.kernel.work import Flow, Outcome, Work
+
+from .. import imaging, model, networking
+from ..errors import NoValidHost
+from ..guest import guest_of
+from ..placing import resources_of
+from ..room import room_of
+from ..scheduling import decide
+from ..states import RUNNING, SERVER
+
+MOST_HOSTS_TRIED = 3
+
+create_server = Flow(
+    "server.create",
+    on=model.SERVERS,
+    machine=SERVER,
+    deadline=timedelta(seconds=1800),
+    failed="fail",
+)
+
+
+@create_server.step
+async def claim_host(work: Work, server: Row) -> None:
+    """Choose a host and take the room on it; the claim is the server's allocation, so a repeat replaces it."""
+    room = room_of(work.house)
+    placing = room.placing(work.request_id)
+    resources = resources_of(server.flavor)
+    tried = frozenset(work.data.get("tried", ()))
+    if server.host is not None and server.host not in tried:
+        known = await work.db.find(model.HOSTS, name=server.host)
+        if known is not None and await placing.claim(server, known.id, resources):
+            return
+    decision = await decide(work.house, work.db, server, resources, work.request_id, tried)
+    verdicts = [{"filter": no.filter, "host": no.host, "asked": no.asked, "free": no.free, "unit": no.unit,
+                 "reason": no.reason} for no in decision.refusals]  # fmt: skip
+    for host in decision.ranked:
+        if await placing.claim(server, host.id, resources):
+            server.host = host.name
+            server.availability_zone = host.zone
+            work.record(
+                "done", reason=f"{host.name} was chosen", data={"host": host.name, "refused": verdicts}
+            )
+            return
+        verdicts.append({"filter": "claim", "host": host.name, "reason": "its room was taken meanwhile"})
+    reason = decision.reason
+    if tried and (last := work.data.get("last_refusal")):
+        reason = f"{reason} {last}"
+    work.record("refused", reason=reason, data={"refused": verdicts})
+    raise NoValidHost(reason=reason)
+
+
+@claim_host.undo
+async def release_host(work: Work, server: Row) -> None:
+    await room_of(work.house).placing(work.request_id).release(server.id)
+    server.host = None
+
+
+@create_server.step
+async def make_ports(work: Work, server: Row) -> None:
+    """A port for each network asked for. Those that an earlier run made are found by the server's id."""
+    admin = room_of(work.house).network_admin(work.request_id)
+    client = work.client("network")
+    there = {port["id"]: port for port in (await networking.ports_of(admin, [server.id]))[server.id]}
+    groups = await networking.find_security_groups(client, server.security_groups)
+    interfaces = list(server.interfaces)
+    taken = {one["port_id"] for one in interfaces}
+    for place, asked in enumerate(server.networks):
+        if place < len(interfaces):
+            continue
+        spare = next(
+            (
+                port
+                for port in there.values()
+                if port["id"] not in taken
+                and (port["id"] == asked["port_id"] or not asked["port_id"])
+                and port["network_id"] == asked["network_id"]
+            ),
+            None,
+        )
+        port = spare or await networking.make_port(client, admin, server, asked, groups)
+        taken.add(port["id"])
+        known = {"owned": not asked["port_id"], "tag": asked.get("tag")}
+        interfaces.append(networking.interface_of(port, {}, (), {}, known))
+        server.interfaces = list(interfaces)
+        await work.save()
+    if interfaces:
+        server.interfaces = (await networking.read_interfaces(admin, [server]))[server.id]
+
+
+@make_ports.undo
+async def give_back_ports(work: Work, server: Row) -> None:
+    await give_back_all_ports(work, server)
+
+
+async def give_back_all_ports(work: Work, server: Row) -> None:
+    """Every port of the server goes: ours are deleted, those we were given are let go."""
+    admin = room_of(work.house).network_admin(work.request_id)
+    given = {one["port_id"] for one in server.networks if one.get("port_id")}
+    given |= {one["port_id"] for one in server.interfaces if not one["owned"]}
+    known = {one["port_id"] for one in server.interfaces}
+    known |= {port["id"] for port in (await networking.ports_of(admin, [server.id]))[server.id]}
+    for port_id in sorted(known):
+        await networking.give_back_port(admin, port_id, owned=port_id not in given)
+    server.interfaces = []
+
+
+@create_server.step
+async def fetch_image(work: Work, server: Row) -> None:
+    """The image onto the host; one that is there is kept."""
+    client = work.house.client("image", internal_context(work.request_id, "compute"))
+    image = await client.get_image(server.image_id)
+    await room_of(work.house).host(server.host, work.request_id).ensure_image(imaging.spec_of(image))
+
+
+@create_server.step
+async def boot(work: Work, server: Row) -> Outcome | None:
+    """Make the guest and start it. A host that refuses for good is left for another, while there are any."""
+    host = room_of(work.house).host(server.host, work.request_id)
+    spec = await guest_of(work.house, server, work.request_id, work.data.get("admin_password"))
+    try:
+        await host.ensure_guest(spec)
+    except DriverError as error:
+        if error.retry or not await _may_try_another(work, server):
+            raise
+        work.record("refused", reason=f"{server.host}: {error.message}", data={"detail": error.detail})
+        await host.remove_guest(server.id, tuple(one["port_id"] for one in server.interfaces))
+        work.data["tried"] = [*work.data.get("tried", ()), server.host]
+        work.data["last_refusal"] = error.message
+        return work.goto(claim_host)
+    work.data.pop("admin_password", None)
+    work.move("built", power_state=RUNNING, launched_at=clock.now(), fault=None)
+    return None
+
+
+@boot.undo
+async def remove_guest(work: Work, server: Row) -> None:
+    if server.host is not None:
+        ports = tuple(one["port_id"] for one in server.interfaces)
+        await room_of(work.house).host(server.host, work.request_id).remove_guest(server.id, ports)
+
+
+async def _may_try_another(work: Work, server: Row) -> bool:
+    tried = {*work.data.get("tried", ()), server.host}
+    if len(tried) >= MOST_HOSTS_TRIED or server.requested_host:
+        return False
+    hosts = await work.db.fetch(select(model.HOSTS.c.name).where(model.HOSTS.c.disabled.is_(False)))
+    return any(host.name not in tried for host in hosts)

@@ -1,0 +1,66 @@
+"""What the room shares within one process: its settings, the images it hands to hosts, links to hosts.
+
+Made by the door's `start`, kept in `house.state["compute"]`.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import select
+
+from aerostat.kernel import clock
+from aerostat.kernel.context import internal_context
+from aerostat.kernel.db import Row
+
+from . import model
+from .config import ComputeConfig
+from .drivers.fake import FakeWorld
+from .host.agent import HostAgent
+from .host.orders import HostLink
+from .imaging import ImageReader
+from .placing import Placing
+
+
+class Room:
+    """The compute room of this process."""
+
+    def __init__(self, house: Any) -> None:
+        self.house = house
+        self.config: ComputeConfig = house.config.section(ComputeConfig)
+        self.images = ImageReader(house)
+        self.agents: list[HostAgent] = []  # hosts that live in this process
+        self.fake_world: FakeWorld | None = None
+
+    def host(self, name: str, request_id: str | None = None) -> HostLink:
+        return HostLink(self.house.bus, name, request_id)
+
+    def placing(self, request_id: str) -> Placing:
+        return Placing(self.house, request_id)
+
+    def network_admin(self, request_id: str) -> Any:
+        """The network room, in the cloud's own name: bindings are not the users' to set."""
+        return self.house.client("network", internal_context(request_id, "compute"))
+
+    def is_up(self, host: Row) -> bool:
+        """Whether a host was heard of lately and nobody forced it down."""
+        silent_for = clock.now() - host.seen_at
+        return not host.forced_down and silent_for < timedelta(seconds=self.config.down_after_s)
+
+    async def zones(self) -> dict[str, str]:
+        """Availability zone of each host, by name: the one of an aggregate it is in, else the default."""
+        hosts = await self.house.store.fetch(select(model.HOSTS.c.name))
+        zones = {host.name: self.config.zone for host in hosts}
+        for aggregate in await self.house.store.all(model.AGGREGATES):
+            if zone := aggregate.metadata.get("availability_zone"):
+                zones.update(dict.fromkeys(aggregate.hosts, zone))
+        return zones
+
+
+def room_of(house: Any) -> Room:
+    room: Room = house.state["compute"]
+    return room
+
+
+def instance_name(server_id: str) -> str:
+    """The name by which a server is known to its hypervisor."""
+    return f"instance-{server_id}"

@@ -1,0 +1,123 @@
+"""Gathers what the scheduler looks at: hosts, aggregates, what is free, where the server's neighbours are."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import func, select
+
+from aerostat.kernel.db import Row, Store
+
+from . import model
+from .room import Room, room_of
+from .scheduler import Asked, Decision, HostPicture, choose
+
+
+async def decide(
+    house: Any,
+    db: Store,
+    server: Row,
+    resources: Mapping[str, int],
+    request_id: str,
+    tried: frozenset[str] = frozenset(),
+) -> Decision:
+    """The hosts that may take the server, best first, and why the others may not."""
+    room = room_of(house)
+    hosts = await db.all(model.HOSTS, order="name")
+    aggregates = await db.all(model.AGGREGATES)
+    group = None
+    if server.server_group_id:
+        group = await db.find(model.SERVER_GROUPS, id=server.server_group_id)
+    members = await _members_by_host(db, server) if group is not None else {}
+    counts = await _servers_by_host(db)
+    placing = room.placing(request_id)
+    free = await placing.candidates(resources)
+    pictures = []
+    for host in hosts:
+        # Hosts that placement did not name are asked one by one: only then is there a reason to tell.
+        left = free.get(host.id) or await placing.free(host.id)
+        pictures.append(
+            _picture(room, host, aggregates, left, counts.get(host.name, 0), members.get(host.name, 0))
+        )
+    return choose(await _asked(db, server, resources, group, tried), pictures)
+
+
+async def _asked(
+    db: Store, server: Row, resources: Mapping[str, int], group: Row | None, tried: frozenset[str]
+) -> Asked:
+    hints = server.scheduler_hints
+    same = await _hosts_of(db, _listed(hints.get("same_host")))
+    different = await _hosts_of(db, _listed(hints.get("different_host")))
+    return Asked(
+        server_id=server.id,
+        resources=resources,
+        zone=server.pinned_zone,
+        host=server.requested_host,
+        arch=server.image_properties.get("hw_architecture") or server.image_properties.get("architecture"),
+        extra_specs=server.flavor.get("extra_specs", {}),
+        group_policy=group.policy if group is not None else None,
+        max_per_host=int(group.rules.get("max_server_per_host", 1)) if group is not None else 1,
+        excluded=tried,
+        same_host=frozenset(same) if "same_host" in hints else None,
+        different_host=frozenset(different),
+    )
+
+
+def _picture(
+    room: Room, host: Row, aggregates: Iterable[Row], free: Mapping[str, int], servers: int, members: int
+) -> HostPicture:
+    around = [one for one in aggregates if host.name in one.hosts]
+    zone = next(
+        (one.metadata["availability_zone"] for one in around if "availability_zone" in one.metadata),
+        room.config.zone,
+    )
+    return HostPicture(
+        id=host.id,
+        name=host.name,
+        up=room.is_up(host),
+        enabled=not host.disabled,
+        disabled_reason=host.disabled_reason,
+        zone=zone,
+        arch=host.facts["arch"],
+        free=free,
+        servers=servers,
+        group_members=members,
+        aggregates=tuple(one.metadata for one in around),
+    )
+
+
+async def _members_by_host(db: Store, server: Row) -> dict[str, int]:
+    servers = model.SERVERS.c
+    rows = await db.fetch(
+        select(servers.host, func.count().label("total"))
+        .where(
+            servers.server_group_id == server.server_group_id,
+            servers.id != server.id,
+            servers.host.is_not(None),
+            servers.state != "deleted",
+        )
+        .group_by(servers.host)
+    )
+    return {row.host: row.total for row in rows}
+
+
+async def _servers_by_host(db: Store) -> dict[str, int]:
+    servers = model.SERVERS.c
+    rows = await db.fetch(
+        select(servers.host, func.count().label("total"))
+        .where(servers.host.is_not(None), servers.state != "deleted")
+        .group_by(servers.host)
+    )
+    return {row.host: row.total for row in rows}
+
+
+async def _hosts_of(db: Store, server_ids: list[str]) -> set[str]:
+    if not server_ids:
+        return set()
+    rows = await db.all(model.SERVERS, {"id": server_ids})
+    return {row.host for row in rows if row.host is not None and row.state != "deleted"}
+
+
+def _listed(value: Any) -> list[str]:
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else list(value)

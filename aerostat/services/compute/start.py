@@ -1,0 +1,55 @@
+"""The room's beginning and end in a process: the desk for hosts, and with fakes the hosts themselves."""
+
+from typing import TYPE_CHECKING
+
+from .drivers.fake import FakeWorld
+from .host.agent import HostAgent
+from .host.orders import CONTROL_TOPIC, GUEST_EVENT
+from .hosts import HostDesk
+from .room import Room
+
+if TYPE_CHECKING:
+    from aerostat.kernel.house import House
+
+PORTS_CHANGED = "network.ports_changed"
+
+
+class NoTaps:
+    """A network's host half that plugs nothing: taps are names. For fakes without a network room's own."""
+
+    async def plug_port(self, port_id: str, mac: str, mtu: int) -> str:
+        return f"tap{port_id[:11]}"
+
+    async def unplug_port(self, port_id: str) -> None:
+        """Nothing was plugged."""
+
+
+async def start(house: "House") -> None:
+    room = house.state["compute"] = Room(house)
+    desk = HostDesk(room)
+    await house.bus.serve(CONTROL_TOPIC, desk.answer)
+    await house.bus.subscribe(GUEST_EVENT, desk.heed_guest)
+    await house.bus.subscribe(PORTS_CHANGED, desk.heed_ports)
+    if house.config.driver("compute", "libvirt") == "fake":
+        await _start_fake_hosts(house, room)
+
+
+async def stop(house: "House") -> None:
+    room: Room = house.state["compute"]
+    for agent in room.agents:
+        await agent.stop()
+    await room.images.close()
+
+
+async def _start_fake_hosts(house: "House", room: Room) -> None:
+    """Hosts of the fake world, in this process. Their reports are taken in before the first request."""
+    world = room.fake_world = FakeWorld()
+    half = house.state.get("network.host_half")
+    desk = HostDesk(room)
+    for number in range(1, room.config.fake_hosts + 1):
+        name = f"fake-{number}"
+        network = half(name) if half is not None else NoTaps()
+        agent = HostAgent(name, house.bus, world.host(name), network, report_s=room.config.report_s)
+        room.agents.append(agent)
+        await agent.start()
+        await desk.take_report(await agent.describe())

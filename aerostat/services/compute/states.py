@@ -1,0 +1,134 @@
+"""What states a server can be in, what moves it, and what the API shows of them.
+
+One stored state says all: the two words that the API shows (`vm_state`, `task_state`) and the status in capitals are
+functions of it, at the end of this file. Passing states (`stopping`) have a flow at work; resting ones do not.
+"""
+
+from typing import NamedTuple
+
+from aerostat.kernel.work.states import ANY, Machine
+
+RESTING = ("active", "stopped", "paused", "suspended", "resized", "error")
+PASSING = (
+    "building",
+    "starting",
+    "stopping",
+    "rebooting",
+    "rebooting_hard",
+    "pausing",
+    "unpausing",
+    "suspending",
+    "resuming",
+    "rebuilding",
+    "snapshotting",
+    "resizing",
+    "confirming",
+    "reverting",
+)
+MOVING = frozenset(PASSING) - {"building"}
+
+SERVER = Machine(
+    # event          from                                                  to
+    ("built",        "building",                                           "active"),
+    ("start",        "stopped",                                            "starting"),
+    ("stop",         {"active", "error"},                                  "stopping"),
+    ("reboot",       "active",                                             "rebooting"),
+    ("reboot_hard",  {"active", "stopped", "paused", "suspended", "error", "rebooting"}, "rebooting_hard"),
+    ("pause",        "active",                                             "pausing"),
+    ("unpause",      "paused",                                             "unpausing"),
+    ("suspend",      "active",                                             "suspending"),
+    ("resume",       "suspended",                                          "resuming"),
+    ("rebuild",      {"active", "stopped", "error"},                       "rebuilding"),
+    ("snapshot",     {"active", "stopped", "paused", "suspended"},         "snapshotting"),
+    ("resize",       {"active", "stopped"},                                "resizing"),
+    ("resized",      "resizing",                                           "resized"),
+    ("confirm",      "resized",                                            "confirming"),
+    ("revert",       "resized",                                            "reverting"),
+    ("running",      MOVING,                                               "active"),
+    ("halted",       MOVING | {"active", "paused"},                        "stopped"),
+    ("paused",       MOVING,                                               "paused"),
+    ("suspended",    MOVING,                                               "suspended"),
+    ("fail",         ANY - {"deleted"},                                    "error"),
+    ("reset",        ANY - {"deleted", "deleting"},                        "active"),
+    ("delete",       ANY - {"deleted"},                                    "deleting"),
+    ("deleted",      "deleting",                                           "deleted"),
+    initial="building",
+)  # fmt: skip
+
+
+class Shown(NamedTuple):
+    """A stored state in the API's words. `status` is what users read."""
+
+    vm_state: str
+    task_state: str | None
+    status: str
+
+
+SHOWN = {
+    "building": Shown("building", "spawning", "BUILD"),
+    "active": Shown("active", None, "ACTIVE"),
+    "stopped": Shown("stopped", None, "SHUTOFF"),
+    "paused": Shown("paused", None, "PAUSED"),
+    "suspended": Shown("suspended", None, "SUSPENDED"),
+    "resized": Shown("resized", None, "VERIFY_RESIZE"),
+    "error": Shown("error", None, "ERROR"),
+    "starting": Shown("stopped", "powering-on", "SHUTOFF"),
+    "stopping": Shown("active", "powering-off", "ACTIVE"),
+    "rebooting": Shown("active", "rebooting", "REBOOT"),
+    "rebooting_hard": Shown("active", "rebooting_hard", "HARD_REBOOT"),
+    "pausing": Shown("active", "pausing", "ACTIVE"),
+    "unpausing": Shown("paused", "unpausing", "PAUSED"),
+    "suspending": Shown("active", "suspending", "ACTIVE"),
+    "resuming": Shown("suspended", "resuming", "SUSPENDED"),
+    "rebuilding": Shown("active", "rebuilding", "REBUILD"),
+    "snapshotting": Shown("active", "image_snapshot", "ACTIVE"),
+    "resizing": Shown("active", "resize_migrating", "RESIZE"),
+    "confirming": Shown("resized", None, "VERIFY_RESIZE"),
+    "reverting": Shown("resized", "resize_reverting", "REVERT_RESIZE"),
+    "deleting": Shown("active", "deleting", "ACTIVE"),
+    "deleted": Shown("deleted", None, "DELETED"),
+}
+
+# Progress is shown for these statuses only, as upstream does.
+SHOWS_PROGRESS = frozenset({"ACTIVE", "BUILD", "ERROR", "PASSWORD", "REBUILD", "RESIZE", "VERIFY_RESIZE"})
+SHOWS_FAULT = frozenset({"ERROR", "DELETED"})
+
+# What the hypervisor says, as the API's numbers.
+NO_STATE, RUNNING, PAUSED, SHUTDOWN, CRASHED, SUSPENDED = 0, 1, 3, 4, 6, 7
+POWER_STATES = {
+    "running": RUNNING,
+    "paused": PAUSED,
+    "shutoff": SHUTDOWN,
+    "crashed": CRASHED,
+    "suspended": SUSPENDED,
+}
+
+# What a server's domain should be while it rests in a state. Others are nobody's business but the flow's.
+DESIRED_POWER = {
+    "active": "running",
+    "stopped": "shutoff",
+    "paused": "paused",
+    "suspended": "suspended",
+    "resized": "running",
+}
+
+# The event that brings a server back to the state it rested in.
+REST_EVENTS = {"active": "running", "stopped": "halted", "paused": "paused", "suspended": "suspended"}
+
+
+def shown(state: str, before: str | None = None) -> Shown:
+    """A stored state as the API shows it; a server that is being deleted shows the state it was in."""
+    words = SHOWN[state]
+    if before is None or before not in SHOWN or state in ("active", "error", "deleted", "building"):
+        return words
+    if state in ("snapshotting", "deleting"):
+        return Shown(SHOWN[before].vm_state, words.task_state, SHOWN[before].status)
+    return words
+
+
+STATUSES = frozenset(word.status for word in SHOWN.values())
+
+
+def states_of_status(status: str) -> tuple[str, ...]:
+    """Stored states that show this status; empty for a status that there is not."""
+    return tuple(state for state, words in SHOWN.items() if words.status == status.upper())

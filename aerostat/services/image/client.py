@@ -1,0 +1,48 @@
+"""The image room, as compute and orchestration ask it."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from aerostat.kernel.client import Caller
+
+
+class ImageClient:
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    async def get_image(self, id: str) -> dict[str, Any]:
+        return await self._caller.get(f"/v2/images/{id}")  # type: ignore[no-any-return]
+
+    async def list_images(self, **query: Any) -> list[dict[str, Any]]:
+        """The first page (1,000 at most) of the images that match."""
+        return (await self._caller.get("/v2/images", limit=1000, **query))["images"]  # type: ignore[no-any-return]
+
+    async def create_image(self, **values: Any) -> dict[str, Any]:
+        return await self._caller.post("/v2/images", values)  # type: ignore[no-any-return]
+
+    async def update_image(self, id: str, changes: list[dict[str, Any]]) -> dict[str, Any]:
+        """`changes` are JSON patch operations: `[{"op": "replace", "path": "/name", "value": …}]`."""
+        headers = {"content-type": "application/openstack-images-v2.1-json-patch"}
+        return await self._caller.patch(f"/v2/images/{id}", changes, headers)  # type: ignore[no-any-return]
+
+    async def delete_image(self, id: str) -> None:
+        await self._caller.delete(f"/v2/images/{id}")
+
+    async def upload(self, id: str, chunks: AsyncIterator[bytes]) -> None:
+        """Give a queued image its data."""
+        await self._caller.request(
+            "PUT",
+            f"/v2/images/{id}/file",
+            headers={"content-type": "application/octet-stream"},
+            chunks=chunks,
+        )
+
+    async def download(self, id: str) -> AsyncIterator[bytes]:
+        """The image's data, piece by piece."""
+        data = await self._caller.get(f"/v2/images/{id}/file")
+        return data if data is not None else _nothing()
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield b""  # an empty stream, not None

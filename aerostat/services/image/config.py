@@ -1,0 +1,15 @@
+"""The image room's settings."""
+
+import msgspec
+
+
+class ImageConfig(msgspec.Struct, frozen=True, kw_only=True):
+    max_image_bytes: int = 1 << 40
+    """A larger upload is refused with 413."""
+    max_properties: int = 128
+    max_tags: int = 128
+    max_members: int = 128
+    upload_silence_s: float = 60.0
+    """An upload whose process has not been heard of for this long is given up: the image is queued again."""
+    test_image: bool = True
+    """Make a small image to try the cloud with at the first start."""

@@ -1,0 +1,56 @@
+"""What the image room refuses, in upstream's words."""
+
+from aerostat.kernel.errors import BadRequest, Conflict, Forbidden, Gone, NotFound, TooLarge
+
+
+class ImageNotFound(NotFound):
+    message = "No image found with ID %(id)s"
+
+
+class ImageGone(Gone):
+    message = (
+        "Image %(id)s could not be found after upload. The image may have been deleted during the upload."
+    )
+
+
+class MemberNotFound(NotFound):
+    message = "%(member)s not found in the member list of the image %(id)s."
+
+
+class ImageProtected(Forbidden):
+    message = "Image %(id)s is protected and cannot be deleted."
+
+
+class ImageNotQueued(Conflict):
+    message = "Image status transition from %(status)s to saving is not allowed"
+
+
+class ReadOnly(Forbidden):
+    message = "Attribute '%(name)s' is read-only."
+
+
+class Reserved(Forbidden):
+    message = "Attribute '%(name)s' is reserved."
+
+
+class FormatMismatch(BadRequest):
+    message = "Image content does not match disk_format: declared %(declared)s, found %(found)s"
+
+
+class UnsafeImage(BadRequest):
+    message = "Image is not safe to use: %(reason)s"
+
+
+class ImageTooLarge(TooLarge):
+    message = "The image is larger than the %(limit)s bytes that one may have."
+
+
+class TooMany(TooLarge):
+    message = (
+        "The limit has been exceeded on the number of allowed image %(what)s. "
+        "Attempted: %(asked)s, Maximum: %(limit)s"
+    )
+
+
+class MustBeShared(Forbidden):
+    message = "Only shared images have members."

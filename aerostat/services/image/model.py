@@ -1,0 +1,57 @@
+"""The image room's tables."""
+
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Integer, MetaData, String, Text
+
+from aerostat.kernel.db import UtcTime, created_at, new_table, updated_at, uuid_id
+
+TABLES = MetaData()
+
+IMAGES = new_table(
+    TABLES,
+    "image_images",
+    uuid_id(),
+    Column("owner", String(255), nullable=True, index=True),
+    Column("name", String(255), nullable=True),
+    Column("status", String(20), nullable=False, default="queued"),
+    Column("visibility", String(10), nullable=False, default="shared"),
+    Column("protected", Boolean, nullable=False, default=False),
+    Column("os_hidden", Boolean, nullable=False, default=False),
+    Column("disk_format", String(20), nullable=True),
+    Column("container_format", String(20), nullable=True),
+    Column("size", BigInteger, nullable=True),
+    Column("virtual_size", BigInteger, nullable=True),
+    Column("checksum", String(32), nullable=True),
+    Column("os_hash_algo", String(20), nullable=True),
+    Column("os_hash_value", String(128), nullable=True),
+    Column("min_disk", Integer, nullable=False, default=0),
+    Column("min_ram", Integer, nullable=False, default=0),
+    Column("upload_token", String(36), nullable=True),  # whose upload it is while the status is saving
+    Column("upload_seen_at", UtcTime, nullable=True),
+    created_at(),
+    updated_at(),
+)
+
+
+def _image() -> Column[str]:
+    return Column("image_id", String(36), ForeignKey("image_images.id", ondelete="CASCADE"), primary_key=True)
+
+
+PROPERTIES = new_table(
+    TABLES,
+    "image_properties",
+    _image(),
+    Column("name", String(255), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+TAGS = new_table(TABLES, "image_tags", _image(), Column("value", String(255), primary_key=True))
+
+MEMBERS = new_table(
+    TABLES,
+    "image_members",
+    _image(),
+    Column("member_id", String(255), primary_key=True, index=True),
+    Column("status", String(20), nullable=False, default="pending"),
+    created_at(),
+    updated_at(),
+)

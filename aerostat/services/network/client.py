@@ -1,0 +1,202 @@
+"""The network room as other rooms call it: in the name of whoever asked, by the public API.
+
+Answers are plain dicts without the outer envelope, as the API shows them. Query values may be lists: any of them.
+Every refusal is a `RoomError`.
+"""
+
+from typing import Any
+
+from aerostat.kernel.client import Caller
+
+Thing = dict[str, Any]
+_BASE = "/v2.0"
+
+
+class NetworkClient:
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    # Networks
+
+    async def list_networks(self, **query: Any) -> list[Thing]:
+        return await self._list("networks", "networks", query)
+
+    async def get_network(self, id: str) -> Thing:
+        return await self._get(f"networks/{id}", "network")
+
+    async def create_network(self, **attributes: Any) -> Thing:
+        return await self._create("networks", "network", attributes)
+
+    async def update_network(self, id: str, **attributes: Any) -> Thing:
+        return await self._update(f"networks/{id}", "network", attributes)
+
+    async def delete_network(self, id: str) -> None:
+        await self._caller.delete(f"{_BASE}/networks/{id}")
+
+    # Subnets
+
+    async def list_subnets(self, **query: Any) -> list[Thing]:
+        return await self._list("subnets", "subnets", query)
+
+    async def get_subnet(self, id: str) -> Thing:
+        return await self._get(f"subnets/{id}", "subnet")
+
+    async def create_subnet(self, **attributes: Any) -> Thing:
+        return await self._create("subnets", "subnet", attributes)
+
+    async def update_subnet(self, id: str, **attributes: Any) -> Thing:
+        return await self._update(f"subnets/{id}", "subnet", attributes)
+
+    async def delete_subnet(self, id: str) -> None:
+        await self._caller.delete(f"{_BASE}/subnets/{id}")
+
+    # Subnet pools
+
+    async def list_subnet_pools(self, **query: Any) -> list[Thing]:
+        return await self._list("subnetpools", "subnetpools", query)
+
+    async def get_subnet_pool(self, id: str) -> Thing:
+        return await self._get(f"subnetpools/{id}", "subnetpool")
+
+    async def create_subnet_pool(self, **attributes: Any) -> Thing:
+        return await self._create("subnetpools", "subnetpool", attributes)
+
+    async def update_subnet_pool(self, id: str, **attributes: Any) -> Thing:
+        return await self._update(f"subnetpools/{id}", "subnetpool", attributes)
+
+    async def delete_subnet_pool(self, id: str) -> None:
+        await self._caller.delete(f"{_BASE}/subnetpools/{id}")
+
+    # Ports
+
+    async def list_ports(self, **query: Any) -> list[Thing]:
+        return await self._list("ports", "ports", query)
+
+    async def get_port(self, id: str) -> Thing:
+        return await self._get(f"ports/{id}", "port")
+
+    async def create_port(self, **attributes: Any) -> Thing:
+        return await self._create("ports", "port", attributes)
+
+    async def update_port(self, id: str, **attributes: Any) -> Thing:
+        """Attributes with a colon come by keyword expansion: `**{"binding:host_id": "node1"}`."""
+        return await self._update(f"ports/{id}", "port", attributes)
+
+    async def delete_port(self, id: str) -> None:
+        await self._caller.delete(f"{_BASE}/ports/{id}")
+
+    async def find_port(self, network_id: str, address: str) -> Thing | None:
+        """The port that has this address on this network: who asks for metadata."""
+        found = await self.list_ports(network_id=network_id, fixed_ips=f"ip_address={address}")
+        return found[0] if found else None
+
+    # Routers
+
+    async def list_routers(self, **query: Any) -> list[Thing]:
+        return await self._list("routers", "routers", query)
+
+    async def get_router(self, id: str) -> Thing:
+        return await self._get(f"routers/{id}", "router")
+
+    async def create_router(self, **attributes: Any) -> Thing:
+        return await self._create("routers", "router", attributes)
+
+    async def update_router(self, id: str, **attributes: Any) -> Thing:
+        return await self._update(f"routers/{id}", "router", attributes)
+
+    async def delete_router(self, id: str) -> None:
+        await self._caller.delete(f"{_BASE}/routers/{id}")
+
+    async def add_router_interface(self, id: str, **where: str) -> Thing:
+        """`where` is `subnet_id=…` or `port_id=…`; the answer names the interface's port and subnet."""
+        return dict(await self._caller.put(f"{_BASE}/routers/{id}/add_router_interface", where))
+
+    async def remove_router_interface(self, id: str, **where: str) -> Thing:
+        return dict(await self._caller.put(f"{_BASE}/routers/{id}/remove_router_interface", where))
+
+    async def add_extra_routes(self, id: str, routes: list[Thing]) -> Thing:
+        """`routes` is `[{"destination": prefix, "nexthop": address}]`; answers the router."""
+        return await self._alter_routes(id, "add_extraroutes", routes)
+
+    async def remove_extra_routes(self, id: str, routes: list[Thing]) -> Thing:
+        return await self._alter_routes(id, "remove_extraroutes", routes)
+
+    # Floating IPs
+
+    async def list_floating_ips(self, **query: Any) -> list[Thing]:
+        return await self._list("floatingips", "floatingips", query)
+
+    async def get_floating_ip(self, id: str) -> Thing:
+        return await self._get(f"floatingips/{id}", "floatingip")
+
+    async def create_floating_ip(self, **attributes: Any) -> Thing:
+        return await self._create("floatingips", "floatingip", attributes)
+
+    async def update_floating_ip(self, id: str, **attributes: Any) -> Thing:
+        return await self._update(f"floatingips/{id}", "floatingip", attributes)
+
+    async def delete_floating_ip(self, id: str) -> None:
+        await self._caller.delete(f"{_BASE}/floatingips/{id}")
+
+    # Security groups
+
+    async def list_security_groups(self, **query: Any) -> list[Thing]:
+        return await self._list("security-groups", "security_groups", query)
+
+    async def get_security_group(self, id: str) -> Thing:
+        return await self._get(f"security-groups/{id}", "security_group")
+
+    async def create_security_group(self, **attributes: Any) -> Thing:
+        return await self._create("security-groups", "security_group", attributes)
+
+    async def update_security_group(self, id: str, **attributes: Any) -> Thing:
+        return await self._update(f"security-groups/{id}", "security_group", attributes)
+
+    async def delete_security_group(self, id: str) -> None:
+        await self._caller.delete(f"{_BASE}/security-groups/{id}")
+
+    async def list_security_group_rules(self, **query: Any) -> list[Thing]:
+        return await self._list("security-group-rules", "security_group_rules", query)
+
+    async def get_security_group_rule(self, id: str) -> Thing:
+        return await self._get(f"security-group-rules/{id}", "security_group_rule")
+
+    async def create_security_group_rule(self, **attributes: Any) -> Thing:
+        return await self._create("security-group-rules", "security_group_rule", attributes)
+
+    async def delete_security_group_rule(self, id: str) -> None:
+        await self._caller.delete(f"{_BASE}/security-group-rules/{id}")
+
+    # Quotas and what is there
+
+    async def get_quota(self, project_id: str) -> dict[str, int]:
+        """Limits by resource; -1 is none."""
+        return await self._get(f"quotas/{project_id}", "quota")
+
+    async def get_quota_details(self, project_id: str) -> dict[str, dict[str, int]]:
+        """`{resource: {"limit", "used", "reserved"}}`"""
+        return await self._get(f"quotas/{project_id}/details.json", "quota")
+
+    async def update_quota(self, project_id: str, **limits: int) -> dict[str, int]:
+        return await self._update(f"quotas/{project_id}", "quota", limits)
+
+    async def list_extensions(self) -> list[Thing]:
+        return await self._list("extensions", "extensions", {})
+
+    # How they are asked.
+
+    async def _list(self, path: str, plural: str, query: dict[str, Any]) -> list[Thing]:
+        return list((await self._caller.get(f"{_BASE}/{path}", **query))[plural])
+
+    async def _get(self, path: str, singular: str) -> Thing:
+        return dict((await self._caller.get(f"{_BASE}/{path}"))[singular])
+
+    async def _create(self, path: str, singular: str, attributes: dict[str, Any]) -> Thing:
+        return dict((await self._caller.post(f"{_BASE}/{path}", {singular: attributes}))[singular])
+
+    async def _update(self, path: str, singular: str, attributes: dict[str, Any]) -> Thing:
+        return dict((await self._caller.put(f"{_BASE}/{path}", {singular: attributes}))[singular])
+
+    async def _alter_routes(self, id: str, verb: str, routes: list[Thing]) -> Thing:
+        body = {"router": {"routes": routes}}
+        return dict((await self._caller.put(f"{_BASE}/routers/{id}/{verb}", body))["router"])

@@ -1,0 +1,107 @@
+"""The topology: does the driver's world have the things that the rows describe?
+
+Woken by a change it looks at the things that changed; on the clock, at its first run and after a failure it compares
+everything. A driver that fails leaves the changes where they are, for the next round.
+"""
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from aerostat.kernel import clock, operation
+from aerostat.kernel.db import Row, Store
+from aerostat.kernel.errors import DriverError
+from aerostat.kernel.work import Reconciler
+
+from ..changes import TOPOLOGY
+from ..config import NetworkConfig
+from ..host.protocol import Changes, FloatingIP, Key, NetworkDriver, Port, Thing, key_of
+from ..model import CHANGES, FLOATING_IPS, PORTS
+from ..ports import GATEWAY, INTERFACE, METADATA
+from ..topology import read_things
+
+if TYPE_CHECKING:
+    from aerostat.kernel.house import House
+
+MOST_AT_ONCE = 400
+LOOK_EVERY_S = 20.0
+PORTS_CHANGED = "network.ports_changed"
+_SERVICES = (INTERFACE, GATEWAY, METADATA)  # ports that are in use as soon as they are there
+
+
+class Progress:
+    """What this process knows of earlier rounds; forgetting it costs a full comparison."""
+
+    def __init__(self) -> None:
+        self.compared_at: datetime | None = None
+
+
+async def reconcile(house: "House") -> int:
+    """One round. Answers how many things it changed in the world. Raises `DriverError` when that failed."""
+    room = house.state["network"]
+    settings = house.config.section(NetworkConfig)
+    progress: Progress = room.progress
+    pending = await house.store.fetch(select(CHANGES).order_by(CHANGES.c.id).limit(MOST_AT_ONCE))
+    due = progress.compared_at is None or clock.now() - progress.compared_at >= timedelta(
+        seconds=settings.full_sync_s
+    )
+    if not due and not pending:
+        return 0
+    keys = None if due else dict.fromkeys(Key(row.kind, row.thing_id) for row in pending)
+    if devices := sorted({row.device_id for row in pending if row.device_id}):
+        # Rooms above that show ports of their own things read them anew; told twice is told once.
+        await house.bus.publish(PORTS_CHANGED, {"device_ids": devices})
+    things = await read_things(house.store, settings, keys)
+    try:
+        done = await _apply(room.driver, things, keys)
+    except DriverError as error:
+        progress.compared_at = None
+        await operation.record(
+            house.store,
+            None,
+            TOPOLOGY,
+            "failed",
+            request_id=TOPOLOGY,
+            reason=error.message,
+            data=error.detail,
+        )
+        raise
+    if due:
+        progress.compared_at = clock.now()
+    await _note(house.store, things, pending)
+    if len(pending) == MOST_AT_ONCE:
+        house.nudge(TOPOLOGY)
+    return len(done.ensured) + len(done.removed)
+
+
+async def _apply(driver: NetworkDriver, things: list[Thing], keys: dict[Key, None] | None) -> Changes:
+    if keys is None:
+        return await driver.sync(things)
+    there = {key_of(thing) for thing in things}
+    # What goes makes room for what comes: an address may move from one thing to another.
+    gone = [key for key in keys if key not in there]
+    removed = (await driver.remove_things(gone)).removed if gone else ()
+    ensured = (await driver.ensure_things(things)).ensured if things else ()
+    return Changes(ensured=ensured, removed=removed)
+
+
+async def _note(store: Store, things: list[Thing], pending: list[Row]) -> None:
+    """What is in the world now is active; the changes have been told."""
+    there = {thing.id for thing in things if isinstance(thing, FloatingIP | Port)}
+    down = {
+        PORTS: await store.all(PORTS, {"status": "DOWN", "device_owner": _SERVICES}),
+        FLOATING_IPS: await store.all(FLOATING_IPS, {"status": "DOWN"}),
+    }
+    rising = {table: [row.id for row in rows if row.id in there] for table, rows in down.items()}
+    if not pending and not any(rising.values()):
+        return
+    async with store.transaction() as tx:
+        for table, ids in rising.items():
+            for start in range(0, len(ids), MOST_AT_ONCE):
+                await tx.update(table, {"id": ids[start : start + MOST_AT_ONCE]}, status="ACTIVE")
+        if pending:
+            await tx.delete(CHANGES, id=[row.id for row in pending])
+
+
+RECONCILER = Reconciler(TOPOLOGY, every=LOOK_EVERY_S, run=reconcile)

@@ -1,0 +1,169 @@
+"""From the API through the rows into the driver's world, and back: what is up."""
+
+import asyncio
+from typing import Any
+
+from aerostat.kernel.clock import clock
+from aerostat.services.network.host.protocol import Key
+
+from .conftest import Api, make_subnet
+from .test_router import make_reachable
+
+
+def of_kind(api: Api, kind: str) -> list[Any]:
+    return [thing for key, thing in sorted(api.world.things.items()) if key.kind == kind]
+
+
+async def test_what_a_project_builds_appears_in_the_world(api: Api) -> None:
+    external, router, port = await make_reachable(api)
+    floating = await api.make("floatingips", floating_network_id=external["id"], port_id=port["id"])
+    await api.settle()
+    assert {thing.physical_network for thing in of_kind(api, "network")} == {None, "public"}
+    inner = next(thing for thing in of_kind(api, "subnet") if thing.dhcp)
+    assert (inner.cidr, inner.gateway_ip, inner.metadata_ip, inner.mtu) == (
+        "10.0.0.0/24",
+        "10.0.0.1",
+        "10.0.0.2",
+        1442,
+    )
+    ports = {thing.id: thing for thing in of_kind(api, "port")}
+    assert sorted(thing.kind for thing in ports.values()) == ["guest", "metadata", "router", "router"]
+    guest = ports[port["id"]]
+    assert (guest.mac, guest.fixed_ips[0].address, guest.fixed_ips[0].prefix_length) == (
+        port["mac_address"],
+        "10.0.0.3",
+        24,
+    )
+    assert list(guest.security_groups) == port["security_groups"]
+    (made,) = of_kind(api, "router")
+    assert made.snat_address == "172.24.4.10"
+    assert made.snat_cidrs == ("10.0.0.0/24",)
+    assert [(route.destination, route.next_hop) for route in made.routes] == [("0.0.0.0/0", "172.24.4.1")]
+    assert {(leg.router.gateway, leg.fixed_ips[0].address) for leg in ports.values() if leg.router} == {
+        (True, "172.24.4.10"),
+        (False, "10.0.0.1"),
+    }
+    (nat,) = of_kind(api, "floating_ip")
+    assert (nat.address, nat.fixed_ip, nat.router_id) == ("172.24.4.11", "10.0.0.3", router["id"])
+    legs = (await api("root").get("ports?device_owner=network:router_interface"))["ports"]
+    assert [leg["status"] for leg in legs] == ["ACTIVE"]
+    await api.delete(f"floatingips/{floating['id']}")
+    await api.delete(f"ports/{port['id']}")
+    await api.settle()
+    assert of_kind(api, "floating_ip") == []
+    assert port["id"] not in {thing.id for thing in of_kind(api, "port")}
+
+
+async def test_a_small_change_is_a_small_call(api: Api) -> None:
+    network = await api.make("networks")
+    await make_subnet(api, network["id"])
+    await api.settle()
+    calls = []
+    ensure, remove = api.driver.ensure_things, api.driver.remove_things
+
+    async def ensure_things(things: Any) -> Any:
+        calls.append(sorted(type(thing).__name__ for thing in things))
+        return await ensure(things)
+
+    async def remove_things(keys: Any) -> Any:
+        calls.append([str(key) for key in keys])
+        return await remove(keys)
+
+    api.driver.ensure_things, api.driver.remove_things = ensure_things, remove_things
+    port = await api.make("ports", network_id=network["id"])
+    await api.settle()
+    await api.change(f"ports/{port['id']}", name="n")
+    await api.settle()
+    await api.delete(f"ports/{port['id']}")
+    await api.settle()
+    assert calls == [["Port", "SecurityGroup"], ["Port"], [f"port/{port['id']}"]]
+
+
+async def test_a_driver_that_fails_is_asked_again(api: Api) -> None:
+    await api.settle()
+    api.driver.fail("ensure_things")
+    network = await api.make("networks")
+    await api.settle()
+    key = Key("network", network["id"])
+    assert key not in api.world.things
+    clock.stop()
+    try:
+        clock.step(seconds=10)
+        await api.settle()
+    finally:
+        clock.run()
+    assert key in api.world.things
+
+
+async def test_drift_is_repaired_on_the_clock(api: Api) -> None:
+    network = await api.make("networks")
+    await api.settle()
+    kept = dict(api.world.things)
+    api.world.things.clear()
+    api.world.things[Key("network", "stray")] = kept[Key("network", network["id"])]
+    clock.stop()
+    try:
+        clock.step(minutes=2)
+        await api.settle()
+    finally:
+        clock.run()
+    assert api.world.things == kept
+
+
+async def test_a_port_is_active_while_a_host_carries_it(api: Api) -> None:
+    network = await api.make("networks")
+    port = await api.make(
+        "ports", network_id=network["id"], device_id="server-1", device_owner="compute:nova"
+    )
+    heard: list[tuple[str, Any]] = []
+
+    async def hear(message: Any) -> None:
+        heard.append((message.verb, message.body))
+
+    await api.house.bus.subscribe("network.port.", hear)
+    await api.house.bus.subscribe("network.ports_changed", hear)
+    await api.settle()
+    await asyncio.sleep(0)
+    assert heard == [("network.ports_changed", {"device_ids": ["server-1"]})]
+    heard.clear()
+    url = f"ports/{port['id']}"
+    assert (await api.get(url))["port"]["status"] == "DOWN"
+    host = api.house.state["network.host_half"]("node1")
+    await host.plug_port(port["id"], port["mac_address"], 1442)
+    await api.settle()
+    assert (await api.get(url))["port"]["status"] == "ACTIVE"
+    body = {"port_id": port["id"], "device_id": "server-1"}
+    await api.settle()
+    assert heard == [("network.port.active", body)]
+    await host.unplug_port(port["id"])
+    await api.settle()
+    assert (await api.get(url))["port"]["status"] == "DOWN"
+    assert heard[1:] == [("network.port.down", body)]
+
+
+async def test_what_the_driver_did_not_tell_is_found_on_the_clock(api: Api) -> None:
+    network = await api.make("networks")
+    port = await api.make("ports", network_id=network["id"])
+    await api.settle()
+    await api.house.state["network.host_half"]("node1").plug_port(port["id"], port["mac_address"], 1442)
+    api.house.state["network"].told.clear()
+    await api.house.engine.run_one("network.port_status")
+    assert (await api.get(f"ports/{port['id']}"))["port"]["status"] == "ACTIVE"
+
+
+async def test_port_security_and_pairs_reach_the_driver(api: Api) -> None:
+    network = await api.make("networks")
+    await make_subnet(api, network["id"], "fd00:2::/64", ipv6_ra_mode="slaac", ipv6_address_mode="slaac")
+    open_port = await api.make("ports", network_id=network["id"], port_security_enabled=False)
+    pairs = [{"ip_address": "10.9.0.0/16"}]
+    paired = await api.make(
+        "ports", network_id=network["id"], allowed_address_pairs=pairs, security_groups=[], dns_name="web"
+    )
+    await api.settle()
+    ports = {thing.id: thing for thing in of_kind(api, "port")}
+    assert ports[open_port["id"]].security_groups is None
+    assert ports[paired["id"]].security_groups == ()
+    assert ports[paired["id"]].address_pairs[0].address == "10.9.0.0/16"
+    assert ports[paired["id"]].dns_names == ("web", "web.openstack.local")
+    (subnet,) = of_kind(api, "subnet")
+    assert subnet.ipv6_mode == "slaac"
