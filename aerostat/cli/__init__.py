@@ -102,7 +102,10 @@ def _run(name: str, words: list[str]) -> int:
     )
     parser.add_argument("--state", metavar="DIR", help="the cloud's folder (default: $AEROSTAT_STATE)")
     module.add_arguments(parser)
-    args = parser.parse_args(words)
+    # argparse gives up on positionals once options came between; what is behind `--` is for somebody else anyway.
+    end = words.index("--") if "--" in words else len(words)
+    args = parser.parse_args(words[:end])
+    args.behind = words[end + 1 :]
     try:
         return int(module.run(args) or 0)
     except (ConfigError, StateFolderError) as error:

@@ -30,10 +30,10 @@ def reachable_address(config: Config, server: str) -> str:
 def find_server(api: Api, server: str, *, everyone: bool) -> dict[str, Any]:
     """The server called `server`, by id or exact name; `everyone`: in all projects."""
     if is_uuid(server):
-        return dict(api.get(f"/compute/v2.1/servers/{server}")["server"])
+        return dict(api.get("compute", f"/servers/{server}")["server"])
     where = f"name={quote('^' + re.escape(server) + '$')}" + ("&all_tenants=1" if everyone else "")
     found = [
-        one for one in api.get(f"/compute/v2.1/servers/detail?{where}")["servers"] if one["name"] == server
+        one for one in api.get("compute", f"/servers/detail?{where}")["servers"] if one["name"] == server
     ]
     if not found:
         raise CommandError(f"there is no server {server}; openstack server list shows what there is")

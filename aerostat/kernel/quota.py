@@ -67,6 +67,11 @@ class Quotas:
                 limits[row.resource] = row.limit
         return limits
 
+    async def projects(self, db: Store | Transaction) -> list[str]:
+        """Projects with limits of their own; `EVERYONE` is among them if an operator set defaults."""
+        rows = await db.all(quota_limits, {"service": self.service}, order="project_id")
+        return list(dict.fromkeys(row.project_id for row in rows))
+
     async def usage(self, tx: Transaction, project_id: str) -> dict[str, int]:
         """How much of each resource the project has now."""
         return {quota.name: await quota.count(tx, project_id) for quota in self._quotas.values()}

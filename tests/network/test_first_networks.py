@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from aerostat.services.network.first_networks import make_first_networks
 
 from aerostat.services.network import first_networks
+from aerostat.services.network.first_networks import make_first_networks
 
 from .conftest import Api
 

@@ -1,5 +1,6 @@
 """From the API through the rows into the driver's world, and back: what is up."""
 
+import asyncio
 from typing import Any
 
 from aerostat.kernel.clock import clock
@@ -120,7 +121,11 @@ async def test_a_port_is_active_while_a_host_carries_it(api: Api) -> None:
         heard.append((message.verb, message.body))
 
     await api.house.bus.subscribe("network.port.", hear)
+    await api.house.bus.subscribe("network.ports_changed", hear)
     await api.settle()
+    await asyncio.sleep(0)
+    assert heard == [("network.ports_changed", {"device_ids": ["server-1"]})]
+    heard.clear()
     url = f"ports/{port['id']}"
     assert (await api.get(url))["port"]["status"] == "DOWN"
     host = api.house.state["network.host_half"]("node1")

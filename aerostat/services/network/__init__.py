@@ -9,13 +9,23 @@ from .config import NetworkConfig
 from .first_networks import make_first_networks
 from .model import TABLES
 from .reconcilers import port_status, topology
+from .resources.address_scope import AddressScope
+from .resources.agent import Agent
+from .resources.extension import Extension
+from .resources.facts import AvailabilityZone, ServiceProvider
 from .resources.floating_ip import FloatingIP
+from .resources.ip_availability import IpAvailability
 from .resources.network import Network
 from .resources.port import Port
+from .resources.quota import Quota
+from .resources.rbac_policy import RbacPolicy
 from .resources.router import Router
 from .resources.security_group import SecurityGroup
 from .resources.security_group_rule import SecurityGroupRule
 from .resources.subnet import Subnet
+from .resources.subnet_pool import SubnetPool
+from .resources.tag import Tags
+from .sweepers import agents
 from .versions import VERSIONS, VersionDocuments
 
 SERVICE = Service(
@@ -44,7 +54,18 @@ SERVICE = Service(
         FloatingIP,
         SecurityGroup,
         SecurityGroupRule,
+        SubnetPool,
+        AddressScope,
+        RbacPolicy,
+        Quota,
+        Tags,
+        Agent,
+        Extension,
+        AvailabilityZone,
+        ServiceProvider,
+        IpAvailability,
     ],
+    sweepers=[agents.SWEEPER],
     reconcilers=[topology.RECONCILER, port_status.RECONCILER],
     config=NetworkConfig,
     start=room.start,

@@ -4,7 +4,7 @@ Written in the transaction that changes a row, read and taken away by the topolo
 process that made it, and one changed port stays one small piece of work in a large cloud.
 """
 
-from aerostat.kernel.db import Transaction
+from aerostat.kernel.db import Row, Transaction
 
 from .host.protocol import Kind
 from .model import CHANGES
@@ -17,4 +17,13 @@ async def touch(tx: Transaction, kind: Kind, *thing_ids: str) -> None:
     for thing_id in thing_ids:
         await tx.insert(CHANGES, kind=kind, thing_id=thing_id)
     if thing_ids:
+        tx.nudge(TOPOLOGY)
+
+
+async def touch_ports(tx: Transaction, *ports: Row) -> None:
+    """`touch` for ports; whoever shows the ports of a device is told after the commit."""
+    for port in ports:
+        is_guest = not port.device_owner.startswith("network:")
+        await tx.insert(CHANGES, kind="port", thing_id=port.id, device_id=port.device_id if is_guest else "")
+    if ports:
         tx.nudge(TOPOLOGY)

@@ -95,7 +95,10 @@ class TagNotFound(errors.NotFound):
 
 
 class NetworkInUse(errors.Conflict):
-    message = "Unable to complete operation on network %(id)s. There are one or more ports still in use on the network."
+    message = (
+        "Unable to complete operation on network %(id)s. There are one or more ports still in use on "
+        "the network."
+    )
 
 
 class SubnetInUse(errors.Conflict):
@@ -107,12 +110,11 @@ class SubnetInUse(errors.Conflict):
         super().__init__(id=id, reason=reason)
 
 
-class SubnetPoolInUse(errors.Conflict):
-    message = "Unable to complete operation on subnet pool %(id)s. %(reason)s."
-
-
 class AddressScopeInUse(errors.Conflict):
-    message = "Unable to complete operation on address scope %(id)s. There are one or more subnet pools in use on the address scope"
+    message = (
+        "Unable to complete operation on address scope %(id)s. There are one or more subnet pools in use on the "
+        "address scope"
+    )
 
 
 class PortInUse(errors.Conflict):
@@ -154,7 +156,10 @@ class FlatNetworkInUse(errors.Conflict):
 
 
 class VlanIdInUse(errors.Conflict):
-    message = "Unable to create the network. The VLAN %(vlan_id)s on physical network %(physical_network)s is in use."
+    message = (
+        "Unable to create the network. The VLAN %(vlan_id)s on physical network %(physical_network)s is "
+        "in use."
+    )
 
 
 class TunnelIdInUse(errors.Conflict):
@@ -278,11 +283,17 @@ class GatewayIpInUse(errors.Conflict):
 
 
 class HostRoutesExhausted(errors.BadRequest):
-    message = "Unable to complete operation for %(subnet_id)s. The number of host routes exceeds the limit %(quota)s."
+    message = (
+        "Unable to complete operation for %(subnet_id)s. The number of host routes exceeds the limit "
+        "%(quota)s."
+    )
 
 
 class DNSNameServersExhausted(errors.BadRequest):
-    message = "Unable to complete operation for %(subnet_id)s. The number of DNS nameservers exceeds the limit %(quota)s."
+    message = (
+        "Unable to complete operation for %(subnet_id)s. The number of DNS nameservers exceeds the "
+        "limit %(quota)s."
+    )
 
 
 class InvalidRoutes(errors.BadRequest):
@@ -304,11 +315,21 @@ class SubnetAllocationError(errors.Conflict):
 
 
 class MinPrefixSubnetAllocationError(errors.BadRequest):
-    message = "Unable to allocate subnet with prefix length %(prefixlen)s, minimum allowed prefix is %(min_prefixlen)s."
+    message = (
+        "Unable to allocate subnet with prefix length %(prefixlen)s, minimum allowed prefix is "
+        "%(min_prefixlen)s."
+    )
 
 
 class MaxPrefixSubnetAllocationError(errors.BadRequest):
-    message = "Unable to allocate subnet with prefix length %(prefixlen)s, maximum allowed prefix is %(max_prefixlen)s."
+    message = (
+        "Unable to allocate subnet with prefix length %(prefixlen)s, maximum allowed prefix is "
+        "%(max_prefixlen)s."
+    )
+
+
+class SubnetPoolDeleteError(errors.BadRequest):
+    message = "Unable to delete subnet pool: %(reason)s."
 
 
 class SubnetPoolQuotaExceeded(errors.Conflict):
@@ -376,7 +397,10 @@ class PortSecurityAndIPRequiredForSecurityGroups(errors.Conflict):
 
 
 class PortSecurityPortHasSecurityGroup(errors.Conflict):
-    message = "Port has security group associated. Cannot disable port security or IP address until security group is removed"
+    message = (
+        "Port has security group associated. Cannot disable port security or IP address until security "
+        "group is removed"
+    )
 
 
 class AddressPairAndPortSecurityRequired(errors.Conflict):

@@ -230,6 +230,7 @@ CHANGES = new_table(
     Column("id", String(36), primary_key=True, default=ids.new_id),
     Column("kind", String(16), nullable=False),
     Column("thing_id", String(36), nullable=False),
+    _text("device_id"),  # whose ports look different now
 )
 
 MARKS = new_table(

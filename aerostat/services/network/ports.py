@@ -12,7 +12,7 @@ from typing import Any
 from aerostat.kernel.db import Duplicate, Row, Transaction
 
 from . import addresses
-from .changes import touch
+from .changes import touch, touch_ports
 from .errors import IpAddressGenerationFailure, MacAddressInUse
 from .model import ADDRESSES, FLOATING_IPS, NETWORKS, PORT_GROUPS, PORTS, SUBNETS
 
@@ -47,7 +47,7 @@ async def insert_port(
     port["security_groups"] = list(groups)
     for group_id in groups:
         await tx.insert(PORT_GROUPS, port_id=port.id, security_group_id=group_id)
-    await touch(tx, "port", port.id)
+    await touch_ports(tx, port)
     return port
 
 
@@ -79,11 +79,12 @@ async def delete_port(tx: Transaction, port: Row) -> None:
     await addresses.release(tx, port.id)
     await tx.delete(PORT_GROUPS, port_id=port.id)
     await tx.delete(PORTS, id=port.id)
-    await touch(tx, "port", port.id)
+    await touch_ports(tx, port)
 
 
 async def release_floating(tx: Transaction, floating: Row) -> None:
     """A floating IP that leads nowhere from now on."""
+    await touch_ports(tx, *await tx.all(PORTS, {"id": floating.port_id}))
     await tx.update(
         FLOATING_IPS,
         {"id": floating.id},

@@ -53,4 +53,3 @@ async def stop(house: House) -> None:
     room: Any = house.state.pop(_KEY, None)
     if room is not None:
         await room.driver.close()
-

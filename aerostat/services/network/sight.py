@@ -9,6 +9,7 @@ from sqlalchemy import Select, or_, select
 from sqlalchemy.sql import ColumnElement
 
 from aerostat.kernel.context import Context
+from aerostat.kernel.db import Row, Transaction
 
 from .model import NETWORKS, RBAC
 
@@ -38,6 +39,17 @@ def visible_networks(context: Context) -> list[ColumnElement[bool]]:
             NETWORKS.c.id.in_(granted(context, SHARED, EXTERNAL)),
         )
     ]
+
+
+async def open_to_all(
+    tx: Transaction, object_type: str, thing: Row, action: str, *, is_open: bool = True
+) -> None:
+    """The RBAC policy that says what a thing's own `shared` or `external` says."""
+    key = {"object_id": thing.id, "action": action, "target_tenant": EVERYBODY}
+    if not is_open:
+        await tx.delete(RBAC, **key)
+    elif not await tx.count(RBAC, **key):
+        await tx.insert(RBAC, project_id=thing.project_id, object_type=object_type, **key)
 
 
 def networks_of(context: Context) -> Select[Any]:

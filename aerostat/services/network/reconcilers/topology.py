@@ -18,6 +18,7 @@ from ..changes import TOPOLOGY
 from ..config import NetworkConfig
 from ..host.protocol import Changes, FloatingIP, Key, NetworkDriver, Port, Thing, key_of
 from ..model import CHANGES, FLOATING_IPS, PORTS
+from ..ports import GATEWAY, INTERFACE, METADATA
 from ..topology import read_things
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 MOST_AT_ONCE = 400
 LOOK_EVERY_S = 20.0
+PORTS_CHANGED = "network.ports_changed"
+_SERVICES = (INTERFACE, GATEWAY, METADATA)  # ports that are in use as soon as they are there
 
 
 class Progress:
@@ -46,6 +49,9 @@ async def reconcile(house: "House") -> int:
     if not due and not pending:
         return 0
     keys = None if due else dict.fromkeys(Key(row.kind, row.thing_id) for row in pending)
+    if devices := sorted({row.device_id for row in pending if row.device_id}):
+        # Rooms above that show ports of their own things read them anew; told twice is told once.
+        await house.bus.publish(PORTS_CHANGED, {"device_ids": devices})
     things = await read_things(house.store, settings, keys)
     try:
         done = await _apply(room.driver, things, keys)
@@ -82,18 +88,18 @@ async def _apply(driver: NetworkDriver, things: list[Thing], keys: dict[Key, Non
 
 async def _note(store: Store, things: list[Thing], pending: list[Row]) -> None:
     """What is in the world now is active; the changes have been told."""
-    legs = [thing.id for thing in things if isinstance(thing, Port) and thing.kind != "guest"]
-    floating = [thing.id for thing in things if isinstance(thing, FloatingIP)]
+    there = {thing.id for thing in things if isinstance(thing, FloatingIP | Port)}
     down = {
-        table: [row.id for row in await store.all(table, {"id": ids, "status": "DOWN"})] if ids else []
-        for table, ids in ((PORTS, legs[:MOST_AT_ONCE]), (FLOATING_IPS, floating[:MOST_AT_ONCE]))
+        PORTS: await store.all(PORTS, {"status": "DOWN", "device_owner": _SERVICES}),
+        FLOATING_IPS: await store.all(FLOATING_IPS, {"status": "DOWN"}),
     }
-    if not pending and not any(down.values()):
+    rising = {table: [row.id for row in rows if row.id in there] for table, rows in down.items()}
+    if not pending and not any(rising.values()):
         return
     async with store.transaction() as tx:
-        for table, ids in down.items():
-            if ids:
-                await tx.update(table, {"id": ids}, status="ACTIVE")
+        for table, ids in rising.items():
+            for start in range(0, len(ids), MOST_AT_ONCE):
+                await tx.update(table, {"id": ids[start : start + MOST_AT_ONCE]}, status="ACTIVE")
         if pending:
             await tx.delete(CHANGES, id=[row.id for row in pending])
 

@@ -14,7 +14,7 @@ from aerostat.kernel.policy import Policy, admin, project_member, project_reader
 from aerostat.kernel.resource import Rows
 
 from .. import addresses, model, values
-from ..changes import touch
+from ..changes import touch, touch_ports
 from ..errors import (
     BadFloatingIPRequest,
     ExternalGatewayForFloatingIPNotFound,
@@ -91,6 +91,7 @@ class FloatingIP(NetworkResource):
         except Duplicate as error:
             raise self._doubled(address, "", target, network.id) from error
         await tx.update(model.PORTS, {"id": own.id}, device_id=row.id)
+        await self._tell_ports(tx, row.port_id)
         await touch(tx, "floating_ip", row.id)
         return row
 
@@ -109,9 +110,11 @@ class FloatingIP(NetworkResource):
         )
         if any(target[name] != row[name] for name in ("port_id", "fixed_ip_address", "router_id")):
             target["status"] = "DOWN"  # until the world knows
+            await self._tell_ports(tx, row.port_id, port_id)
         return {**changes, **target}
 
     async def remove(self, req: Request, tx: Transaction, row: Row) -> None:
+        await self._tell_ports(tx, row.port_id)
         port = await tx.find(model.PORTS, id=row.floating_port_id)
         if port is not None:
             await delete_port(tx, port)
@@ -134,6 +137,10 @@ class FloatingIP(NetworkResource):
                     "device_owner",
                 )
             }
+
+    async def _tell_ports(self, tx: Transaction, *port_ids: str | None) -> None:
+        known = [port_id for port_id in port_ids if port_id is not None]
+        await touch_ports(tx, *await tx.all(model.PORTS, {"id": known}))
 
     async def _external_network(self, req: Request, tx: Transaction, network_id: str) -> Row:
         found = await tx.fetch(

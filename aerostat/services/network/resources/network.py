@@ -29,7 +29,7 @@ from ..errors import (
 )
 from ..ports import AUTOMATIC_OWNERS, GATEWAY, delete_port
 from ..resource import NetworkResource
-from ..sight import EVERYBODY, EXTERNAL, SHARED, sees_all, visible_networks
+from ..sight import EXTERNAL, SHARED, open_to_all, sees_all, visible_networks
 
 _MAY_SEE = (
     admin
@@ -111,7 +111,8 @@ class Network(NetworkResource):
         return visible_networks(req.context)
 
     def target(self, row: Row) -> Mapping[str, Any]:
-        return {**row, "router:external": row.external}
+        # Whoever sees a foreign network that is not external was given it.
+        return {**row, "shared": row.shared or not row.external, "router:external": row.external}
 
     async def make(self, req: Request, tx: Transaction, new: dict[str, Any]) -> Row:
         settings = req.house.config.section(NetworkConfig)
@@ -125,7 +126,7 @@ class Network(NetworkResource):
             raise _taken(new) from error
         for is_open, action in ((new["shared"], SHARED), (new["external"], EXTERNAL)):
             if is_open:
-                await _open(tx, row, action)
+                await open_to_all(tx, "network", row, action)
         await touch(tx, "network", row.id)
         return row
 
@@ -143,10 +144,7 @@ class Network(NetworkResource):
             raise NetworkInUse(id=row.id)
         for attribute, action in (("shared", SHARED), ("external", EXTERNAL)):
             if attribute in changes and changes[attribute] != row[attribute]:
-                if changes[attribute]:
-                    await _open(tx, row, action)
-                else:
-                    await tx.delete(model.RBAC, object_id=row.id, action=action, target_tenant=EVERYBODY)
+                await open_to_all(tx, "network", row, action, is_open=changes[attribute])
         await touch(tx, "network", row.id)
         if "mtu" in changes or "dns_domain" in changes:
             await touch(
@@ -229,12 +227,6 @@ class Network(NetworkResource):
             model.PORTS.c.network_id == row.id, model.PORTS.c.project_id.notin_(("", row.project_id))
         )
         return bool(await tx.fetch(others.limit(1)))
-
-
-async def _open(tx: Transaction, network: Row, action: str) -> None:
-    key = {"object_id": network.id, "action": action, "target_tenant": EVERYBODY}
-    if not await tx.count(model.RBAC, **key):
-        await tx.insert(model.RBAC, project_id=network.project_id, object_type="network", **key)
 
 
 def _taken(new: dict[str, Any]) -> FlatNetworkInUse | VlanIdInUse | TunnelIdInUse:

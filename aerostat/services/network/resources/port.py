@@ -17,7 +17,7 @@ from aerostat.kernel.policy import Policy, Rule, Term, admin, project_member, pr
 from aerostat.kernel.resource import Conditions, Rows
 
 from .. import addresses, model, values
-from ..changes import touch
+from ..changes import touch_ports
 from ..config import NetworkConfig
 from ..default_group import ensure_default_group
 from ..errors import (
@@ -184,7 +184,7 @@ class Port(NetworkResource):
         row = await super().find(req, id)
         network = await req.db.find(model.NETWORKS, id=row.network_id)
         if network is not None:
-            row["network:tenant_id"], row["shared"] = network.project_id, network.shared
+            row.update(_parent(network))
         return row
 
     async def policy_target(self, req: Request, target: dict[str, Any]) -> Mapping[str, Any]:
@@ -193,7 +193,7 @@ class Port(NetworkResource):
         network = await req.db.find(model.NETWORKS, id=target["network_id"])
         if network is None:
             raise NetworkNotFound(id=target["network_id"])
-        return {**target, "network:tenant_id": network.project_id, "shared": network.shared}
+        return {**target, **_parent(network)}
 
     async def _check_attributes(
         self, req: Request, verb: Any, given: Mapping[str, Any], target: dict[str, Any]
@@ -253,7 +253,9 @@ class Port(NetworkResource):
             await self._move(tx, settings, Row(new), fixed)
         if "host" in changes and changes["host"] != row.host:
             changes["status"] = "DOWN"  # until the new host says that it carries the port
-        await touch(tx, "port", row.id)
+        await touch_ports(tx, row)
+        if new["device_id"] != row.device_id:
+            await touch_ports(tx, Row(new))
         return changes
 
     async def remove(self, req: Request, tx: Transaction, row: Row) -> None:
@@ -321,6 +323,11 @@ class Port(NetworkResource):
         for floating in await tx.all(model.FLOATING_IPS, {"port_id": port.id}):
             if floating.fixed_ip_address in lost:
                 await release_floating(tx, floating)
+
+
+def _parent(network: Row) -> dict[str, Any]:
+    """What rules about ports ask of the network; that the caller may use it at all is checked apart."""
+    return {"network:tenant_id": network.project_id, "shared": network.shared or not network.external}
 
 
 def _names(asked: Mapping[str, str], had: Mapping[str, str]) -> bool:

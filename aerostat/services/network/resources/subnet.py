@@ -18,7 +18,7 @@ from aerostat.kernel.resource import Conditions
 
 from .. import model, values
 from ..addresses import add_automatic, is_automatic
-from ..changes import touch
+from ..changes import touch, touch_ports
 from ..config import NetworkConfig
 from ..errors import (
     DNSNameServersExhausted,
@@ -200,7 +200,7 @@ class Subnet(NetworkResource):
         await tx.delete(model.ADDRESSES, subnet_id=row.id)
         await tx.delete(model.SUBNETS, id=row.id)
         await fit_metadata_port(tx, row.network_id)
-        await touch(tx, "port", *[port.id for port in users])
+        await touch_ports(tx, *users)
         await touch(tx, "subnet", row.id)
 
     async def _network(self, req: Request, tx: Transaction, network_id: str) -> Row:
@@ -254,7 +254,7 @@ class Subnet(NetworkResource):
             if port.device_owner.startswith("network:"):
                 continue
             if await add_automatic(tx, port, subnet) is not None:
-                await touch(tx, "port", port.id)
+                await touch_ports(tx, port)
 
 
 def whole_range(prefix: Prefix, gateway_ip: str | None) -> list[dict[str, str]]:
