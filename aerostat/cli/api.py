@@ -20,14 +20,15 @@ class ApiFailed(CommandError):
 
 
 class Api:
-    """A signed-in session: `with Api.as_admin(config) as api: api.get("/compute/v2.1/servers")`.
+    """A signed-in session: `with Api.as_admin(config) as api: api.get("compute", "/servers")`.
 
-    Paths start at the cloud's base address, the one in front of `/identity`.
+    The first word is a type of service from the catalog, or empty: paths then start at the cloud's own base address.
     """
 
     def __init__(self, values: Mapping[str, str], timeout_s: float = 30.0) -> None:
         self._values = values
         self._base_url = values["OS_AUTH_URL"].split("/identity")[0].rstrip("/")
+        self._endpoints: dict[str, str] = {"": self._base_url}
         self._http = httpx.Client(timeout=timeout_s, trust_env=False)
 
     @classmethod
@@ -43,7 +44,7 @@ class Api:
         return cls.as_admin(config)
 
     def __enter__(self) -> "Api":
-        self._http.headers["X-Auth-Token"] = self._sign_in()
+        self._sign_in()
         return self
 
     def __exit__(
@@ -55,11 +56,13 @@ class Api:
     def user_name(self) -> str:
         return self._values["OS_USERNAME"]
 
-    def get(self, path: str, **headers: str) -> Any:
+    def get(self, service: str, path: str) -> Any:
         """The decoded body of an answer; raises `ApiFailed` with the API's own message."""
-        return self._send("GET", path, headers=headers).json()
+        if service not in self._endpoints:
+            raise ApiFailed(f"this cloud has no {service} service")
+        return self._send("GET", self._endpoints[service] + path).json()
 
-    def _sign_in(self) -> str:
+    def _sign_in(self) -> None:
         values = self._values
         user = {
             "name": values["OS_USERNAME"],
@@ -72,15 +75,20 @@ class Api:
         }
         identity = {"methods": ["password"], "password": {"user": user}}
         body = {"auth": {"identity": identity, "scope": {"project": project}}}
-        return str(self._send("POST", "/identity/v3/auth/tokens", json=body).headers["X-Subject-Token"])
+        answer = self._send("POST", f"{self._base_url}/identity/v3/auth/tokens", json=body)
+        self._http.headers["X-Auth-Token"] = answer.headers["X-Subject-Token"]
+        for service in answer.json()["token"]["catalog"]:
+            public = [one["url"] for one in service["endpoints"] if one["interface"] == "public"]
+            if public:
+                self._endpoints[service["type"]] = public[0].rstrip("/")
 
-    def _send(self, method: str, path: str, **more: Any) -> httpx.Response:
+    def _send(self, method: str, url: str, **more: Any) -> httpx.Response:
         try:
-            response = self._http.request(method, self._base_url + path, **more)
+            response = self._http.request(method, url, **more)
         except httpx.HTTPError as error:
             raise ApiFailed(f"{self._base_url} does not answer ({error}); is the cloud up?") from None
         if response.is_error:
-            raise ApiFailed(f"{method} {path}: {response.status_code} {_message(response)}")
+            raise ApiFailed(f"{method} {httpx.URL(url).path}: {response.status_code} {_message(response)}")
         return response
 
 

@@ -115,7 +115,11 @@ def as_text(text: str, *, colours: bool) -> str:
     except ValueError:
         return text
     level, process = record.get("level", ""), record.get("process", "")
-    rest = " ".join(f"{key}={_value(value)}" for key, value in record.items() if key not in SHOWN_APART)
+    rest = " ".join(
+        f"{key}={_value(value)}"
+        for key, value in record.items()
+        if value is not None and key not in SHOWN_APART
+    )
     head = f"{record.get('at', '')[11:23]} {process:<10} {level:<7} "
     event = str(record.get("event", ""))
     trace = "\n    " + record["exception"].rstrip().replace("\n", "\n    ") if "exception" in record else ""

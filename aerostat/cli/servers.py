@@ -17,23 +17,32 @@ def reachable_address(config: Config, server: str) -> str:
     refuse_if_fake(config)
     with Api.as_user(config) as api:
         found = find_server(api, server, everyone=api.user_name == variables(config)["OS_USERNAME"])
-    addresses = [address for network in found["addresses"].values() for address in network]
-    floating = [one["addr"] for one in addresses if one.get("OS-EXT-IPS:type") == "floating"]
+        floating = floating_addresses(api, found["id"])
     if not floating:
         raise CommandError(
             f"{found['name']} has no floating IP (it is {found['status']}). Give it one:"
             f" openstack floating ip create public; openstack server add floating ip {found['name']} ADDRESS"
         )
-    return str(floating[0])
+    return floating[0]
+
+
+def floating_addresses(api: Api, server_id: str) -> list[str]:
+    """As the network room knows them, which is sooner than a server's own `addresses`."""
+    ports = api.get("network", f"/v2.0/ports?device_id={server_id}&fields=id")["ports"]
+    found: list[str] = []
+    for port in ports:
+        floating = api.get("network", f"/v2.0/floatingips?port_id={port['id']}")["floatingips"]
+        found += [one["floating_ip_address"] for one in floating]
+    return found
 
 
 def find_server(api: Api, server: str, *, everyone: bool) -> dict[str, Any]:
     """The server called `server`, by id or exact name; `everyone`: in all projects."""
     if is_uuid(server):
-        return dict(api.get(f"/compute/v2.1/servers/{server}")["server"])
+        return dict(api.get("compute", f"/servers/{server}")["server"])
     where = f"name={quote('^' + re.escape(server) + '$')}" + ("&all_tenants=1" if everyone else "")
     found = [
-        one for one in api.get(f"/compute/v2.1/servers/detail?{where}")["servers"] if one["name"] == server
+        one for one in api.get("compute", f"/servers/detail?{where}")["servers"] if one["name"] == server
     ]
     if not found:
         raise CommandError(f"there is no server {server}; openstack server list shows what there is")

@@ -70,15 +70,15 @@ def counts(config: Config) -> dict[str, int | None]:
     from aerostat.cli.api import Api, ApiFailed
 
     paths = {
-        "servers": "/compute/v2.1/servers?all_tenants=1",
-        "networks": "/network/v2.0/networks?fields=id",
+        "servers": ("compute", "/servers?all_tenants=1"),
+        "networks": ("network", "/v2.0/networks?fields=id"),
     }
     found: dict[str, int | None] = dict.fromkeys(paths)
     try:
         with Api.as_admin(config, timeout_s=3) as api:
-            for name, path in paths.items():
+            for name, (service, path) in paths.items():
                 with contextlib.suppress(ApiFailed):
-                    found[name] = len(api.get(path)[name])
+                    found[name] = len(api.get(service, path)[name])
     except ApiFailed:
         pass  # nobody could sign in: nothing was answered
     return found

@@ -47,5 +47,5 @@ def test_one_block_a_request_and_reasons_below_their_line():
         "short_mib: 384",
         "asked: 512",
     ]
-    assert lines[9:11] == ["", "req-2   2030-01-01   by the cloud itself"]
+    assert lines[9:11] == ["", "req-2   2030-01-01"]
     assert "hidden" not in "\n".join(lines), "data of what went well is left to -o json"

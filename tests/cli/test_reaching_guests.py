@@ -1,15 +1,12 @@
 """`ssh`, `forward` and what carries their bytes, against a stand-in for the host process."""
 
 import asyncio
-import os
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-import aerostat
 from aerostat.cli import CommandError
 from aerostat.cli.forward import forward, port_pair
 from aerostat.cli.ssh import command_line
@@ -17,8 +14,6 @@ from aerostat.kernel.config import load
 from aerostat.kernel.errors import DriverError
 from aerostat.kernel.state_folder import StateFolder
 from aerostat.services.network.host.sockets import SocketServer
-
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(aerostat.__file__).resolve().parents[1])}
 
 
 class FakeOutside:
@@ -64,7 +59,6 @@ async def test_standard_input_and_output_reach_the_guest(outside):
     folder, fake = outside
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "aerostat", "proxy-connect", "--state", str(folder.path), "172.24.4.7", "22"),
-        env=ENVIRONMENT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -78,7 +72,6 @@ async def test_a_refused_connection_says_why(outside):
     folder, _ = outside
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "aerostat", "proxy-connect", "--state", str(folder.path), "172.24.4.7", "9"),
-        env=ENVIRONMENT,
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )

@@ -11,10 +11,7 @@ from pathlib import Path
 
 import pytest
 
-import aerostat
 from aerostat.kernel.state_folder import StateFolder
-
-OURS = str(Path(aerostat.__file__).resolve().parents[1])
 
 # Runs the real command line, with other children than the real ones.
 STAND_IN = """
@@ -61,7 +58,6 @@ class Cloud:
                 "HOME": str(self.home),
                 "XDG_CONFIG_HOME": "",
                 "AEROSTAT_COMMAND": "aerostat",
-                "PYTHONPATH": OURS,
             },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -131,10 +131,16 @@ async def test_how_many_addresses_are_left(api: Api) -> None:
         "total_ips": 13,
         "used_ips": 2,
         "subnet_ip_availability": [
-            {"subnet_id": subnet["id"], "subnet_name": "", "cidr": "10.0.0.0/28", "ip_version": 4,
-             "total_ips": 13, "used_ips": 2}
+            {
+                "subnet_id": subnet["id"],
+                "subnet_name": "",
+                "cidr": "10.0.0.0/28",
+                "ip_version": 4,
+                "total_ips": 13,
+                "used_ips": 2,
+            }
         ],
-    }  # fmt: skip
+    }
     assert (await root.get("network-ip-availabilities?network_name=n"))["network_ip_availabilities"] == [
         found
     ]

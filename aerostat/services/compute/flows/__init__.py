@@ -2,6 +2,7 @@
 
 from .create_server import create_server
 from .delete_server import delete_server
+from .interfaces import attach_interface, detach_interface
 from .power_server import (
     pause_server,
     reboot_server,
@@ -11,6 +12,8 @@ from .power_server import (
     suspend_server,
     unpause_server,
 )
+from .rebuild_server import rebuild_server
+from .resize_server import confirm_resize, resize_server, revert_resize
 
 FLOWS = (
     create_server,
@@ -22,4 +25,10 @@ FLOWS = (
     unpause_server,
     suspend_server,
     resume_server,
+    attach_interface,
+    detach_interface,
+    rebuild_server,
+    resize_server,
+    confirm_resize,
+    revert_resize,
 )

@@ -1,5 +1,7 @@
-"""Repair of drift between what the rows say and what hosts, ports and placement are."""
+"""Repair of drift between what the rows say and what hosts and placement are."""
 
+from .orphans import orphans
+from .power_states import power_states
 from .providers import providers
 
-RECONCILERS = (providers,)
+RECONCILERS = (providers, power_states, orphans)

@@ -1,3 +1,6 @@
 """Periodic upkeep of the compute room."""
 
-SWEEPERS = ()
+from .expiry import console_tokens, deleted_servers
+from .interfaces import refresh_interfaces
+
+SWEEPERS = (refresh_interfaces, console_tokens, deleted_servers)

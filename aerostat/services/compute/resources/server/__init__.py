@@ -15,15 +15,15 @@ from aerostat.kernel.resource import Resource, Rows, View, route
 
 from ... import model, networking
 from ...errors import ServerNotFound
-from ...flows.delete_server import delete_server
 from ...room import instance_name, room_of
-from ...states import RESTING, SERVER
+from ...states import RESTING
 from ..arguments import at_least, links
 from ..schemas import DESCRIPTION, DISK_CONFIG, IPV4, IPV6, NAME
 from ..terms import ADMIN, MEMBER, READER, rules
 from . import view
 from .actions import ACTIONS
 from .create import create_servers, read_create
+from .deletion import start_deletion
 from .filters import SORTABLE, Nothing, conditions_of
 from .lookup import can_see, check_unlocked, find_server
 
@@ -52,6 +52,7 @@ class Server(Resource):
         ("os_compute_api:servers:detail:get_all_tenants", ADMIN),
         ("os_compute_api:compute:servers:create:requested_destination", ADMIN),
         (_ATTRIBUTES, ADMIN),
+        ("os_compute_api:os-lock-server:unlock:unlock_override", ADMIN),
         (_HOST_STATUS, ADMIN),
     )
     verbs = ("list", "show", "update", "delete")
@@ -168,7 +169,7 @@ class Server(Resource):
     async def prepare(self, req: Request, rows: Rows) -> None:
         if req.state.get("brief"):
             return
-        await self._refresh_interfaces(req, rows)
+        await self.refresh_interfaces(req, rows)
         if at_least(req, 16) and self._may_see(req, _HOST_STATUS):
             req.state["host_status"] = await self._host_statuses(req, rows)
 
@@ -186,7 +187,7 @@ class Server(Resource):
     def missing(self, id: str) -> ServerNotFound:
         return ServerNotFound(id=id)
 
-    async def _refresh_interfaces(self, req: Request, rows: Rows) -> None:
+    async def refresh_interfaces(self, req: Request, rows: Rows) -> None:
         """Read anew what the network room said has changed. Passing states belong to their flows."""
         stale = [row for row in rows if row.interfaces_stale and row.state in RESTING]
         if not stale:
@@ -219,22 +220,3 @@ class Server(Resource):
             return "UP" if room.is_up(host) else "DOWN"
 
         return status
-
-
-async def start_deletion(req: Request, server: Row) -> None:
-    """Delete wins over whatever is going on. Asking again while it goes on changes nothing."""
-    if server.state == "deleting":
-        return
-    async with req.db.transaction() as tx:
-        moved = await SERVER.move(
-            tx, model.SERVERS, server.id, "delete", error=_GoneAlready, state_before=server.state
-        )
-        if moved:
-            await delete_server.start(tx, server.id, context=req.context, supersede=True)
-
-
-class _GoneAlready(ServerNotFound):
-    """Deleted between our look and our move."""
-
-
-__all__ = ["Server", "start_deletion"]

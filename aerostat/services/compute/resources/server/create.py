@@ -165,7 +165,7 @@ async def create_servers(req: Request, body: Mapping[str, Any]) -> Response:
     if asked.get("trusted_image_certificates"):
         raise BadRequest("Image certificates cannot be verified in this cloud.")
     least, most = _counts(asked)
-    flavor = await _flavor(req, asked["flavorRef"])
+    flavor = await named_flavor(req, asked["flavorRef"])
     image = await imaging.get_image(req.house, req.context, _image_id(asked))
     imaging.check_fits(image, flavor)
     networks = await _networks(req, asked, most)
@@ -275,7 +275,7 @@ def _counts(asked: Mapping[str, Any]) -> tuple[int, int]:
     return least, most
 
 
-async def _flavor(req: Request, reference: Any) -> Row:
+async def named_flavor(req: Request, reference: Any) -> Row:
     """The flavor that an id, or a link that ends with one, means."""
     flavor_id = str(reference).rstrip("/").rsplit("/", 1)[-1]
     try:

@@ -1,0 +1,121 @@
+"""Resize on the same host: claim, stop, change, start; then the owner confirms or reverts.
+
+While the owner decides, the claim holds the larger of both flavors in everything, so that both ways stay open.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from aerostat.kernel.db import Row
+from aerostat.kernel.work import Fault, Flow, Work
+
+from .. import model
+from ..errors import NoValidHost
+from ..guest import guest_of
+from ..placing import resources_of
+from ..room import room_of
+from ..states import RUNNING, SERVER, SHUTDOWN
+from .power_server import back_to_rest
+
+LIMIT = timedelta(minutes=30)
+
+
+async def _give_up(work: Work, server: Row, fault: Fault) -> None:
+    await back_to_rest(work, server, fault)
+
+
+def _flow(name: str) -> Flow:
+    return Flow(f"server.{name}", on=model.SERVERS, machine=SERVER, deadline=LIMIT, failed=_give_up)
+
+
+resize_server = _flow("resize")
+confirm_resize = _flow("confirmResize")
+revert_resize = _flow("revertResize")
+
+
+@resize_server.step
+async def claim_both(work: Work, server: Row) -> None:
+    """Room for the larger of both flavors on the server's own host."""
+    new = work.data["flavor"]
+    wanted = _larger(resources_of(server.flavor_before or server.flavor), resources_of(new))
+    await _claim(work, server, wanted)
+
+
+@claim_both.undo
+async def claim_old_again(work: Work, server: Row) -> None:
+    await _claim(work, server, resources_of(server.flavor_before or server.flavor))
+
+
+@resize_server.step
+async def change(work: Work, server: Row) -> None:
+    """A guest takes on a new shape only while it is off."""
+    if server.flavor_before is None:
+        server.flavor_before = {**server.flavor, "was": server.state_before}
+        server.flavor = work.data["flavor"]
+        server.flavor_id = work.data["flavor"]["id"]
+        await work.save()
+    await _reshape(work, server, run=True)
+    work.move("resized", power_state=RUNNING)
+
+
+@change.undo
+async def change_back(work: Work, server: Row) -> None:
+    if server.flavor_before is not None:
+        was = server.flavor_before.get("was")
+        _take_back(server)
+        await _reshape(work, server, run=was != "stopped")
+
+
+@confirm_resize.step
+async def claim_new(work: Work, server: Row) -> None:
+    stopped = (server.flavor_before or {}).get("was") == "stopped"
+    await _claim(work, server, resources_of(server.flavor))
+    if stopped:
+        await room_of(work.house).host(server.host, work.request_id).set_power(server.id, "shutoff")
+    server.flavor_before = None
+    _move_to_rest(work, stopped)
+
+
+@revert_resize.step
+async def restore(work: Work, server: Row) -> None:
+    if server.flavor_before is not None:
+        work.data["stopped"] = server.flavor_before.get("was") == "stopped"
+        _take_back(server)
+        await work.save()
+    await _reshape(work, server, run=not work.data["stopped"])
+    await _claim(work, server, resources_of(server.flavor))
+    _move_to_rest(work, work.data["stopped"])
+
+
+def _move_to_rest(work: Work, stopped: bool) -> None:
+    work.move(
+        "halted" if stopped else "running",
+        power_state=SHUTDOWN if stopped else RUNNING,
+        state_before=None,
+        fault=None,
+    )
+
+
+def _take_back(server: Row) -> None:
+    old = dict(server.flavor_before)
+    old.pop("was", None)
+    server.flavor, server.flavor_id, server.flavor_before = old, old["id"], None
+
+
+async def _reshape(work: Work, server: Row, *, run: bool) -> None:
+    host = room_of(work.house).host(server.host, work.request_id)
+    await host.set_power(server.id, "shutoff")
+    spec = await guest_of(work.house, server, work.request_id)
+    await host.ensure_guest(spec, "running" if run else "shutoff")
+
+
+async def _claim(work: Work, server: Row, resources: Mapping[str, int]) -> None:
+    host = await work.db.get(model.HOSTS, name=server.host)
+    if not await room_of(work.house).placing(work.request_id).claim(server, host.id, resources):
+        wanted = ", ".join(f"{kind} {amount}" for kind, amount in resources.items())
+        raise NoValidHost(reason=f"{server.host} has no room for {wanted}.")
+
+
+def _larger(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, Any]:
+    return {kind: max(one.get(kind, 0), other.get(kind, 0)) for kind in {*one, *other}}

@@ -1,0 +1,121 @@
+"""Every guest runs, or does not, as its server's row says.
+
+A guest that shut itself down is believed: its server is stopped. One that is off for any other reason (the host was
+restarted, its process died) is started again. Passing states are left to their flows.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+import structlog
+
+from aerostat.kernel.db import Row
+from aerostat.kernel.errors import DriverError
+from aerostat.kernel.work import Reconciler
+
+from .. import model
+from ..guest import guest_of
+from ..host.protocol import Domain
+from ..hosts import POWER
+from ..room import room_of
+from ..states import DESIRED_POWER, POWER_STATES, SERVER
+
+log = structlog.get_logger(__name__)
+
+REQUEST_ID = "compute-power"
+BY_ITSELF = "the guest shut down"
+
+
+class Repair(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be done about one server."""
+
+    server_id: str
+    host: str
+    state: str
+    what: Literal["start", "stop", "believe_stopped", "lost", "note"]
+    power_state: int
+
+
+async def _observe(house: Any) -> tuple[list[Row], dict[str, dict[str, Domain]]]:
+    """Servers that rest, and the guests of every host that answers."""
+    room = room_of(house)
+    desired = await house.store.all(model.SERVERS, {"state": list(DESIRED_POWER)})
+    actual: dict[str, dict[str, Domain]] = {}
+    for host in await house.store.all(model.HOSTS):
+        if not room.is_up(host):
+            continue
+        try:
+            guests = await room.host(host.name, REQUEST_ID).list_guests()
+        except DriverError as error:
+            log.warning("a host does not answer", host=host.name, error=error.message)
+            continue
+        actual[host.name] = {guest.id: guest for guest in guests}
+    return desired, actual
+
+
+def plan_power(desired: list[Row], actual: Mapping[str, Mapping[str, Domain]]) -> list[Repair]:
+    """Nothing for servers whose host did not answer: silence says nothing about guests."""
+    repairs = []
+    for server in desired:
+        guests = actual.get(server.host)
+        if guests is None:
+            continue
+        found = guests.get(server.id)
+        wanted = DESIRED_POWER[server.state]
+        what: Any = None
+        if found is None:
+            what = "lost"
+        elif found.state == wanted:
+            what = "note" if POWER_STATES[found.state] != server.power_state else None
+        elif found.state in ("shutoff", "crashed") and wanted == "running":
+            what = "believe_stopped" if found.reason == BY_ITSELF else "start"
+        elif wanted == "shutoff":
+            what = "stop"
+        elif POWER_STATES[found.state] != server.power_state:
+            what = "note"
+        if what is not None:
+            power = POWER_STATES[found.state] if found is not None else 0
+            repairs.append(
+                Repair(
+                    server_id=server.id, host=server.host, state=server.state, what=what, power_state=power
+                )
+            )
+    return repairs
+
+
+async def _apply(house: Any, repair: Repair) -> None:
+    """Look once more before doing anything: a flow may have begun meanwhile."""
+    room, store = room_of(house), house.store
+    server = await store.find(model.SERVERS, id=repair.server_id, state=repair.state, host=repair.host)
+    if server is None:
+        return
+    host = room.host(repair.host, REQUEST_ID)
+    guard = {"state": repair.state}
+    log.info("power state repaired", server_id=server.id, what=repair.what)
+    if repair.what == "start":
+        found = await host.ensure_guest(await guest_of(house, server, REQUEST_ID))
+        power = POWER_STATES[found.state]
+        await store.update(model.SERVERS, {"id": server.id, **guard}, power_state=power)
+    elif repair.what == "stop":
+        found = await host.set_power(server.id, "shutoff")
+        power = POWER_STATES[found.state]
+        await store.update(model.SERVERS, {"id": server.id, **guard}, power_state=power)
+    elif repair.what == "believe_stopped":
+        async with store.transaction() as tx:
+            if server.state == "active":
+                await SERVER.move(
+                    tx, model.SERVERS, server.id, "halted", where=guard, power_state=repair.power_state
+                )
+            else:
+                await tx.update(model.SERVERS, {"id": server.id, **guard}, power_state=repair.power_state)
+    elif repair.what == "lost":
+        fault = {"message": f"Host {repair.host} no longer has this server.", "code": "GuestLost"}
+        fault["at"] = server.updated_at.isoformat() if server.updated_at else server.created_at.isoformat()
+        async with store.transaction() as tx:
+            await SERVER.move(tx, model.SERVERS, server.id, "fail", where=guard, power_state=0, fault=fault)
+    else:
+        await store.update(model.SERVERS, {"id": server.id, **guard}, power_state=repair.power_state)
+
+
+power_states = Reconciler(POWER, every=60.0, observe=_observe, plan=plan_power, apply=_apply)

@@ -1,0 +1,54 @@
+"""What administrators do with a server's state, and deleting without delay.
+
+Wire: https://docs.openstack.org/api-ref/compute/#reset-server-state-os-resetstate-action
+"""
+
+from typing import Any
+
+from aerostat.kernel import clock, operation
+from aerostat.kernel.db import Row
+from aerostat.kernel.http import Request
+from aerostat.kernel.resource import action
+
+from .... import model
+from ....states import SERVER
+from ...schemas import closed
+from ...terms import ADMIN, MEMBER
+from ..deletion import start_deletion
+from ..lookup import check_unlocked
+
+
+@action(
+    "os-resetState",
+    policy="os_compute_api:os-admin-actions:reset_state",
+    default=ADMIN,
+    body=closed({"state": {"enum": ["active", "error"]}}, "state"),
+)
+async def reset_state(req: Request, server: Row, body: dict[str, str]) -> None:
+    """Say what the state is, whatever the guest does: the reconciler of power states looks after that."""
+    event = "reset" if body["state"] == "active" else "fail"
+    fault: dict[str, Any] | None = None
+    if event == "fail":
+        fault = {
+            "message": "An administrator set the state to error.",
+            "code": "StateReset",
+            "at": clock.now().isoformat(),
+        }
+    async with req.db.transaction() as tx:
+        await SERVER.move(tx, model.SERVERS, server.id, event, state_before=None, fault=fault)
+        await operation.record(
+            tx,
+            req.context,
+            "server.os-resetState",
+            "done",
+            subject_kind=model.SERVERS.name,
+            subject_id=server.id,
+            subject_name=server.name,
+        )
+
+
+@action("forceDelete", policy="os_compute_api:os-deferred-delete:force", default=MEMBER)
+async def force_delete(req: Request, server: Row, _: Any) -> None:
+    """Servers are never kept for a while after deletion here, so this is deletion."""
+    check_unlocked(req, server)
+    await start_deletion(req, server)
