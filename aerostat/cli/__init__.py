@@ -102,17 +102,10 @@ def _run(name: str, words: list[str]) -> int:
     )
     parser.add_argument("--state", metavar="DIR", help="the cloud's folder (default: $AEROSTAT_STATE)")
     module.add_arguments(parser)
-    # What stands behind `--` is somebody else's command line: it goes to the command's `command`, unread.
-    own, behind = (
-        (words[: words.index("--")], words[words.index("--") + 1 :]) if "--" in words else (words, [])
-    )
-    # Options may stand behind arguments too. That reading takes the defaults away that help wants to show.
-    asks_for_help = not {"-h", "--help"}.isdisjoint(own)
-    args = parser.parse_args(own) if asks_for_help else parser.parse_intermixed_args(own)
-    if behind:
-        if not hasattr(args, "command"):
-            parser.error(f"unrecognized arguments: {' '.join(behind)}")
-        args.command = [*args.command, *behind]
+    # argparse gives up on positionals once options came between; what is behind `--` is for somebody else anyway.
+    end = words.index("--") if "--" in words else len(words)
+    args = parser.parse_args(words[:end])
+    args.behind = words[end + 1 :]
     try:
         return int(module.run(args) or 0)
     except (ConfigError, StateFolderError) as error:

@@ -1,5 +1,6 @@
-"""Check the source: format, lint, types, borders between the rooms. --fix repairs what a machine can
-repair.
+"""Check the source: format, lint, types, borders between the rooms, house rules.
+
+--fix repairs what a machine can repair.
 """
 
 import argparse
@@ -32,9 +33,10 @@ def checks(root: Path, *, fix: bool) -> dict[str, list[str]]:
         "lint": ["ruff", "check", *(["--fix"] if fix else []), "."],
         "types": ["mypy"],
     }
-    borders = root / "tests" / "test_borders.py"
-    if borders.exists():
-        found["borders"] = ["pytest", "-q", str(borders)]
+    for name, file in (("borders", "test_borders.py"), ("rules", "test_house_rules.py")):
+        linter = root / "tests" / file
+        if linter.exists():
+            found[name] = ["pytest", "-q", str(linter)]
     return found
 
 

@@ -12,6 +12,7 @@ import json
 import re
 import signal
 from pathlib import Path
+from typing import Any
 
 from aerostat.kernel import log
 from aerostat.kernel.processes import Process
@@ -50,8 +51,8 @@ async def _shut_down(pid: int, monitor: Path, patience_s: float) -> None:
     if process is None:
         return
     try:
-        await _press_power_button(monitor)
-        gone = await process.wait_gone(patience_s)
+        await _power_down(monitor, patience_s)
+        gone = await process.wait_gone(QUIT_S)
     except (OSError, ValueError, TimeoutError) as error:
         logger.warning("guest.monitor_silent", guest_pid=pid, reason=str(error) or type(error).__name__)
         gone = False
@@ -60,15 +61,33 @@ async def _shut_down(pid: int, monitor: Path, patience_s: float) -> None:
     await process.end(signal.SIGTERM, QUIT_S)
 
 
-async def _press_power_button(monitor: Path) -> None:
-    async with asyncio.timeout(5):
+async def _power_down(monitor: Path, patience_s: float) -> None:
+    """Press the power button, wait until the guest is off, end its QEMU, which stays for somebody to do that.
+
+    Raises `TimeoutError` when the guest does not go in time, `OSError` or `ValueError` when the monitor is not one.
+    """
+    async with asyncio.timeout(patience_s):
         reader, writer = await asyncio.open_unix_connection(monitor)
         try:
             json.loads(await reader.readline())  # greeting
+            off = False
             for command in ("qmp_capabilities", "cont", "system_powerdown"):
                 writer.write(json.dumps({"execute": command}).encode() + b"\n")
                 await writer.drain()
-                while not {"return", "error"} & json.loads(await reader.readline()).keys():
-                    pass  # events come in between
+                while not {"return", "error"} & (answer := await _read(reader)).keys():
+                    off = off or answer.get("event") == "SHUTDOWN"  # events come in between
+            while not off:
+                off = (await _read(reader)).get("event") == "SHUTDOWN"
+            writer.write(b'{"execute": "quit"}\n')
+            await writer.drain()
         finally:
             writer.close()
+
+
+async def _read(reader: asyncio.StreamReader) -> dict[str, Any]:
+    """The next message. Raises `ValueError` when QEMU has gone."""
+    line = await reader.readline()
+    if not line:
+        raise ValueError("the monitor was closed")
+    message: dict[str, Any] = json.loads(line)
+    return message

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-i", "--identity", metavar="FILE", help="private key of the server's key pair")
     parser.add_argument("-p", "--port", type=int, default=22)
-    parser.add_argument("command", nargs="*", metavar="CMD", help="run this instead of a shell; behind --")
+    parser.usage = "aerostat ssh SERVER [-l USER] [-i FILE] [-p PORT] [--state DIR] [-- CMD …]"
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     address = reachable_address(config, args.server)
     if sys.stderr.isatty():
         print(f"aerostat: {args.server} is {address}; host keys are not checked", file=sys.stderr)
-    words = command_line(config.folder, address, args.login, args.port, args.identity, args.command)
+    words = command_line(config.folder, address, args.login, args.port, args.identity, args.behind)
     sys.stdout.flush()
     os.execvp(words[0], words)
 

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--yes", "-y", action="store_true", help="metal: install missing system packages without asking"
     )
-    parser.add_argument("pytest", nargs="*", metavar="PYTEST-OPTION")
+    parser.usage = "aerostat test [RING] [--yes] [-- PYTEST-OPTION …]"
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     words = selection(args.ring, folders)
     os.chdir(root)
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "pytest", *words, *args.pytest])
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *words, *args.behind])
 
 
 def selection(ring: str, folders: set[str]) -> list[str]:

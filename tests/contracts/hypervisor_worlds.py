@@ -5,6 +5,7 @@ visible within a second, and how to make a guest do what guests do.
 """
 
 import asyncio
+import atexit
 import os
 import shutil
 import signal
@@ -100,6 +101,7 @@ class LibvirtWorld(World):
         global _libvirt_state
         if _libvirt_state is None:
             _libvirt_state = Path(tempfile.mkdtemp(prefix="as-hv-", dir="/tmp"))
+            atexit.register(shutil.rmtree, _libvirt_state)
         self.state = _libvirt_state
         self.hypervisor = LibvirtHypervisor(LibvirtSettings(self.state, accelerator="tcg"))
         self.taps: list[str] = []
@@ -118,12 +120,6 @@ class LibvirtWorld(World):
         subprocess.run(["ip", "tuntap", "add", name, "mode", "tap"], check=True)
         self.taps.append(name)
         return name
-
-
-def remove_libvirt_state() -> None:
-    """At the very end; what the tests left in it would be a failure of theirs."""
-    if _libvirt_state is not None:
-        shutil.rmtree(_libvirt_state)
 
 
 def why_no_libvirt() -> str:

@@ -16,15 +16,8 @@ from .hypervisor_worlds import (
     LibvirtWorld,
     chunks,
     eventually,
-    remove_libvirt_state,
     why_no_libvirt,
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _libvirt_state():
-    yield
-    remove_libvirt_state()
 
 
 @pytest.fixture(params=["fake", pytest.param("libvirt", marks=pytest.mark.metal)])

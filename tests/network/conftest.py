@@ -1,7 +1,7 @@
 """A house with the network room alone, over HTTP, on a fake network."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -101,9 +101,6 @@ class Api:
         return self.house.state["network"].driver
 
 
-Opener = Callable[[str], Any]
-
-
 async def _open(url: str, folder: Path) -> House:
     store = await open_store(url)
     await create_schema(store, [kernel_model.metadata, SERVICE.tables])  # type: ignore[list-item]
@@ -126,8 +123,12 @@ async def _close(house: House) -> None:
 
 
 @pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[Api]:
-    house = await _open(f"sqlite:///{tmp_path}/network.sqlite?synchronous=off", tmp_path)
+async def api(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Api]:
+    """On SQLite; on PostgreSQL for tests that ask so by parameter."""
+    url = f"sqlite:///{tmp_path}/network.sqlite?synchronous=off"
+    if getattr(request, "param", None) == "postgres":
+        url = request.getfixturevalue("fresh_postgres_url")
+    house = await _open(url, tmp_path)
     transport = httpx.ASGITransport(house.dispatch)
     async with httpx.AsyncClient(transport=transport, base_url="http://cloud.test") as session:
         yield Api(house, session)

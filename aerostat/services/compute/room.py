@@ -14,7 +14,7 @@ from aerostat.kernel.db import Row
 
 from . import model
 from .config import ComputeConfig
-from .drivers.fake import FakeWorld
+from .drivers.fake import FakeWorld, Faults
 from .host.agent import HostAgent
 from .host.orders import HostLink
 from .imaging import ImageReader
@@ -30,6 +30,11 @@ class Room:
         self.images = ImageReader(house)
         self.agents: list[HostAgent] = []  # hosts that live in this process
         self.fake_world: FakeWorld | None = None
+
+    @property
+    def faults(self) -> Faults | None:
+        """What shall go wrong on the fake hosts, for tests; None with a real hypervisor."""
+        return self.fake_world.faults if self.fake_world is not None else None
 
     def host(self, name: str, request_id: str | None = None) -> HostLink:
         return HostLink(self.house.bus, name, request_id)

@@ -75,8 +75,9 @@ class Tokens:
         await self.load_keys()
 
     def issue(self, user_id: str, methods: tuple[str, ...], **scope: Any) -> tuple[str, Payload]:
-        """A sealed token and what is in it. `scope`: project_id, domain_id, system …, `parent` (a `Payload`), `expires_at`.
+        """A sealed token and what is in it.
 
+        `scope`: project_id, domain_id, system …, `parent` (a `Payload`), `expires_at` (seconds since the epoch).
         A token made with another one lives no longer than that one.
         """
         parent: Payload | None = scope.pop("parent", None)

@@ -20,6 +20,11 @@ class ImageClient:
     async def create_image(self, **values: Any) -> dict[str, Any]:
         return await self._caller.post("/v2/images", values)  # type: ignore[no-any-return]
 
+    async def update_image(self, id: str, changes: list[dict[str, Any]]) -> dict[str, Any]:
+        """`changes` are JSON patch operations: `[{"op": "replace", "path": "/name", "value": …}]`."""
+        headers = {"content-type": "application/openstack-images-v2.1-json-patch"}
+        return await self._caller.patch(f"/v2/images/{id}", changes, headers)  # type: ignore[no-any-return]
+
     async def delete_image(self, id: str) -> None:
         await self._caller.delete(f"/v2/images/{id}")
 

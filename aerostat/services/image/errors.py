@@ -1,10 +1,16 @@
 """What the image room refuses, in upstream's words."""
 
-from aerostat.kernel.errors import BadRequest, Conflict, Forbidden, NotFound, TooLarge
+from aerostat.kernel.errors import BadRequest, Conflict, Forbidden, Gone, NotFound, TooLarge
 
 
 class ImageNotFound(NotFound):
     message = "No image found with ID %(id)s"
+
+
+class ImageGone(Gone):
+    message = (
+        "Image %(id)s could not be found after upload. The image may have been deleted during the upload."
+    )
 
 
 class MemberNotFound(NotFound):

@@ -31,8 +31,8 @@ def moment_filter(column: Any, name: str, text: str) -> ColumnElement[bool]:
         operator, moment = "eq", text
     try:
         parsed = datetime.fromisoformat(moment)
-    except ValueError:
+        if parsed.tzinfo is not None:
+            parsed = parsed.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
         raise BadRequest(f"Unable to filter by {name}: invalid time {text}") from None
-    if parsed.tzinfo is not None:
-        parsed = parsed.astimezone(UTC).replace(tzinfo=None)
     return getattr(column, _COMPARE[operator])(parsed)  # type: ignore[no-any-return]

@@ -10,7 +10,7 @@ from oslo_utils.imageutils import format_inspector
 
 from .errors import FormatMismatch, UnsafeImage
 
-# Declared disk_format → formats by which the inspectors may know it. Others are taken as they come.
+# Declared disk_format → formats by which the inspectors may know it.
 _EXPECTED: dict[str, frozenset[str]] = {
     "qcow2": frozenset({"qcow2"}),
     "raw": frozenset({"raw", "gpt"}),
@@ -19,14 +19,20 @@ _EXPECTED: dict[str, frozenset[str]] = {
     "vhd": frozenset({"vhd"}),
     "vhdx": frozenset({"vhdx"}),
     "iso": frozenset({"iso", "gpt"}),
+    # Kernels, ramdisks and bare file systems: nothing that a tool would take for a disk with other files behind it.
+    "ami": frozenset({"raw", "gpt"}),
+    "ari": frozenset({"raw"}),
+    "aki": frozenset({"raw"}),
+    "ploop": frozenset({"raw"}),
 }
+_AS_THEY_ARE = frozenset({"raw", "ami", "ari", "aki", "ploop"})
 
 
 class Inspection:
-    """`take` each chunk, then `finish`. `check_early` may refuse as soon as the header is known."""
+    """`take` each chunk, then `finish`."""
 
     def __init__(self, declared: str) -> None:
-        self._expected = _EXPECTED.get(declared)
+        self._expected = _EXPECTED[declared]
         self._declared = declared
         self._watching: dict[str, Any] = {
             name: kind() for name, kind in format_inspector.ALL_FORMATS.items() if name != "raw"
@@ -50,14 +56,12 @@ class Inspection:
             if hasattr(inspector, "finish"):
                 inspector.finish()
         found = {name: one for name, one in self._watching.items() if _matches(one)}
-        if self._expected is None:
-            return None
         names = set(found) or {"raw"}
         known = names & self._expected
-        if not known or (self._declared == "raw" and names - self._expected):
+        if not known or (self._declared in _AS_THEY_ARE and names - self._expected):
             raise FormatMismatch(declared=self._declared, found=" or ".join(sorted(names)))
         inspector = found.get(next(iter(known)))
-        if inspector is None or self._declared == "raw":
+        if inspector is None or self._declared in _AS_THEY_ARE:
             return self._size
         try:
             inspector.safety_check()

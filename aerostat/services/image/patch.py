@@ -16,7 +16,7 @@ from .config import ImageConfig
 from .errors import ReadOnly, Reserved, TooMany
 
 _READ_ONLY = """
-    id status checksum size virtual_size created_at updated_at self file schema os_hash_algo os_hash_value direct_url
+    status checksum size virtual_size created_at updated_at self file schema os_hash_algo os_hash_value direct_url
     deleted deleted_at
 """
 READ_ONLY = frozenset(_READ_ONLY.split())
@@ -25,6 +25,7 @@ _CHANGEABLE = """
     name visibility protected os_hidden owner min_disk min_ram disk_format container_format tags
 """
 CHANGEABLE = frozenset(_CHANGEABLE.split())
+_FORMATS = frozenset({"disk_format", "container_format"})
 
 
 async def apply_patch(req: Request, tx: Transaction, row: Row, changes: Any) -> None:
@@ -34,10 +35,9 @@ async def apply_patch(req: Request, tx: Transaction, row: Row, changes: Any) -> 
     columns: dict[str, Any] = {}
     for change in changes:
         operation, name, value = _read(change)
-        if name in READ_ONLY:
+        if name == "id":
             raise ReadOnly(name=name)
-        if name in RESERVED:
-            raise Reserved(name=name)
+        check_writable(name)
         if name == "tags":
             await _set_tags(req, tx, row.id, [] if operation == "remove" else value)
         elif name in CHANGEABLE:
@@ -46,7 +46,19 @@ async def apply_patch(req: Request, tx: Transaction, row: Row, changes: Any) -> 
             columns[name] = _checked(req, row, name, value)
         else:
             await _set_property(req, tx, row.id, operation, name, value)
-    await tx.update(model.IMAGES, {"id": row.id}, **{**columns, "updated_at": now()})
+    where = {"id": row.id}
+    if _FORMATS & columns.keys():
+        where["status"] = "queued"  # what was inspected as one format is never shown as another
+    if not await tx.update(model.IMAGES, where, **{**columns, "updated_at": now()}):
+        raise Conflict(f"Image {row.id} changed meanwhile.")
+
+
+def check_writable(name: str) -> None:
+    """Raises `ReadOnly`, `Reserved` for fields that a client cannot set, not even as properties of its own."""
+    if name in READ_ONLY:
+        raise ReadOnly(name=name)
+    if name in RESERVED:
+        raise Reserved(name=name)
 
 
 def _read(change: Any) -> tuple[str, str, Any]:
@@ -77,10 +89,10 @@ def _checked(req: Request, row: Row, name: str, value: Any) -> Any:
     schema = {"type": "object", "properties": {name: field.json_schema(False)}}
     BodySchema(schema, req.service.invalid).check({name: value})
     if name == "visibility":
-        check_visibility(req, row, value)
+        check_visibility(req, req.service.resource(Image).target(row), value)
     if name == "owner" and value != row.owner and not req.context.is_admin:
         raise Forbidden("You are not permitted to change the owner of an image.")
-    if name in ("disk_format", "container_format") and value != row[name] and row.status != "queued":
+    if name in _FORMATS and value != row[name] and row.status != "queued":
         raise Forbidden(f"Attribute {name} can be only replaced for a queued image.")
     return value
 

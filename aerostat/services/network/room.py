@@ -22,6 +22,8 @@ class Room:
 
     def __init__(self, driver: NetworkDriver) -> None:
         self.driver = driver
+        # What shall go wrong in the fake world, for tests; None with real switches.
+        self.faults = driver.world.faults if isinstance(driver, FakeNetworkDriver) else None
         self.progress = Progress()
         self.told: dict[str, bool] = {}  # port id → is up, as the driver said since the last look
 

@@ -49,11 +49,15 @@ OnStart = Callable[[DomainSpec], Awaitable[None]]
 
 
 class FakeWorld:
-    """Several hosts by name. `host` gives the one that is there, or makes it."""
+    """Several hosts by name. `host` gives the one that is there, or makes it.
+
+    `faults` are those of all hosts; a host has its own beside them.
+    """
 
     def __init__(self, on_start: OnStart | None = None) -> None:
         self.hosts: dict[str, FakeHypervisor] = {}
         self.on_start = on_start
+        self.faults = Faults()
 
     def host(
         self, name: str, *, vcpus: int = 8, memory_mib: int = 16_384, disk_gib: int = 200
@@ -62,6 +66,7 @@ class FakeWorld:
             self.hosts[name] = FakeHypervisor(
                 name, vcpus=vcpus, memory_mib=memory_mib, disk_gib=disk_gib, on_start=self._started
             )
+            self.hosts[name].faults.of_all = self.faults
         return self.hosts[name]
 
     async def _started(self, spec: DomainSpec) -> None:
@@ -74,6 +79,7 @@ class Faults:
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
+        self.of_all: Faults | None = None  # those that every host of the world has
         self._failures: list[_Failure] = []
         self._delays: dict[str, float] = {}
 
@@ -103,7 +109,8 @@ class Faults:
         if wait_s := self._delays.get(verb, self._delays.get("*", 0.0)):
             await asyncio.sleep(wait_s)
         self._raise_planted(verb, after=False)
-        yield
+        async with self.of_all.around(verb) if self.of_all else contextlib.nullcontext():
+            yield
         self._raise_planted(verb, after=True)
 
     def _raise_planted(self, verb: str, *, after: bool) -> None:

@@ -3,10 +3,11 @@
 Wire: no envelope around one image, and properties of the client's own stand beside the known fields.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import and_, exists, or_, select
+from sqlalchemy import and_, exists, false, or_, select
 from sqlalchemy.sql import ColumnElement
 
 from aerostat.kernel.clock import now
@@ -15,14 +16,15 @@ from aerostat.kernel.errors import BadRequest, Conflict, Forbidden, NotFound, Un
 from aerostat.kernel.fields import Field
 from aerostat.kernel.http import Page, Request, Response
 from aerostat.kernel.http.paging import next_url
-from aerostat.kernel.policy import Policy, Rule, admin, owner
+from aerostat.kernel.policy import Policy, Rule, admin, project_member, project_reader, reader
+from aerostat.kernel.policy.terms import Term
 from aerostat.kernel.resource import Conditions, Resource, Rows, View, Views, route
 
 from .. import model
 from ..config import ImageConfig
 from ..errors import ImageNotFound, ImageProtected, TooMany
 from ..filters import moment_filter, value_filter
-from ..patch import apply_patch
+from ..patch import apply_patch, check_writable
 from ..states import IMAGE
 
 DISK_FORMATS = ("ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop")
@@ -35,7 +37,11 @@ _PATCH_TYPES = (
     "application/openstack-images-v2.0-json-patch",
     "application/json-patch+json",
 )
-_OWN = "role:admin or project_id:%(owner)s"
+OWN = "role:admin or (role:member and project_id:%(project_id)s)"
+_SHARED_WITH_ALL = "'community':%(visibility)s or 'public':%(visibility)s or 'shared':%(visibility)s"
+_SEEN = f"project_id:%(project_id)s or project_id:%(member_id)s or {_SHARED_WITH_ALL}"
+_UUID = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+_SIZE = re.compile(r"[0-9]{1,18}")
 # Query arguments that are neither fields nor properties.
 _OTHER_ARGUMENTS = frozenset(
     {
@@ -63,25 +69,19 @@ class Image(Resource):
     extra_body_keys = True
     policy = Policy(
         "{verb}",
-        default=admin | owner("project_id", "owner"),
+        default=admin | project_member,
         verbs={"list": "get_images", "show": "get_image", "create": "add_image", "delete": "delete_image"},
-        list=admin | owner("project_id"),
-        show=admin | owner("project_id", "owner"),
-        create=admin | owner("project_id", "owner"),
+        list=admin | project_reader,
+        show=admin | (reader & Term(_SEEN, 0)),
     )
     extra_rules = (
-        Rule(name="modify_image", text=_OWN),
-        Rule(name="upload_image", text=_OWN),
-        Rule(name="download_image", text="@"),
-        Rule(name="deactivate", text=_OWN),
-        Rule(name="reactivate", text=_OWN),
+        *(Rule(name=name, text=OWN) for name in ("modify_image", "upload_image", "communitize_image")),
+        *(Rule(name=name, text=OWN) for name in ("deactivate", "reactivate")),
+        Rule(name="download_image", text=f"role:admin or (role:member and ({_SEEN}))"),
         Rule(name="publicize_image", text="role:admin"),
-        Rule(name="communitize_image", text=_OWN),
     )
 
-    id = Field(
-        str, create="optional", schema={"type": "string", "pattern": "^[0-9a-fA-F-]{36}$"}, filter=True
-    )
+    id = Field(str, create="optional", schema={"type": "string", "pattern": _UUID}, filter=True)
     name = Field(str, create="optional", schema={"type": ["string", "null"], "maxLength": 255})
     status = Field(str, sort=True)
     visibility = Field(str, create="optional", choices=VISIBILITIES, default="shared")
@@ -105,11 +105,13 @@ class Image(Resource):
     schema = Field(str, compute=lambda row, req: "/v2/schemas/image")
 
     async def create(self, req: Request, new: dict[str, Any]) -> Row:
+        for name in req.body:
+            check_writable(name)
         properties, tags = check_properties(req, new.pop("extra")), new.pop("tags")
         new.setdefault("owner", req.context.project_id)
         if new["owner"] != req.context.project_id and not req.context.is_admin:
             raise Forbidden(f"You are not permitted to create images owned by '{new['owner']}'.")
-        check_visibility(req, new, new["visibility"])
+        check_visibility(req, self.target(new), new["visibility"])
         if len(set(tags)) > config_of(req).max_tags:
             raise TooMany(what="tags", asked=len(set(tags)), limit=config_of(req).max_tags)
         async with req.db.transaction() as tx:
@@ -125,6 +127,7 @@ class Image(Resource):
     async def delete(self, req: Request, row: Row) -> None:
         if row.protected:
             raise ImageProtected(id=row.id)
+        # Row first, bytes after: bytes without a row are swept, a row without bytes would be a lie.
         await req.db.delete(model.IMAGES, id=row.id)
         await req.house.state["image"]["store"].remove_image(row.id)
 
@@ -136,8 +139,11 @@ class Image(Resource):
             raise UnsupportedMediaType(f"Unsupported Content-Type {content_type}; use {_PATCH_TYPES[0]}")
         changes = await req.json()
         row = await self.find(req, image_id)
-        req.check("modify_image", row)
+        req.check("modify_image", self.target(row))
         async with req.db.transaction() as tx:
+            row = await tx.find(model.IMAGES, id=image_id)
+            if row is None:
+                raise ImageNotFound(id=image_id)
             await apply_patch(req, tx, row, changes)
             row = await tx.get(model.IMAGES, id=image_id)
         return Response(await self.render(req, row), 200, resource_id=image_id)
@@ -153,7 +159,7 @@ class Image(Resource):
     @route("PUT", "/images/{image_id}/tags/{tag}", status=204)
     async def add_tag(self, req: Request, image_id: str, tag: str) -> None:
         row = await self.find(req, image_id)
-        req.check("modify_image", row)
+        req.check("modify_image", self.target(row))
         if len(tag) > 255:
             raise BadRequest("Invalid tag: at most 255 characters.")
         async with req.db.transaction() as tx:
@@ -166,7 +172,7 @@ class Image(Resource):
     @route("DELETE", "/images/{image_id}/tags/{tag}", status=204)
     async def remove_tag(self, req: Request, image_id: str, tag: str) -> None:
         row = await self.find(req, image_id)
-        req.check("modify_image", row)
+        req.check("modify_image", self.target(row))
         if not await req.db.delete(model.TAGS, image_id=row.id, value=tag):
             raise NotFound("Could not find tag.")
 
@@ -177,23 +183,28 @@ class Image(Resource):
         return row
 
     async def _is_visible(self, req: Request, row: Row) -> bool:
-        if self.can_see(req, row) or row.visibility in ("public", "community"):
+        if req.context.is_admin or row.visibility in ("public", "community"):
             return True
-        if row.visibility != "shared" or req.context.project_id is None:
+        if req.context.project_id is None:  # not the owner of images that nobody owns
+            return False
+        if row.owner == req.context.project_id:
+            return True
+        if row.visibility != "shared":
             return False
         return await req.db.find(model.MEMBERS, image_id=row.id, member_id=req.context.project_id) is not None
 
-    def target(self, row: Row) -> Mapping[str, Any]:
-        """Whoever may see an image at all may read what it is."""
-        return row
+    def target(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """As upstream's rules name it: `find` has already hidden what was not shared with the caller."""
+        return {**row, "project_id": row["owner"]}
 
-    async def _show(self, req: Request) -> Response:
-        row = await self.find(req, self._path_id(req))
-        return Response(await self.render(req, row))
+    async def _create(self, req: Request) -> Response:
+        response = await super()._create(req)
+        response.headers["Location"] = f"{req.url}/{response.resource_id}"
+        return response
 
     async def _move(self, req: Request, image_id: str, event: str) -> None:
         row = await self.find(req, image_id)
-        req.check(event, row)
+        req.check(event, self.target(row))
         if row.status not in ("active", "deactivated"):
             raise Forbidden(f"Not allowed to {event} image in status '{row.status}'")
         async with req.db.transaction() as tx:
@@ -208,7 +219,7 @@ class Image(Resource):
             raise BadRequest(f"Invalid visibility value: {asked}")
         conditions: Conditions = []
         if not req.context.is_admin or asked == "shared":
-            own = table.c.owner == project
+            own = table.c.owner == project if project is not None else false()
             shared = and_(table.c.visibility == "shared", self._member(req))
             seen = [own, table.c.visibility == "public", shared]
             if asked in ("community", "all"):
@@ -234,7 +245,7 @@ class Image(Resource):
         for name, bound in (("size_min", table.c.size.__ge__), ("size_max", table.c.size.__le__)):
             if name in req.query:
                 text = req.query[name][-1]
-                if not text.isdigit():
+                if not _SIZE.fullmatch(text):
                     raise BadRequest(f"Invalid value for option {name}: {text}")
                 conditions.append(bound(int(text)))
         for tag in req.query.get("tag", []):

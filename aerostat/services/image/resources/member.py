@@ -4,14 +4,14 @@ from typing import Any
 
 from aerostat.kernel.clock import now
 from aerostat.kernel.db import Duplicate, Row
-from aerostat.kernel.errors import Conflict, Forbidden
+from aerostat.kernel.errors import Conflict
 from aerostat.kernel.http import Request
 from aerostat.kernel.policy import Rule
 from aerostat.kernel.resource import Resource, route
 
 from .. import model
 from ..errors import MemberNotFound, MustBeShared, TooMany
-from .image import Image, config_of
+from .image import OWN, Image, config_of
 
 _ADD = {
     "type": "object",
@@ -23,23 +23,21 @@ _DECIDE = {
     "properties": {"status": {"type": "string", "enum": ["pending", "accepted", "rejected"]}},
     "required": ["status"],
 }
-_OWN = "role:admin or project_id:%(owner)s"
+_LOOK = "role:admin or (role:reader and (project_id:%(project_id)s or project_id:%(member_id)s))"
 _PATH = "/images/{image_id}/members"
 
 
 class Member(Resource):
     extra_rules = (
-        *(Rule(name=name, text=_OWN) for name in ("add_member", "delete_member")),
-        *(
-            Rule(name=name, text=f"{_OWN} or project_id:%(member_id)s")
-            for name in ("get_member", "get_members", "modify_member")
-        ),
+        *(Rule(name=name, text=OWN) for name in ("add_member", "delete_member")),
+        *(Rule(name=name, text=_LOOK) for name in ("get_member", "get_members")),
+        Rule(name="modify_member", text="role:admin or (role:member and project_id:%(member_id)s)"),
     )
 
     @route("POST", _PATH, body=_ADD)
     async def add(self, req: Request, image_id: str) -> dict[str, Any]:
         image = await self._image(req, image_id)
-        req.check("add_member", image)
+        req.check("add_member", self._target(req, image))
         if image.visibility != "shared":
             raise MustBeShared()
         have, limit = await req.db.count(model.MEMBERS, image_id=image.id), config_of(req).max_members
@@ -56,7 +54,8 @@ class Member(Resource):
     @route("GET", _PATH)
     async def list_members(self, req: Request, image_id: str) -> dict[str, Any]:
         image = await self._image(req, image_id)
-        req.check("get_members", {**image, "member_id": req.context.project_id})
+        member = await req.db.find(model.MEMBERS, image_id=image.id, member_id=req.context.project_id or "")
+        req.check("get_members", self._target(req, image, member))
         if image.visibility != "shared":
             raise MustBeShared()
         rows = await req.db.all(model.MEMBERS, {"image_id": image.id}, order="member_id")
@@ -66,15 +65,15 @@ class Member(Resource):
 
     @route("GET", _PATH + "/{member_id}")
     async def show_member(self, req: Request, image_id: str, member_id: str) -> dict[str, Any]:
-        _, row = await self._member(req, image_id, member_id)
+        image, row = await self._member(req, image_id, member_id)
+        req.check("get_member", self._target(req, image, row))
         return self._view(req, row)
 
     @route("PUT", _PATH + "/{member_id}", body=_DECIDE)
     async def decide(self, req: Request, image_id: str, member_id: str) -> dict[str, Any]:
         """The member says whether it wants the image; the owner cannot say it for them."""
-        await self._member(req, image_id, member_id)
-        if member_id != req.context.project_id and not req.context.is_admin:
-            raise Forbidden("You are not authorized to complete modify_member action.")
+        image, row = await self._member(req, image_id, member_id)
+        req.check("modify_member", self._target(req, image, row))
         where = {"image_id": image_id, "member_id": member_id}
         await req.db.update(model.MEMBERS, where, status=req.body["status"])
         return self._view(req, await req.db.get(model.MEMBERS, **where))
@@ -82,7 +81,7 @@ class Member(Resource):
     @route("DELETE", _PATH + "/{member_id}", status=204)
     async def remove(self, req: Request, image_id: str, member_id: str) -> None:
         image, _ = await self._member(req, image_id, member_id)
-        req.check("delete_member", image)
+        req.check("delete_member", self._target(req, image))
         await req.db.delete(model.MEMBERS, image_id=image.id, member_id=member_id)
 
     async def _image(self, req: Request, image_id: str) -> Row:
@@ -96,6 +95,10 @@ class Member(Resource):
         if row is None or not mine:
             raise MemberNotFound(member=member_id, id=image_id)
         return image, row
+
+    def _target(self, req: Request, image: Row, member: Row | None = None) -> dict[str, Any]:
+        target = dict(req.service.resource(Image).target(image))
+        return {**target, "member_id": member.member_id} if member is not None else target
 
     def _is_owner(self, req: Request, image: Row) -> bool:
         return req.context.is_admin or image.owner == req.context.project_id

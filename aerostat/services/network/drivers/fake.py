@@ -18,10 +18,11 @@ from aerostat.kernel.errors import DriverError
 from ..host.protocol import Changes, Key, MetadataPort, Port, PortUp, Subnet, Thing, key_of, tap_name
 
 
-class _Faults:
-    """Planned misfortune, by verb."""
+class Faults:
+    """Planned misfortune, by verb. A host's half suffers those of the world beside its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, of_all: "Faults | None" = None) -> None:
+        self._of_all = of_all
         self._errors: dict[str, list[Exception]] = defaultdict(list)
         self._delays_s: dict[str, float] = {}
 
@@ -31,8 +32,15 @@ class _Faults:
     def delay(self, verb: str, seconds: float) -> None:
         self._delays_s[verb] = seconds
 
+    def heal(self) -> None:
+        """Take back all that was planned."""
+        self._errors.clear()
+        self._delays_s.clear()
+
     async def meet(self, verb: str) -> None:
         """Every verb passes here first."""
+        if self._of_all is not None:
+            await self._of_all.meet(verb)
         if wait_s := self._delays_s.get(verb):
             await asyncio.sleep(wait_s)
         if self._errors[verb]:
@@ -46,6 +54,7 @@ class FakeWorld:
         self.things: dict[Key, Thing] = {}
         self.plugged: dict[str, dict[str, str]] = defaultdict(dict)
         self.listeners: dict[tuple[str, str, int], tuple[str, int]] = {}
+        self.faults = Faults()
         self._watchers: list[PortUp] = []
         self._up: frozenset[str] = frozenset()
 
@@ -73,7 +82,7 @@ class FakeNetworkDriver:
 
     def __init__(self, world: FakeWorld | None = None) -> None:
         self.world = world or FakeWorld()
-        self.faults = _Faults()
+        self.faults = Faults(self.world.faults)
         self.fail = self.faults.fail
         self.delay = self.faults.delay
 
@@ -153,7 +162,7 @@ class FakeHostNetworkDriver:
         self.world = world or FakeWorld()
         self.host = host
         self.metadata: dict[str, MetadataPort] = {}
-        self.faults = _Faults()
+        self.faults = Faults(self.world.faults)
         self.fail = self.faults.fail
         self.delay = self.faults.delay
 

@@ -1,0 +1,1 @@
+"""The test guest and the tools in it."""

@@ -1,0 +1,317 @@
+"""Image bytes: uploads that end well or badly, downloads whole and in part, what a hostile file gets."""
+
+import asyncio
+import hashlib
+import resource
+import struct
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from aerostat.kernel.clock import now
+from aerostat.services.image import model, receiving
+from aerostat.services.image.sweepers.dead_uploads import sweep
+from aerostat.services.image.trial_image import empty_qcow2
+
+from .conftest import BYTES, Api
+
+KIB, MIB = 1 << 10, 1 << 20
+
+
+async def status_of(api: Api, id: str) -> str:
+    return str((await api.get(f"images/{id}"))["status"])
+
+
+async def test_an_upload_is_measured_and_comes_back(api: Api) -> None:
+    data = bytes(range(256)) * 5000
+    image = await api.filled(data)
+    assert image["status"] == "active"
+    assert image["size"] == image["virtual_size"] == len(data)
+    assert image["checksum"] == hashlib.md5(data).hexdigest()
+    assert image["os_hash_algo"] == "sha512"
+    assert image["os_hash_value"] == hashlib.sha512(data).hexdigest()
+    answer = await api.request("GET", f"images/{image['id']}/file")
+    assert answer.status_code == 200
+    assert answer.content == data
+    assert answer.headers["content-type"] == BYTES
+    assert answer.headers["content-length"] == str(len(data))
+    assert answer.headers["content-md5"] == image["checksum"]
+
+
+async def test_an_empty_image_is_one_too(api: Api) -> None:
+    image = await api.filled(b"")
+    assert image["size"] == 0
+    answer = await api.request("GET", f"images/{image['id']}/file")
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+async def test_an_image_without_data_gives_none(api: Api) -> None:
+    image = await api.make()
+    answer = await api.request("GET", f"images/{image['id']}/file")
+    assert (answer.status_code, answer.content) == (204, b"")
+
+
+async def test_data_comes_once_and_as_bytes(api: Api) -> None:
+    image = await api.filled()
+    again = await api.upload(image["id"], b"other")
+    assert again.status_code == 409
+    assert again.json()["message"] == "Image status transition from active to saving is not allowed"
+    queued = await api.make()
+    odd = await api.request("PUT", f"images/{queued['id']}/file", json={})
+    assert odd.status_code == 415
+    bare = (await api.request("POST", "images", json={})).json()
+    assert (await api.upload(bare["id"], b"x")).status_code == 400
+
+
+async def test_an_upload_that_breaks_off_leaves_the_image_queued_and_no_file(api: Api) -> None:
+    image = await api.make()
+
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"x" * KIB
+        raise ConnectionError("the cable is out")
+
+    assert (await api.upload(image["id"], broken())).status_code == 500
+    assert await status_of(api, image["id"]) == "queued"
+    assert api.kept() == []
+    assert (await api.upload(image["id"], b"whole")).status_code == 204
+
+
+async def test_a_client_that_hangs_up_leaves_the_image_queued(api: Api) -> None:
+    image = await api.make()
+    messages = [
+        {"type": "http.request", "body": b"x" * KIB, "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    path = f"/image/v2/images/{image['id']}/file"
+    headers = [(b"x-auth-token", b"alice"), (b"content-type", BYTES.encode())]
+    scope = {"type": "http", "method": "PUT", "path": path, "query_string": b"", "headers": headers}
+    answered: list[object] = []
+
+    async def receive() -> object:
+        return messages.pop(0)
+
+    async def send(message: object) -> None:
+        answered.append(message)
+
+    await api.house.dispatch(scope, receive, send)
+    assert answered
+    assert await status_of(api, image["id"]) == "queued"
+    assert api.kept() == []
+
+
+async def slowly(*pieces: bytes, gate: asyncio.Event) -> AsyncIterator[bytes]:
+    yield pieces[0]
+    await gate.wait()
+    for piece in pieces[1:]:
+        yield piece
+
+
+async def begun(api: Api, id: str, gate: asyncio.Event, *pieces: bytes) -> "asyncio.Task[httpx.Response]":
+    """An upload that has begun and waits for `gate`."""
+    task = asyncio.create_task(api.upload(id, slowly(*pieces, gate=gate)))
+    async with asyncio.timeout(5):
+        while await status_of(api, id) != "saving":  # noqa: ASYNC110 (a row is looked at, nothing signals)
+            await asyncio.sleep(0.001)
+    return task
+
+
+async def test_of_two_uploads_at_once_one_is_refused(api: Api) -> None:
+    image, gate = await api.make(), asyncio.Event()
+    first = await begun(api, image["id"], gate, b"one", b"two")
+    assert (await api.upload(image["id"], b"other")).status_code == 409
+    gate.set()
+    assert (await first).status_code == 204
+    assert (await api.request("GET", f"images/{image['id']}/file")).content == b"onetwo"
+
+
+async def test_an_image_deleted_during_its_upload_leaves_nothing(api: Api) -> None:
+    image, gate = await api.make(), asyncio.Event()
+    upload = await begun(api, image["id"], gate, b"one", b"two")
+    assert (await api.request("DELETE", f"images/{image['id']}")).status_code == 204
+    gate.set()
+    assert (await upload).status_code == 410
+    assert api.kept() == []
+
+
+async def test_a_format_changed_during_the_upload_is_refused(api: Api) -> None:
+    image, gate = await api.make(), asyncio.Event()
+    upload = await begun(api, image["id"], gate, b"one", b"two")
+    changed = await api.patch(image["id"], {"op": "replace", "path": "/disk_format", "value": "qcow2"})
+    assert changed.status_code == 403
+    gate.set()
+    assert (await upload).status_code == 204
+
+
+async def test_a_slow_upload_says_that_it_lives(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receiving, "SEEN_EVERY_S", 0.01)
+    image, gate = await api.make(), asyncio.Event()
+    upload = await begun(api, image["id"], gate, b"one", b"two")
+    long_ago = now() - timedelta(hours=1)
+    await api.house.store.update(model.IMAGES, {"id": image["id"]}, upload_seen_at=long_ago)
+    async with asyncio.timeout(5):
+        while (await api.house.store.get(model.IMAGES, id=image["id"])).upload_seen_at == long_ago:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+    await sweep(api.house)
+    gate.set()
+    assert (await upload).status_code == 204
+
+
+async def test_the_sweeper_queues_what_a_died_process_left(api: Api) -> None:
+    dead, alive = await api.make(), await api.filled()
+    store = api.house.state["image"]["store"]
+    left = await store.begin(dead["id"], "token-of-the-dead")
+    await left.write(b"half")
+    await api.house.store.update(
+        model.IMAGES,
+        {"id": dead["id"]},
+        status="saving",
+        upload_token="token-of-the-dead",
+        upload_seen_at=now() - timedelta(hours=1),
+    )
+    assert await sweep(api.house) == 2
+    assert await status_of(api, dead["id"]) == "queued"
+    assert api.kept() == [alive["id"]]
+    assert await sweep(api.house) == 0
+    assert (await api.upload(dead["id"], b"whole")).status_code == 204
+
+
+async def test_the_sweeper_takes_bytes_without_an_image_and_leaves_the_rest(api: Api) -> None:
+    kept = await api.filled()
+    orphan = api.folder / "ab" / "abandoned"
+    orphan.parent.mkdir()
+    orphan.write_bytes(b"x")
+    assert await sweep(api.house) == 1
+    assert api.kept() == [kept["id"]]
+
+
+async def test_too_large_is_refused_and_not_kept(api: Api) -> None:
+    image = await api.make()
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield bytes(MIB)
+
+    answer = await api.upload(image["id"], endless())
+    assert answer.status_code == 413
+    assert await status_of(api, image["id"]) == "queued"
+    assert api.kept() == []
+
+
+def qcow2(*, backing: bytes = b"", version: int = 2, features: int = 0) -> bytes:
+    image = bytearray(empty_qcow2(MIB))
+    if backing:
+        struct.pack_into(">QI", image, 8, 512, len(backing))
+        image[512 : 512 + len(backing)] = backing
+    if version == 3:
+        struct.pack_into(">I", image, 4, 3)
+        struct.pack_into(">QQQII", image, 72, features, 0, 0, 4, 104)
+    return bytes(image)
+
+
+HOSTILE = {
+    "backing file": ("qcow2", qcow2(backing=b"/etc/shadow")),
+    "data file": ("qcow2", qcow2(version=3, features=1 << 2)),
+    "feature nobody knows": ("qcow2", qcow2(version=3, features=1 << 40)),
+    "not a qcow2": ("qcow2", b"#!/bin/sh\nrm -rf /\n" * 1000),
+    "cut off": ("qcow2", qcow2()[:40]),
+    "qcow2 as raw": ("raw", qcow2(backing=b"/etc/shadow")),
+    "qcow2 as a kernel": ("aki", qcow2()),
+    "qcow2 as ploop": ("ploop", qcow2(backing=b"/etc/shadow")),
+    "vmdk that points elsewhere": (
+        "vmdk",
+        b'# Disk DescriptorFile\nversion=1\ncreateType="monolithicFlat"\nRW 2048 FLAT "/etc/shadow" 0\n'.ljust(
+            4096
+        ),
+    ),
+    "iso that is none": ("iso", b"\0" * 65536),
+    "vhdx that is none": ("vhdx", b"vhdxfile" + b"\0" * 65536),
+    "vdi that is none": ("vdi", b"x" * 4096),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+async def test_hostile_images_are_refused_and_not_kept(api: Api, what: str) -> None:
+    declared, data = HOSTILE[what]
+    image = await api.make(disk_format=declared)
+    answer = await api.upload(image["id"], data)
+    assert answer.status_code == 400, answer.text
+    assert await status_of(api, image["id"]) == "queued"
+    assert api.kept() == []
+
+
+async def test_a_good_qcow2_is_taken_with_its_virtual_size(api: Api) -> None:
+    image = await api.filled(qcow2(version=3), disk_format="qcow2")
+    assert image["virtual_size"] == MIB
+    assert image["size"] == len(qcow2(version=3))
+
+
+@pytest.mark.parametrize("size", [1, 7, 511, 65536])
+async def test_how_the_bytes_are_cut_makes_no_difference(api: Api, size: int) -> None:
+    data = qcow2(backing=b"/etc/shadow")[:70000]
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(data), size):
+            yield data[start : start + size]
+
+    image = await api.make(disk_format="qcow2")
+    assert (await api.upload(image["id"], pieces())).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("asked", "start", "end"),
+    [
+        ("bytes=0-0", 0, 1),
+        ("bytes=2-4", 2, 5),
+        ("bytes=7-", 7, 10),
+        ("bytes=-3", 7, 10),
+        ("bytes=5-99", 5, 10),
+    ],
+)
+async def test_ranges(api: Api, asked: str, start: int, end: int) -> None:
+    image = await api.filled(b"0123456789")
+    answer = await api.request("GET", f"images/{image['id']}/file", headers={"range": asked})
+    assert answer.status_code == 206
+    assert answer.content == b"0123456789"[start:end]
+    assert answer.headers["content-range"] == f"bytes {start}-{end - 1}/10"
+    assert answer.headers["content-length"] == str(end - start)
+
+
+@pytest.mark.parametrize("asked", ["bytes=10-", "bytes=5-4", "bytes=99-100", "bytes=-0"])
+async def test_ranges_that_hold_nothing(api: Api, asked: str) -> None:
+    image = await api.filled(b"0123456789")
+    answer = await api.request("GET", f"images/{image['id']}/file", headers={"range": asked})
+    assert answer.status_code == 416
+    assert answer.headers["content-range"] == "bytes */10"
+
+
+@pytest.mark.parametrize(
+    "asked", ["bytes=", "bytes=-", "lines=1-2", "bytes=0-1,3-4", "bytes=" + "9" * 5000 + "-"]
+)
+async def test_ranges_that_say_nothing_give_everything(api: Api, asked: str) -> None:
+    image = await api.filled(b"0123456789")
+    answer = await api.request("GET", f"images/{image['id']}/file", headers={"range": asked})
+    assert (answer.status_code, answer.content) == (200, b"0123456789")
+    assert "content-range" not in answer.headers
+
+
+async def test_bytes_that_are_lost_are_an_error_and_no_broken_answer(api: Api) -> None:
+    image = await api.filled()
+    (api.folder / image["id"][:2] / image["id"]).unlink()
+    answer = await api.request("GET", f"images/{image['id']}/file")
+    assert answer.status_code == 500
+    assert answer.json()["message"] == "The image's data is not there."
+
+
+async def test_memory_stays_flat_over_a_large_upload(api: Api) -> None:
+    image, piece = await api.make(), bytes(MIB)
+
+    async def large() -> AsyncIterator[bytes]:
+        for _ in range(60):
+            yield piece
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert (await api.upload(image["id"], large())).status_code == 204
+    grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown_kib < 30 * KIB
