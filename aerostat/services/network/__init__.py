@@ -12,6 +12,7 @@ from .quotas import QUOTAS
 from .reconcilers import port_status, topology
 from .resources.address_scope import AddressScope
 from .resources.agent import Agent
+from .resources.auto_topology import AutoTopology
 from .resources.extension import Extension
 from .resources.facts import AvailabilityZone, ServiceProvider
 from .resources.floating_ip import FloatingIP
@@ -58,6 +59,7 @@ SERVICE = Service(
         SubnetPool,
         AddressScope,
         RbacPolicy,
+        AutoTopology,
         Quota,
         Tags,
         Agent,

@@ -26,9 +26,8 @@ def all_kinds() -> Mapping[str, ResourceType]:
                     isinstance(one, type)
                     and issubclass(one, ResourceType)
                     and one.__module__ == content.__name__
-                ):
-                    if one.name:
-                        found[one.name] = one()
+                ) and one.name:
+                    found[one.name] = one()
     return dict(sorted(found.items()))
 
 

@@ -4,7 +4,7 @@ Template rows never change, so the parts that do not depend on the stack are kep
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +13,16 @@ from aerostat.kernel.house import House
 
 from . import model
 from .graph import Graph
-from .template import Blueprint, Environment, Parameters, StackIdentity, Template, parse
+from .kinds import find_kind
+from .template import (
+    Blueprint,
+    Environment,
+    Parameters,
+    ResourceDefinition,
+    StackIdentity,
+    Template,
+    parse,
+)
 
 _MOST_KEPT = 64
 _kept: "OrderedDict[str, Source]" = OrderedDict()
@@ -67,12 +76,49 @@ class Plan:
         self.blueprint = Blueprint(source.template, self.parameters, source.files)
 
     @cached_property
+    def dependencies(self) -> Mapping[str, set[str]]:
+        """What the template says, and what types know besides: a port waits for its network's subnets."""
+        found = {name: set(others) for name, others in self.blueprint.dependencies.items()}
+        for name, definition in self.blueprint.resources.items():
+            kind = find_kind(self.kind_of(definition.type, name), self.files)
+            for other in kind.requires_besides(definition, self):
+                if other != name and not _leads_to(found, other, name):
+                    found[name].add(other)
+        return found
+
+    @cached_property
     def graph(self) -> Graph:
-        return Graph(self.blueprint.dependencies)
+        return Graph(self.dependencies)
+
+    def resources_of(self, type: str) -> Iterator[ResourceDefinition]:
+        """The resources that really are of this type."""
+        for name, definition in self.blueprint.resources.items():
+            if self.kind_of(definition.type, name) == type:
+                yield definition
+
+    def needed_by(self, definition: ResourceDefinition, *properties: str) -> frozenset[str]:
+        """The resources that some of a resource's properties refer to."""
+        given = definition.properties
+        if not isinstance(given, dict):
+            return frozenset()
+        return self.blueprint.needs([given[name] for name in properties if name in given])
 
     def kind_of(self, type: str, name: str) -> str:
         """The type, or the template's name, that stands for a resource's type."""
         return self.environment.type_for(type, name)
+
+
+def _leads_to(dependencies: Mapping[str, set[str]], start: str, goal: str) -> bool:
+    """Whether `start` requires `goal`, directly or through others."""
+    left, seen = [start], set()
+    while left:
+        name = left.pop()
+        if name == goal:
+            return True
+        if name not in seen:
+            seen.add(name)
+            left.extend(dependencies.get(name, ()))
+    return False
 
 
 def identity_of(house: House, stack: Mapping[str, Any]) -> StackIdentity:

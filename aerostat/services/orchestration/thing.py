@@ -1,6 +1,6 @@
 """`Thing`: one resource of a stack, as its type sees it."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from aerostat.kernel.context import Context
@@ -111,9 +111,11 @@ class Thing:
         rows = await self.house.store.all(model.RESOURCES, {"physical_id": physical_id})
         return any(row.id != self.row.id for row in rows)
 
-    async def find_unclaimed(self, found: list[dict[str, Any]]) -> str | None:
-        """Of things outside that look like ours, the one that no other resource has."""
+    async def find_unclaimed(self, found: Iterable[dict[str, Any]], key: str = "id") -> str | None:
+        """Of things outside that look like ours: one that is not older than our wish, and no other resource's."""
+        since = (self.row.begun_at or self.row.created_at).strftime("%Y-%m-%dT%H:%M:%S")
         for one in found:
-            if not await self.is_claimed(one["id"]):
-                return str(one["id"])
+            made = one.get("created_at") or one.get("created")
+            if (made is None or made[:19] >= since) and not await self.is_claimed(str(one[key])):
+                return str(one[key])
         return None

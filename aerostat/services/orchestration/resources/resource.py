@@ -51,7 +51,7 @@ class StackResource(Resource):
         rows = await req.db.all(model.RESOURCES, {"stack_id": stack.id, "current": True}, order="created_at")
         needed_by: dict[str, set[str]] = {}
         if stack.deleted_at is None:
-            for name, others in plan.blueprint.dependencies.items():
+            for name, others in plan.dependencies.items():
                 for other in others:
                     needed_by.setdefault(other, set()).add(name)
         views = []
@@ -71,7 +71,7 @@ class StackResource(Resource):
         stack = await find_stack(req, project_id, stack_name, stack_id)
         opened, row = await self._opened(req, stack, resource_name)
         thing = opened.things[resource_name]
-        dependencies = opened.plan.blueprint.dependencies
+        dependencies = opened.plan.dependencies
         shown = _view(
             req, stack, row, sorted(name for name, others in dependencies.items() if resource_name in others)
         )

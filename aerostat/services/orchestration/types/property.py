@@ -227,9 +227,8 @@ def _convert(kind: str, value: Any) -> Any:
     elif kind == MAP:
         if not isinstance(value, dict):
             raise ValueError(f'"{value}" is not a map')
-    elif kind == LIST:
-        if isinstance(value, dict) or not isinstance(value, list):
-            raise ValueError(f'"{value}" is not a list')
+    elif kind == LIST and (isinstance(value, dict) or not isinstance(value, list)):
+        raise ValueError(f'"{value}" is not a list')
     return value
 
 

@@ -4,16 +4,17 @@ A verb may run twice and may die anywhere. What is made outside gets `thing.phys
 of its own, so that `find_made` sees what a run made that died before it could tell.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from aerostat.kernel.client import RoomError
 
 from ..errors import ResourceActionNotSupported
-from ..template import select
+from ..template import ResourceDefinition, select
 from .property import SHOW, Attribute, Property
 
 if TYPE_CHECKING:
+    from ..plans import Plan
     from ..thing import Thing
 
 
@@ -36,6 +37,10 @@ class ResourceType:
 
     async def check(self, properties: Mapping[str, Any]) -> None:
         """What the tables cannot say about properties whose values are all known. Raises `BadRequest`."""
+
+    def requires_besides(self, definition: ResourceDefinition, plan: "Plan") -> Iterable[str]:
+        """Names of resources that must be there first though the template does not say so."""
+        return ()
 
     async def create(self, thing: "Thing") -> str | None:
         """Make it; answers its id outside."""
