@@ -4,6 +4,7 @@ Each message names the file, the line and the page that explains the rule.
 """
 
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = "docs/house-style.md"
 
 SAYS_NOTHING = {"utils", "util", "common", "helpers", "helper", "manager", "base", "misc"}
-LONGEST_FILE = 600
+LONGEST_FILE, TOO_LONG = 600, 900
 CLOCK = "aerostat/kernel/clock.py"
 COMMANDS = "aerostat/cli/"  # a command on a terminal may sleep: nothing else runs in its process
 
@@ -35,12 +36,14 @@ def test_files_are_named_for_what_is_in_them() -> None:
 
 
 def test_a_file_is_one_thing() -> None:
-    broken = [
-        f"{name}: {lines} lines; past {LONGEST_FILE} ask what second thing has moved in ({PAGE}#sizes)"
-        for name, path in sources("aerostat")
-        if (lines := path.read_bytes().count(b"\n")) > LONGEST_FILE
-    ]
-    assert not broken, "\n" + "\n".join(broken)
+    """Only reported: length is a hint. Past `TOO_LONG` it is not."""
+    lengths = {name: path.read_bytes().count(b"\n") for name, path in sources("aerostat")}
+    for name, lines in lengths.items():
+        if lines > LONGEST_FILE:
+            warnings.warn(
+                f"{name}: {lines} lines; what second thing has moved in? ({PAGE}#sizes)", stacklevel=1
+            )
+    assert not [name for name, lines in lengths.items() if lines > TOO_LONG]
 
 
 def test_there_is_one_clock() -> None:
