@@ -54,7 +54,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def find_id(api: Api, text: str) -> str:
-    """The id behind a name; an id stays what it is. Raises `CommandError` when nothing is called so."""
+    """The id behind a name; an id stays what it is, and so does a name that only the record may still know.
+
+    Raises `CommandError` when several things are called so.
+    """
     if text.startswith("req-") or is_uuid(text):
         return text
     found: dict[str, str] = {}
@@ -66,7 +69,7 @@ def find_id(api: Api, text: str) -> str:
                 if text in (thing.get("name"), thing.get("stack_name")):
                     found[thing["id"]] = kind.removesuffix("s")
     if not found:
-        raise CommandError(f"nothing is called {text} now; what is gone is known by its id, or its request's")
+        return text
     if len(found) > 1:
         several = ", ".join(f"{kind} {id}" for id, kind in found.items())
         raise CommandError(f"{text} is the name of several things; say which by id: {several}")

@@ -17,14 +17,23 @@ def reachable_address(config: Config, server: str) -> str:
     refuse_if_fake(config)
     with Api.as_user(config) as api:
         found = find_server(api, server, everyone=api.user_name == variables(config)["OS_USERNAME"])
-    addresses = [address for network in found["addresses"].values() for address in network]
-    floating = [one["addr"] for one in addresses if one.get("OS-EXT-IPS:type") == "floating"]
+        floating = floating_addresses(api, found["id"])
     if not floating:
         raise CommandError(
             f"{found['name']} has no floating IP (it is {found['status']}). Give it one:"
             f" openstack floating ip create public; openstack server add floating ip {found['name']} ADDRESS"
         )
-    return str(floating[0])
+    return floating[0]
+
+
+def floating_addresses(api: Api, server_id: str) -> list[str]:
+    """As the network room knows them, which is sooner than a server's own `addresses`."""
+    ports = api.get("network", f"/v2.0/ports?device_id={server_id}&fields=id")["ports"]
+    found: list[str] = []
+    for port in ports:
+        floating = api.get("network", f"/v2.0/floatingips?port_id={port['id']}")["floatingips"]
+        found += [one["floating_ip_address"] for one in floating]
+    return found
 
 
 def find_server(api: Api, server: str, *, everyone: bool) -> dict[str, Any]:

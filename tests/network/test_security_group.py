@@ -140,7 +140,7 @@ async def test_rules(api: Api, rule: dict[str, Any], shown: dict[str, Any]) -> N
         ({"remote_ip_prefix": "fd00::/8"}, "SecurityGroupRuleParameterConflict"),
         ({"remote_ip_prefix": "somewhere"}, "HTTPBadRequest"),
         ({"remote_group_id": NOWHERE}, "SecurityGroupNotFound"),
-        ({"remote_group_id": "x"}, "HTTPBadRequest"),
+        ({"remote_group_id": "x"}, "SecurityGroupNotFound"),
         ({"security_group_id": NOWHERE}, "SecurityGroupNotFound"),
         ({"colour": 1}, "HTTPBadRequest"),
     ],

@@ -14,7 +14,7 @@ from typing import Any
 from .. import clock, operation
 from ..bus import Bus
 from ..db import Row, Store, StoreUnavailable, Transaction
-from ..errors import ApiError, DriverError, Unavailable
+from ..errors import ApiError, DriverError
 from ..log import bound, get_logger
 from ..model import flows
 from .flows import DONE, Fault, Flow, InTransaction, Outcome, Step, Work
@@ -420,7 +420,8 @@ def _is_passing(error: Exception) -> bool:
     """Whether the same call may succeed later."""
     if isinstance(error, DriverError):
         return error.retry
-    return isinstance(error, Unavailable | StoreUnavailable)
+    # Another room's 503 comes as that room's error; what counts is what it says.
+    return isinstance(error, StoreUnavailable) or (isinstance(error, ApiError) and error.status == 503)
 
 
 def _words(error: Exception) -> str:

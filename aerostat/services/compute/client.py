@@ -5,7 +5,8 @@ from typing import Any
 
 from aerostat.kernel.client import Caller
 
-VERSION = "2.79"
+VERSION = "2.96"
+GENERATES_KEYS = "2.91"  # the last version that does
 Thing = dict[str, Any]
 
 
@@ -14,6 +15,7 @@ class ComputeClient:
 
     def __init__(self, caller: Caller) -> None:
         self.caller = Caller(caller.house, caller.service, caller.context, VERSION)
+        self._older = Caller(caller.house, caller.service, caller.context, GENERATES_KEYS)
 
     # Servers
 
@@ -74,7 +76,8 @@ class ComputeClient:
     # Key pairs
 
     async def create_keypair(self, **attributes: Any) -> Thing:
-        answer = await self.caller.post("/v2.1/os-keypairs", {"keypair": attributes})
+        caller = self.caller if "public_key" in attributes else self._older
+        answer = await caller.post("/v2.1/os-keypairs", {"keypair": attributes})
         return answer["keypair"]  # type: ignore[no-any-return]
 
     async def get_keypair(self, name: str) -> Thing:

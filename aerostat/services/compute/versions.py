@@ -89,6 +89,23 @@ CHANGES = [
     ("2.77", "unshelve takes a zone"),
     ("2.78", "NUMA topology of servers"),
     ("2.79", "delete_on_termination of attached volumes"),
+    ("2.80", "migrations show user and project"),
+    ("2.81", "images can be fetched in advance by an aggregate's hosts"),
+    ("2.82", "accelerator events"),
+    ("2.83", "everybody may filter servers by more"),
+    ("2.84", "events of actions show details"),
+    ("2.85", "delete_on_termination of an attachment can be changed"),
+    ("2.86", "known extra specs of flavors are checked"),
+    ("2.87", "rescue of servers on volumes"),
+    ("2.88", "hypervisors show no statistics any more"),
+    ("2.89", "attachments of volumes show other ids"),
+    ("2.90", "host names can be chosen, and are shown to everybody"),
+    ("2.91", "unshelve takes a host"),
+    ("2.92", "key pairs are no longer generated; names may hold @ and ."),
+    ("2.93", "rebuild of servers on volumes"),
+    ("2.94", "host names may be fully qualified"),
+    ("2.95", "evacuated servers stay stopped"),
+    ("2.96", "servers show the zone they are pinned to"),
 ]
 
 

@@ -8,9 +8,11 @@ from .client import NetworkClient
 from .config import NetworkConfig
 from .first_networks import make_first_networks
 from .model import TABLES
+from .quotas import QUOTAS
 from .reconcilers import port_status, topology
 from .resources.address_scope import AddressScope
 from .resources.agent import Agent
+from .resources.auto_topology import AutoTopology
 from .resources.extension import Extension
 from .resources.facts import AvailabilityZone, ServiceProvider
 from .resources.floating_ip import FloatingIP
@@ -57,6 +59,7 @@ SERVICE = Service(
         SubnetPool,
         AddressScope,
         RbacPolicy,
+        AutoTopology,
         Quota,
         Tags,
         Agent,
@@ -67,6 +70,7 @@ SERVICE = Service(
     ],
     sweepers=[agents.SWEEPER],
     reconcilers=[topology.RECONCILER, port_status.RECONCILER],
+    quotas=[QUOTAS],
     config=NetworkConfig,
     start=room.start,
     stop=room.stop,

@@ -93,7 +93,8 @@ async def first_free(tx: Transaction, subnet: Row) -> str | None:
     if subnet.gateway_ip:
         taken.add(subnet.gateway_ip)
     for pool in subnet.allocation_pools:
-        address, last = ipaddress.ip_address(pool["start"]), ipaddress.ip_address(pool["end"])
+        address: Any = ipaddress.ip_address(pool["start"])
+        last = ipaddress.ip_address(pool["end"])
         while address <= last:
             if str(address) not in taken:
                 return str(address)

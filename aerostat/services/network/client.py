@@ -167,6 +167,14 @@ class NetworkClient:
     async def delete_security_group_rule(self, id: str) -> None:
         await self._caller.delete(f"{_BASE}/security-group-rules/{id}")
 
+    # A network for those who have none
+
+    async def get_auto_allocated_network(self, project_id: str) -> str:
+        """The id of the project's own network that reaches outside, made if it is not there."""
+        return str(
+            (await self._get(f"auto-allocated-topology/{project_id}", "auto_allocated_topology"))["id"]
+        )
+
     # Quotas and what is there
 
     async def get_quota(self, project_id: str) -> dict[str, int]:

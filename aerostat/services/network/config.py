@@ -33,6 +33,11 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True):
     external_gateway: str = "172.24.4.1"
     external_pool: tuple[str, str] = ("172.24.4.10", "172.24.4.250")
 
+    default_pool: str = "shared-default-subnetpool-v4"
+    default_pool_cidr: str = "10.64.0.0/10"
+    default_pool_prefixlen: int = 26
+    """Of the subnets that projects get when they ask for a network of any kind."""
+
     demo_network: str = "private"
     demo_subnet: str = "private-subnet"
     demo_router: str = "router1"

@@ -87,6 +87,11 @@ class ExtensionNotFound(errors.NotFound):
     message = "Extension with alias %(id)s does not exist"
 
 
+class AutoTopologyNotFound(errors.NotFound):
+    code = "AutoAllocatedTopologyNotFound"
+    message = "There is no auto-allocated topology for project %(project_id)s."
+
+
 class TagNotFound(errors.NotFound):
     message = "Tag %(tag)s could not be found."
 
@@ -466,6 +471,10 @@ class SecurityGroupRemoteGroupAndRemoteIpPrefix(errors.BadRequest):
 
 class SecurityGroupRuleParameterConflict(errors.BadRequest):
     message = "Conflicting value ethertype %(ethertype)s for CIDR %(cidr)s"
+
+
+class AutoAllocationFailure(errors.Conflict):
+    message = "Deployment error: %(reason)s."
 
 
 class TenantQuotaNotFound(errors.NotFound):

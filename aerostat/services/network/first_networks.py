@@ -1,4 +1,5 @@
-"""The first networks of a fresh cloud: an external one, and a private one behind a router for the demo project.
+"""The first networks of a fresh cloud: an external one, a pool of prefixes for all, and a private network behind a
+router for the demo project.
 
 Each piece is looked for before it is made, so a run that died halfway is finished by the next one. When all is there a
 mark is left and nothing is made again: what an operator takes away stays away.
@@ -28,6 +29,7 @@ async def make_first_networks(house: House) -> None:
     projects = await _projects(house, context)
     owner = projects.get("admin") or projects.get("service") or "admin"
     external = await _external(client, settings, owner)
+    await _default_pool(client, settings, owner)
     for project_id in projects.values():
         await ensure_in(house.store, project_id)
     demo = projects.get(DEMO_PROJECT)
@@ -72,6 +74,18 @@ async def _external(client: NetworkClient, settings: NetworkConfig, project_id: 
             allocation_pools=[{"start": settings.external_pool[0], "end": settings.external_pool[1]}],
         )
     return str(network["id"])
+
+
+async def _default_pool(client: NetworkClient, settings: NetworkConfig, project_id: str) -> None:
+    if not await client.list_subnet_pools(is_default=True, ip_version=4):
+        await client.create_subnet_pool(
+            name=settings.default_pool,
+            project_id=project_id,
+            prefixes=[settings.default_pool_cidr],
+            default_prefixlen=settings.default_pool_prefixlen,
+            is_default=True,
+            shared=True,
+        )
 
 
 async def _demo(client: NetworkClient, settings: NetworkConfig, project_id: str, external_id: str) -> None:

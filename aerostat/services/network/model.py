@@ -233,6 +233,14 @@ CHANGES = new_table(
     _text("device_id"),  # whose ports look different now
 )
 
+AUTO_TOPOLOGIES = new_table(
+    TABLES,
+    "network_auto_topologies",
+    Column("project_id", String(255), primary_key=True),
+    _id("network_id", index=False),
+    _id("router_id", index=False),
+)
+
 MARKS = new_table(
     TABLES,
     "network_marks",

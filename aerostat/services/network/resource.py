@@ -14,9 +14,9 @@ from sqlalchemy.sql import ColumnElement
 from aerostat.kernel.db import Json, Row, Transaction
 from aerostat.kernel.errors import PreconditionFailed
 from aerostat.kernel.fields import MISSING, BodySchema, Field, object_schema, read_values
-from aerostat.kernel.http import Request, Response
+from aerostat.kernel.http import Page, Request, Response
 from aerostat.kernel.policy import Rule, Term
-from aerostat.kernel.resource import Conditions, Resource, View
+from aerostat.kernel.resource import Conditions, Resource, Rows, View
 
 from .errors import RevisionNumberConstraintFailed, refuse_body, refuse_value
 from .quotas import QUOTAS
@@ -82,7 +82,20 @@ class NetworkResource(Resource):
         """What attribute rules look at, with attributes of the parent where they need them."""
         return target
 
-    # Verbs.
+    # Verbs. What one may not see is not there: lists leave it out, and the rest answers 404.
+
+    async def list(self, req: Request) -> Page | Rows:
+        assert self.policy is not None
+        return await super().list(req) if req.allows(self.policy.name("list")) else Page([])
+
+    def _allow(self, req: Request, verb: str, target: Mapping[str, Any] | None = None) -> None:
+        if verb == "list":
+            return
+        if verb != "create" and target is not None:
+            assert self.policy is not None
+            if not req.allows(self.policy.name("show"), target):
+                raise self.missing(target["id"])
+        super()._allow(req, verb, target)
 
     async def find(self, req: Request, id: str) -> Row:
         assert self.table is not None
@@ -135,6 +148,10 @@ class NetworkResource(Resource):
             return Response(await self.render(req, rows[0]), 201, resource_id=rows[0].id)
         await self.prepare(req, rows)
         return Response({self.plural: [self.view(req, row) for row in rows]}, 201)
+
+    def filled(self, project_id: str, **values: Any) -> dict[str, Any]:
+        """What `make` takes, for things that the room makes itself: `values` over the defaults of a body."""
+        return {**read_values(self.fields, "create", {}), "project_id": project_id, **values}
 
     # Bodies.
 
@@ -243,7 +260,7 @@ class NetworkResource(Resource):
             raise refuse_body(f"{sorted(unknown)} is invalid attribute for filtering")
         return conditions
 
-    def _equals(self, field: Field, values: list[str]) -> ColumnElement[bool]:
+    def _equals(self, field: Field, values: Sequence[str]) -> ColumnElement[bool]:
         assert self.table is not None
         column = self.table.c[field.column]
         try:
@@ -259,7 +276,7 @@ class NetworkResource(Resource):
         same = column == known[0] if len(known) == 1 else column.in_(known)
         return same if len(known) == len(wanted) else or_(column.is_(None), same)
 
-    def _tagged(self, name: str, values: list[str]) -> ColumnElement[bool]:
+    def _tagged(self, name: str, values: Sequence[str]) -> ColumnElement[bool]:
         """`tags` all of them, `tags-any` one of them, and the opposites."""
         assert self.table is not None
         wanted = [tag for value in values for tag in value.split(",")]

@@ -169,6 +169,12 @@ async def remove_leg(
     return port, subnet_ids
 
 
+async def has_leg(tx: Transaction, router: Row, subnet_id: str) -> bool:
+    legs = await tx.all(PORTS, {"device_id": router.id, "device_owner": INTERFACE})
+    ids = [leg.id for leg in legs]
+    return bool(ids) and bool(await tx.count(ADDRESSES, port_id=ids, subnet_id=subnet_id))
+
+
 async def check_routes(tx: Transaction, router: Row, routes: list[dict[str, str]], most: int) -> None:
     """Next hops must be reached through a leg, and must not be the router itself."""
     if len(routes) > most:

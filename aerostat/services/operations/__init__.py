@@ -50,7 +50,7 @@ class Explanation(Resource):
                 f"There is no record of {id}: it is another project's, too old, or was never here."
             )
         shown = [{"at": iso_micro_z(row.at), **{key: row[key] for key in _SHOWN}} for row in rows]
-        return {"id": id, "operations": shown}
+        return {"id": id, "timeline": shown}
 
     async def _named(self, req: Request, name: str, project_id: str | None) -> list[str]:
         """Ids of the things that were called so, the latest ones."""

@@ -31,14 +31,13 @@ class Root(Resource):
 
 _RESOURCES = [Root, Provider, Inventory, Allocation, Trait, ResourceClass]
 # Upstream lets services and administrators in; usages of the own project are for its readers too.
+_SERVICES = "role:admin or role:service"
 _RULES = [
-    Rule(
-        name=one.policy,
-        text="role:admin or role:service or (role:reader and project_id:%(project_id)s)"
-        if one.policy == "placement:usages"
-        else "role:admin or role:service",
-    )
-    for name, one in {one.policy: one for kind in _RESOURCES for one in kind.routes if one.policy}.items()
+    Rule(name="placement:usages", text=f"{_SERVICES} or (role:reader and project_id:%(project_id)s)"),
+    *(
+        Rule(name=name, text=_SERVICES)
+        for name in dict.fromkeys(one.policy for kind in _RESOURCES for one in kind.routes if one.policy)
+    ),
 ]
 
 SERVICE = Service(

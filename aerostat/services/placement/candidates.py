@@ -12,12 +12,24 @@ from .claims import capacity, fits, usages
 from .errors import UnknownTraits
 from .resources.wire import (
     at_least,
+    check_arguments,
     check_classes,
+    read_count,
     read_member_of,
     read_resources,
     read_traits,
     unknown_traits,
 )
+
+# Query argument → the minor version that brought it.
+_OF_PROVIDERS = {"name": 0, "uuid": 0, "member_of": 3, "resources": 4, "in_tree": 14, "required": 18}
+_OF_CANDIDATES = {"resources": 10, "limit": 16, "required": 17, "member_of": 21}
+
+
+async def list_providers(req: Request) -> list[Row]:
+    """Providers as the list of them is asked."""
+    check_arguments(req, _OF_PROVIDERS)
+    return await matching_providers(req)
 
 
 async def matching_providers(req: Request) -> list[Row]:
@@ -48,13 +60,14 @@ async def matching_providers(req: Request) -> list[Row]:
 
 async def allocation_candidates(req: Request) -> tuple[list[Row], dict[str, dict[str, dict[str, int]]]]:
     """The providers that can give all of `resources`, and for each what it has and what is used of it."""
+    check_arguments(req, _OF_CANDIDATES)
     if "resources" not in req.query:
-        raise BadRequest("'resources' is a required property")
+        raise BadRequest("Invalid query string parameters: 'resources' is a required property")
     rows = await matching_providers(req)
     if (limit := req.argument("limit")) is not None and at_least(req, 16):
-        if not limit.isdigit() or int(limit) < 1:
+        if (count := read_count(limit)) is None:
             raise BadRequest(f"Invalid query string parameters: limit is a positive number, not {limit}")
-        rows = rows[: int(limit)]
+        rows = rows[:count]
     wanted = read_resources(req.argument("resources") or "")
     return await _with_room(req, rows, wanted)
 

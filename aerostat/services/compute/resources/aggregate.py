@@ -13,11 +13,12 @@ from aerostat.kernel.http import Request, Response
 from aerostat.kernel.resource import Resource, action, route
 from aerostat.kernel.service import iso_micro
 
-from .. import model
+from .. import imaging, model
 from ..errors import AggregateNotFound, HostNotFound
+from ..host.orders import EnsureImage, topic_of
 from ..room import room_of
 from .arguments import at_least
-from .schemas import HOST, NAME, closed
+from .schemas import HOST, NAME, UUID, closed
 from .terms import ADMIN, rules
 
 _RULE = "os_compute_api:os-aggregates:"
@@ -26,6 +27,7 @@ _CREATE = closed({"aggregate": closed({"name": NAME, "availability_zone": _ZONE}
 _UPDATE = closed(
     {"aggregate": {**closed({"name": NAME, "availability_zone": _ZONE}), "minProperties": 1}}, "aggregate"
 )
+_CACHE = closed({"cache": {"type": "array", "minItems": 1, "items": closed({"id": UUID}, "id")}}, "cache")
 _METADATA = {
     "type": "object",
     "patternProperties": {r"^[a-zA-Z0-9-_:. ]{1,255}$": {"type": ["string", "null"], "maxLength": 255}},
@@ -88,7 +90,10 @@ class Aggregate(Resource):
     project_column = None
     verbs = ()
     actions = (add_host, remove_host, set_metadata)
-    extra_rules = rules(*((_RULE + verb, ADMIN) for verb in ("index", "show", "create", "update", "delete")))
+    extra_rules = rules(
+        ("compute:aggregates:images", ADMIN),
+        *((_RULE + verb, ADMIN) for verb in ("index", "show", "create", "update", "delete")),
+    )
 
     @route("GET", "/os-aggregates", policy=_RULE + "index")
     async def index(self, req: Request) -> dict[str, Any]:
@@ -138,6 +143,23 @@ class Aggregate(Resource):
             raise BadRequest(f"Cannot delete aggregate {row.id}: Host aggregate is not empty.")
         await req.db.delete(model.AGGREGATES, id=row.id)
         return Response(None, 200)
+
+    @route(
+        "POST",
+        "/os-aggregates/{aggregate_id}/images",
+        policy="compute:aggregates:images",
+        since="2.81",
+        body=_CACHE,
+    )
+    async def fetch_images(self, req: Request, aggregate_id: str) -> Response:
+        """Let the hosts fetch images before somebody waits for them. A host that is away does it never."""
+        row = await self.find(req, aggregate_id)
+        wanted = [await imaging.get_image(req.house, req.context, one["id"]) for one in req.body["cache"]]
+        for host in row.hosts:
+            for image in wanted:
+                order = EnsureImage(imaging.spec_of(image))
+                await req.house.bus.cast(topic_of(host), "ensure_image", order, request_id=req.request_id)
+        return Response(None, 202)
 
     async def find(self, req: Request, id: str) -> Row:
         if not id.isdigit() and not ids.is_uuid(id):

@@ -13,6 +13,8 @@ from aerostat.kernel.resource import Resource, route
 
 from .. import model
 from ..errors import ExtraSpecNotFound
+from .arguments import at_least
+from .extra_spec_checks import check_extra_spec
 from .flavor import find_flavor
 from .schemas import closed
 from .terms import ADMIN, rules
@@ -45,7 +47,7 @@ class FlavorExtraSpecs(Resource):
     @route("POST", "/flavors/{flavor_id}/os-extra_specs", policy=_RULE + "create", body=_MANY)
     async def merge(self, req: Request, flavor_id: str) -> dict[str, Any]:
         flavor = await find_flavor(req, flavor_id)
-        added = _texts(req.body["extra_specs"])
+        added = _checked(req, req.body["extra_specs"])
         await req.db.update(model.FLAVORS, {"id": flavor.id}, extra_specs={**flavor.extra_specs, **added})
         return {"extra_specs": added}
 
@@ -61,7 +63,7 @@ class FlavorExtraSpecs(Resource):
         flavor = await find_flavor(req, flavor_id)
         if key not in req.body:
             raise BadRequest("Request body and URI mismatch")
-        changed = _texts(req.body)
+        changed = _checked(req, req.body)
         await req.db.update(model.FLAVORS, {"id": flavor.id}, extra_specs={**flavor.extra_specs, **changed})
         return changed
 
@@ -75,5 +77,10 @@ class FlavorExtraSpecs(Resource):
         return Response(None, 200)
 
 
-def _texts(specs: dict[str, Any]) -> dict[str, str]:
-    return {key: str(value) for key, value in specs.items()}
+def _checked(req: Request, specs: dict[str, Any]) -> dict[str, str]:
+    """All as texts; since 2.86 known names with values that they can have."""
+    texts = {key: str(value) for key, value in specs.items()}
+    if at_least(req, 86):
+        for name, value in texts.items():
+            check_extra_spec(name, value)
+    return texts

@@ -28,12 +28,8 @@ from .arguments import PAGING, at_least, check_query
 from .terms import OWN_USER
 
 _TABLE = model.KEYPAIRS
-_NAME = {
-    "type": "string",
-    "minLength": 1,
-    "maxLength": 255,
-    "pattern": r"^(?! )[^\x00-\x1f\x7f-\x9f]*(?<! )$",
-}
+_NAME = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^(?! )[a-zA-Z0-9 _-]+(?<! )$"}
+_NAME_SINCE_92 = {**_NAME, "pattern": r"^(?! )[a-zA-Z0-9 _@.-]+(?<! )$"}
 
 
 class Keypair(Resource):
@@ -46,7 +42,7 @@ class Keypair(Resource):
     order = (Order("name"),)
     verbs = ("list", "show", "create", "delete")
 
-    name = Field(str, create="required", summary=True, schema=_NAME)
+    name = Field(str, create="required", summary=True, schema=_NAME).changed("2.92", schema=_NAME_SINCE_92)
     public_key = Field(str, create="optional", summary=True, length=(0, 10000)).changed(
         "2.92", create="required"
     )

@@ -17,6 +17,7 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 def choose(asked: Asked, hosts: Iterable[HostPicture]) -> Decision:
+    hosts = list(hosts)
     able: list[HostPicture] = []
     refusals: list[Refusal] = []
     for host in hosts:
@@ -25,7 +26,8 @@ def choose(asked: Asked, hosts: Iterable[HostPicture]) -> Decision:
             able.append(host)
         else:
             refusals.append(refusal)
-    able = _keep_together(asked, able, refusals)
+    if asked.group_policy == "affinity" and any(host.group_members for host in hosts):
+        able = _keep_together(able, refusals)
     able.sort(key=lambda host: _weight(asked, host))
     return Decision(tuple(able), tuple(refusals), explain(refusals, len(able) + len(refusals)))
 
@@ -49,14 +51,8 @@ def explain(refusals: Sequence[Refusal], total: int) -> str:
     return "; ".join(parts) + "."
 
 
-def _keep_together(asked: Asked, able: list[HostPicture], refusals: list[Refusal]) -> list[HostPicture]:
-    """Affinity: once a member of the group has a host, the others must go there."""
-    if asked.group_policy != "affinity":
-        return able
-    known = [host for host in able if host.group_members]
-    placed_elsewhere = any(host.group_members for host in able) or asked.same_host is not None
-    if not placed_elsewhere:
-        return able
+def _keep_together(able: list[HostPicture], refusals: list[Refusal]) -> list[HostPicture]:
+    """Affinity: once a member of the group has a host, the others must go there, or nowhere."""
     for host in able:
         if not host.group_members:
             refusals.append(
@@ -66,7 +62,7 @@ def _keep_together(asked: Asked, able: list[HostPicture], refusals: list[Refusal
                     reason="do not carry the other members of the affinity server group",
                 )
             )
-    return known
+    return [host for host in able if host.group_members]
 
 
 def _weight(asked: Asked, host: HostPicture) -> tuple[int, int, int, str]:

@@ -153,6 +153,10 @@ class Network(NetworkResource):
         return changes
 
     async def remove(self, req: Request, tx: Transaction, row: Row) -> None:
+        for floating in await tx.all(model.FLOATING_IPS, {"floating_network_id": row.id, "port_id": None}):
+            # An address that leads nowhere is no reason to stay.
+            await delete_port(tx, await tx.get(model.PORTS, id=floating.floating_port_id))
+            await tx.delete(model.FLOATING_IPS, id=floating.id)
         ports = await tx.all(model.PORTS, {"network_id": row.id})
         if any(port.device_owner not in AUTOMATIC_OWNERS for port in ports):
             raise NetworkInUse(id=row.id)

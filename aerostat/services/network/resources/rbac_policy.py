@@ -5,13 +5,12 @@ https://docs.openstack.org/api-ref/network/v2/#rbac-policies
 
 from typing import Any
 
-from sqlalchemy import Table, or_, select
+from sqlalchemy import Table, select
 
 from aerostat.kernel.db import Duplicate, Row, Transaction
 from aerostat.kernel.fields import Field
 from aerostat.kernel.http import Request
 from aerostat.kernel.policy import Policy, admin, literal, project_member, project_reader
-from aerostat.kernel.resource import Conditions
 
 from .. import model, values
 from ..errors import InvalidInput, RbacPolicyExists, RbacPolicyInUse, RbacPolicyNotFound, refuse_body
@@ -55,12 +54,6 @@ class RbacPolicy(NetworkResource):
 
     def missing(self, id: str) -> RbacPolicyNotFound:
         return RbacPolicyNotFound(id=id, object_type=None)
-
-    def visible(self, req: Request) -> Conditions:
-        if sees_all(req.context):
-            return []
-        rows, mine = model.RBAC.c, req.context.project_id
-        return [or_(rows.project_id == mine, rows.target_tenant == mine)]
 
     async def make(self, req: Request, tx: Transaction, new: dict[str, Any]) -> Row:
         table, actions = _TABLES[new["object_type"]]

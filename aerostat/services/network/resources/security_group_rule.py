@@ -103,7 +103,6 @@ class SecurityGroupRule(NetworkResource):
         "port_range_min": _port,
         "port_range_max": _port,
         "remote_ip_prefix": values.prefix,
-        "remote_group_id": values.uuid_or_none,
     }
     _ANYTHING: Mapping[str, Any] = {}
 
@@ -190,7 +189,7 @@ def _check_protocol(new: Mapping[str, Any]) -> None:
     elif protocol in _ICMP:
         for value, word, attribute in ((low, "type", "port_range_min"), (high, "code", "port_range_max")):
             if value is not None and value > 255:
-                raise SecurityGroupInvalidIcmpValue(field=attribute, attr=word, value=value)
+                raise SecurityGroupInvalidIcmpValue(field=word, attr=attribute, value=value)
         if low is None:
             raise SecurityGroupMissingIcmpType(value=high)
     else:

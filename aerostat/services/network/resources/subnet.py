@@ -219,7 +219,7 @@ class Subnet(NetworkResource):
 
     async def _check_overlap(self, tx: Transaction, network: Row, prefix: Prefix) -> None:
         for other in await tx.all(model.SUBNETS, {"network_id": network.id, "ip_version": prefix.version}):
-            if prefix.overlaps(ipaddress.ip_network(other.cidr)):  # type: ignore[arg-type]
+            if prefix.overlaps(ipaddress.ip_network(other.cidr)):
                 raise InvalidInput(
                     error_message=f"Requested subnet with cidr: {prefix} for network: {network.id} overlaps with "
                     "another subnet"

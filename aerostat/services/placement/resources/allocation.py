@@ -14,7 +14,7 @@ from aerostat.kernel.resource import Resource, route
 from .. import model
 from ..candidates import allocation_candidates
 from ..claims import replace_allocations
-from .wire import at_least, check_classes, dated, get_provider, read_resources
+from .wire import at_least, check_arguments, check_classes, dated, get_provider, read_resources
 
 _AMOUNTS = {
     "type": "object",
@@ -146,11 +146,13 @@ class Allocation(Resource):
         }
         return dated(req, {"allocation_requests": requests, "provider_summaries": shown})
 
-    @route("GET", "/usages", since="1.9", policy="placement:usages")
+    @route("GET", "/usages", since="1.9")
     async def usages_of_project(self, req: Request) -> Response:
+        check_arguments(req, {"project_id": 9, "user_id": 9})
         project = req.argument("project_id")
         if project is None:
             raise BadRequest("Invalid query string parameters: 'project_id' is a required property")
+        req.check("placement:usages", {"project_id": project})
         held, consumers = model.ALLOCATIONS, model.CONSUMERS
         statement = (
             select(held.c.resource_class, func.sum(held.c.used).label("used"))

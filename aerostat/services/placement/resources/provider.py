@@ -9,7 +9,7 @@ from aerostat.kernel.http import Request, Response
 from aerostat.kernel.resource import Resource, route
 
 from .. import model
-from ..candidates import matching_providers
+from ..candidates import list_providers
 from ..errors import DuplicateProvider, ProviderHasChildren, ProviderInUse
 from .wire import at_least, dated, get_provider, next_generation
 
@@ -29,24 +29,20 @@ _UPDATE = {
     **_CREATE,
     "properties": {key: value for key, value in _CREATE["properties"].items() if key != "uuid"},
 }  # type: ignore[attr-defined]
-_FILTERS = frozenset({"name", "uuid", "member_of", "resources", "in_tree", "required"})
 _POLICY = "placement:resource_providers"
 
 
 class Provider(Resource):
     @route("GET", "/resource_providers", policy=f"{_POLICY}:list")
     async def list_providers(self, req: Request) -> Response:
-        if odd := set(req.query) - _FILTERS:
-            raise BadRequest(f"Invalid query string parameters: {', '.join(sorted(odd))}")
-        rows = await matching_providers(req)
+        rows = await list_providers(req)
         return dated(req, {"resource_providers": [_view(req, row) for row in rows]})
 
     @route("POST", "/resource_providers", policy=f"{_POLICY}:create", body=_CREATE)
     async def create_provider(self, req: Request) -> Response:
         new = req.body
         id, parent_id = new.get("uuid") or ids.new_id(), new.get("parent_provider_uuid")
-        if parent_id is not None and not at_least(req, 14):
-            raise BadRequest("JSON does not validate: parent_provider_uuid needs version 1.14.")
+        _check_parent_is_known(req)
         async with req.db.transaction() as tx:
             parent = await tx.find(model.PROVIDERS, id=parent_id) if parent_id else None
             if parent_id and parent is None:
@@ -79,6 +75,7 @@ class Provider(Resource):
     @route("PUT", "/resource_providers/{id}", policy=f"{_POLICY}:update", body=_UPDATE)
     async def update_provider(self, req: Request, id: str) -> Response:
         changes = req.body
+        _check_parent_is_known(req)
         async with req.db.transaction() as tx:
             row = await get_provider(tx, id)
             values: dict[str, Any] = {"name": changes["name"]}
@@ -129,6 +126,13 @@ class Provider(Resource):
             for one in wanted:
                 await tx.insert(model.PROVIDER_AGGREGATES, provider_id=id, aggregate_id=one)
         return dated(req, _aggregates(req, wanted, generation))
+
+
+def _check_parent_is_known(req: Request) -> None:
+    if "parent_provider_uuid" in req.body and not at_least(req, 14):
+        raise BadRequest(
+            "JSON does not validate: Additional properties are not allowed ('parent_provider_uuid' was unexpected)"
+        )
 
 
 def _read_aggregates(req: Request) -> tuple[list[str], int | None]:

@@ -148,11 +148,17 @@ class ResourceClass(Resource):
     async def rename_class(self, req: Request, name: str) -> Response:
         check_custom(req.body["name"], "resource class")
         await self._check_known(req, name)
+        if name in STANDARD_CLASSES:
+            raise BadRequest(f"Cannot update standard resource class {name}")
+        renamed = req.body["name"]
         try:
-            await req.db.update(model.RESOURCE_CLASSES, {"name": name}, name=req.body["name"])
+            async with req.db.transaction() as tx:
+                await tx.update(model.RESOURCE_CLASSES, {"name": name}, name=renamed)
+                for table in (model.INVENTORIES, model.ALLOCATIONS):
+                    await tx.update(table, {"resource_class": name}, resource_class=renamed)
         except Duplicate:
-            raise Conflict(f"Conflicting resource class already exists: {req.body['name']}") from None
-        return dated(req, _class(req, req.body["name"]))
+            raise Conflict(f"Conflicting resource class already exists: {renamed}") from None
+        return dated(req, _class(req, renamed))
 
     @route(
         "DELETE",

@@ -16,6 +16,7 @@ from .. import model
 from ..errors import GenerationConflict, ProviderNotFound
 from ..names import CUSTOM, STANDARD_CLASSES, STANDARD_TRAITS
 
+_COUNT = re.compile(r"[1-9][0-9]{0,9}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
 
 
@@ -54,13 +55,27 @@ def read_resources(text: str) -> dict[str, int]:
     found: dict[str, int] = {}
     for part in text.split(","):
         name, _, amount = part.partition(":")
-        if not name or not amount.isdigit() or int(amount) < 1:
+        if not name or (count := read_count(amount)) is None:
             raise BadRequest(
                 "Badly formed resources parameter. Expected resources query string parameter in form: "
                 f'?resources=VCPU:2,MEMORY_MB:1024. Got: "{text}".'
             )
-        found[name] = int(amount)
+        found[name] = count
     return found
+
+
+def read_count(text: str) -> int | None:
+    """A positive number of at most 10 digits; None for anything else."""
+    return int(text) if _COUNT.fullmatch(text) else None
+
+
+def check_arguments(req: Request, known: Mapping[str, int]) -> None:
+    """Raises `BadRequest` for query arguments that the request's version does not know. `known`: name → minor."""
+    odd = sorted(name for name in req.query if name not in known or not at_least(req, known[name]))
+    if odd:
+        raise BadRequest(
+            f"Invalid query string parameters: Additional properties are not allowed ({', '.join(odd)})"
+        )
 
 
 async def check_classes(db: Store | Transaction, names: Mapping[str, Any]) -> None:

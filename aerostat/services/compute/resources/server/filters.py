@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from sqlalchemy import and_, func, not_, or_, select
+from sqlalchemy import Text, and_, func, not_, or_, select, type_coerce
 from sqlalchemy.sql import ColumnElement
 
 from aerostat.kernel.db import Row
@@ -214,7 +214,7 @@ def _tags(req: Request) -> list[ColumnElement[bool]]:
         text = req.argument(name)
         if text is None:
             continue
-        each = [model.SERVERS.c.tags.contains(f'"{tag}"', autoescape=True) for tag in text.split(",")]
+        each = [type_coerce(_S.tags, Text).contains(f'"{tag}"', autoescape=True) for tag in text.split(",")]
         found = or_(*each) if name.endswith("any") else and_(*each)
         conditions.append(not_(found) if name.startswith("not") else found)
     return conditions

@@ -1,0 +1,20 @@
+"""Orchestration's settings."""
+
+import msgspec
+
+
+class OrchestrationConfig(msgspec.Struct, frozen=True, kw_only=True):
+    action_timeout_s: float = 3600.0
+    """How long an action on a stack may take that names no limit of its own."""
+    most_resources: int = 1000
+    """Resources in one stack and all stacks nested in it; more are refused. -1: no limit."""
+    most_nested: int = 5
+    """How deep stacks may be nested."""
+    most_stacks: int = 512
+    """Stacks of a project. -1: no limit."""
+    most_body_bytes: int = 8 << 20
+    """The largest body of a request: a template with all its files."""
+    most_events: int = 1000
+    """Events kept of one stack; the oldest go first."""
+    keep_deleted_s: float = 86_400.0
+    """How long a deleted stack can still be shown by its id."""

@@ -1,0 +1,8 @@
+"""What stacks go through, each a flow on its row."""
+
+from .bring_in_line import create, delete, roll_back, update
+from .check_stack import check
+from .stop_stack import stop
+from .suspend_stack import resume, suspend
+
+FLOWS = {flow.name: flow for flow in (create, update, roll_back, delete, stop, check, suspend, resume)}

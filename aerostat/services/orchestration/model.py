@@ -1,0 +1,125 @@
+"""Tables of the orchestration room: stacks, their templates, resources and events, software configurations."""
+
+from sqlalchemy import Boolean, Column, Index, Integer, MetaData, String, Text, UniqueConstraint
+
+from aerostat.kernel.db import Json, UtcTime, created_at, new_table, uuid_id
+
+TABLES = MetaData()
+
+STACKS = new_table(
+    TABLES,
+    "orchestration_stacks",
+    uuid_id(),
+    Column("name", String(255), nullable=False),
+    Column("live_name", String(255)),  # null once deleted: the name is free again
+    Column("project_id", String(64), nullable=False),
+    Column("user_id", String(64)),
+    Column("user_name", String(255)),
+    Column("parent_id", String(36)),  # of a nested stack
+    Column("parent_resource", String(36)),  # row of the parent's resource that it stands for
+    Column(
+        "root_id", String(36), nullable=False
+    ),  # the stack that is nested in none; its own id if that is it
+    Column("depth", Integer, nullable=False, default=0),
+    Column("state", String(40), nullable=False),
+    Column("state_reason", Text, nullable=False, default=""),
+    Column("template_id", String(36), nullable=False),
+    Column("previous_template_id", String(36)),  # what a failed update goes back to; null: to nothing
+    Column("generation", Integer, nullable=False, default=1),  # counts what was asked of the stack
+    Column("deadline_at", UtcTime),  # of what is going on
+    Column("description", Text, nullable=False, default=""),
+    Column("timeout_mins", Integer),
+    Column("disable_rollback", Boolean, nullable=False, default=True),
+    Column("tags", Json),
+    created_at(),
+    Column("changed_at", UtcTime),  # of the last update
+    Column("deleted_at", UtcTime),
+    UniqueConstraint("project_id", "live_name"),
+    Index("orchestration_stacks_parent", "parent_id"),
+    Index("orchestration_stacks_root", "root_id"),
+    Index("orchestration_stacks_deleted", "deleted_at"),
+)
+
+# A template is never changed: an update makes another one, so what is read from it may be kept in memory.
+TEMPLATES = new_table(
+    TABLES,
+    "orchestration_templates",
+    uuid_id(),
+    Column("stack_id", String(36), nullable=False),
+    Column("data", Json, nullable=False),
+    Column("files", Json, nullable=False),
+    Column("environment", Json, nullable=False),
+    created_at(),
+    Index("orchestration_templates_stack", "stack_id"),
+)
+
+RESOURCES = new_table(
+    TABLES,
+    "orchestration_resources",
+    uuid_id(),
+    Column("stack_id", String(36), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("type", String(255), nullable=False),  # as the template says
+    Column("kind", String(255), nullable=False),  # as the environment maps it: a type, or a template's name
+    Column("state", String(40), nullable=False),
+    Column("state_reason", Text, nullable=False, default=""),
+    Column("physical_name", String(255)),
+    Column("physical_id", Text),
+    Column("properties", Json, nullable=False),  # values, as they were last applied
+    Column("metadata", Json, nullable=False),
+    Column("data", Json, nullable=False),  # the type's own memory
+    Column("requires", Json, nullable=False),  # ids of rows that are deleted after this one
+    Column("current", Boolean, nullable=False, default=True),  # false: replaced, to be deleted
+    Column("replaces", String(36)),
+    Column("retained", Boolean, nullable=False, default=False),  # deletion policy: forget it, leave it there
+    Column("generation", Integer, nullable=False, default=0),  # the stack's, when it was last brought in line
+    Column("begun_at", UtcTime),  # of what is going on
+    created_at(),
+    Column("changed_at", UtcTime),
+    Index("orchestration_resources_stack", "stack_id", "name"),
+    Index("orchestration_resources_physical", "physical_id"),
+)
+
+EVENTS = new_table(
+    TABLES,
+    "orchestration_events",
+    Column("id", String(36), primary_key=True),  # ascending in order of writing
+    Column("stack_id", String(36), nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("resource_name", String(255), nullable=False),
+    Column("resource_type", String(255), nullable=False),
+    Column("physical_id", Text),
+    Column("state", String(40), nullable=False),
+    Column("reason", Text, nullable=False, default=""),
+    Column("properties", Json),
+    Index("orchestration_events_stack", "stack_id", "id"),
+)
+
+# What guests and users told handles of wait conditions.
+SIGNALS = new_table(
+    TABLES,
+    "orchestration_signals",
+    uuid_id(),
+    Column("resource_id", String(36), nullable=False),
+    Column("key", String(255), nullable=False),
+    Column("status", String(255), nullable=False),
+    Column("reason", Text, nullable=False, default=""),
+    Column("data", Json),
+    created_at(),
+    UniqueConstraint("resource_id", "key"),
+)
+
+SOFTWARE_CONFIGS = new_table(
+    TABLES,
+    "orchestration_software_configs",
+    uuid_id(),
+    Column("project_id", String(64), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("group", String(255), nullable=False),
+    Column("config", Json, nullable=False),
+    Column("inputs", Json, nullable=False),
+    Column("outputs", Json, nullable=False),
+    Column("options", Json, nullable=False),
+    created_at(),
+    Index("orchestration_software_configs_project", "project_id", "name"),
+)

@@ -1,0 +1,36 @@
+"""Stacks below a stack."""
+
+from aerostat.kernel.db import Row, Store
+from aerostat.kernel.errors import BadRequest
+from aerostat.kernel.http import Request
+
+from . import model
+
+_EVERYTHING = 100
+
+
+def read_depth(req: Request) -> int:
+    """The `nested_depth` argument: how many levels below are shown too. Raises `BadRequest`."""
+    text = req.argument("nested_depth")
+    if not text:
+        return 0
+    try:
+        return min(max(int(text), 0), _EVERYTHING)
+    except ValueError:
+        if text.lower() in ("true", "yes"):
+            return _EVERYTHING
+        raise BadRequest(f"Only integer is acceptable by 'nested_depth', not '{text}'.") from None
+
+
+async def nested_stacks(db: Store, stack: Row, depth: int) -> list[Row]:
+    """Living stacks up to `depth` levels below this one."""
+    rows = await db.all(model.STACKS, {"root_id": stack.root_id, "deleted_at": None})
+    below: list[Row] = []
+    parents = {stack.id}
+    for _ in range(depth):
+        level = [row for row in rows if row.parent_id in parents]
+        if not level:
+            break
+        below += level
+        parents = {row.id for row in level}
+    return below

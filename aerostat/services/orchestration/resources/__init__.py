@@ -1,0 +1,1 @@
+"""The orchestration API, one file per resource."""

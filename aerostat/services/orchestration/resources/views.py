@@ -1,0 +1,74 @@
+"""Stacks as clients see them."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from aerostat.kernel.db import Row
+from aerostat.kernel.http import Request
+from aerostat.kernel.service import iso_z
+
+from ..reading import OpenStack
+from .scope import stack_url
+
+View = dict[str, Any]
+
+
+def link(href: str, rel: str = "self") -> View:
+    return {"href": href, "rel": rel}
+
+
+def shown_time(moment: datetime | None) -> str | None:
+    return iso_z(moment) if moment is not None else None
+
+
+def stack_summary(req: Request, row: Row, *, with_project: bool = False) -> View:
+    """One stack in a list."""
+    shown = {
+        "id": row.id,
+        "links": [link(stack_url(req, row))],
+        "stack_name": row.name,
+        "description": row.description,
+        "stack_status": row.state,
+        "stack_status_reason": row.state_reason,
+        "creation_time": shown_time(row.created_at),
+        "updated_time": shown_time(row.changed_at),
+        "deletion_time": shown_time(row.deleted_at),
+        "stack_owner": row.user_name,
+        "parent": row.parent_id,
+        "stack_user_project_id": row.project_id,
+        "tags": row.tags,
+    }
+    if with_project:
+        shown["project"] = row.project_id
+    return shown
+
+
+async def stack_view(req: Request, stack: OpenStack, *, outputs: bool = True) -> View:
+    """One stack whole. Outputs cost calls to other rooms; clients may go without."""
+    row = stack.stack
+    shown = stack_summary(req, row)
+    shown |= {
+        "template_description": stack.plan.template.description,
+        "parameters": stack.plan.parameters.texts(),
+        "disable_rollback": row.disable_rollback,
+        "timeout_mins": row.timeout_mins,
+        "notification_topics": [],
+        "capabilities": [],
+    }
+    if outputs:
+        shown["outputs"] = [await output_view(stack, name) for name in stack.plan.template.outputs]
+    return shown
+
+
+async def output_view(stack: OpenStack, name: str) -> View:
+    definition = stack.plan.template.outputs[name]
+    value, problem = await stack.output(name)
+    shown = {"output_key": name, "output_value": value, "description": definition.description}
+    if problem is not None:
+        shown["output_error"] = problem
+    return shown
+
+
+def compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))

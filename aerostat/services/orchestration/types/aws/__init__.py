@@ -1,0 +1,1 @@
+"""Resource types under the names that CloudFormation templates use."""

@@ -1,0 +1,184 @@
+"""OS::Heat::ResourceGroup: many resources of one definition, told apart by their index.
+
+https://docs.openstack.org/heat/latest/template_guide/openstack.html#OS::Heat::ResourceGroup
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...plans import Source
+from ...reading import OpenStack
+from ...template import parse
+from ...template import select as follow
+from ...thing import Thing
+from ..nested.child import ChildStack, of_member
+from ..property import LIST, MAP, Attribute, integer, listing, mapping, text
+
+_VERSION = "2018-08-31"
+
+
+class ResourceGroup(ChildStack):
+    name = "OS::Heat::ResourceGroup"
+    description = "Creates one or more identically configured nested resources."
+    properties = {
+        "count": integer("The number of resources to create.", default=1, between=(0, None), update=True),
+        "index_var": text(
+            "A variable replaced with the current index in the group.", default="%index%", length=(3, None)
+        ),
+        "resource_def": mapping(
+            "Resource definition for the resources in the group.",
+            {
+                "type": text("The type of the resources in the group.", required=True),
+                "properties": mapping("Property values for the resources in the group."),
+                "metadata": mapping("Supplied metadata for the resources in the group."),
+            },
+            required=True,
+            update=True,
+        ),
+        "removal_policies": listing(
+            "Policies for removal of resources on update.",
+            mapping(
+                inner={
+                    "resource_list": listing("List of resources to be removed.", default=[]),
+                }
+            ),
+            default=[],
+            update=True,
+        ),
+        "removal_policies_mode": text(
+            "How to handle changes to removal_policies on update.",
+            default="append",
+            allowed=("append", "update"),
+            update=True,
+        ),
+    }
+    attributes = {
+        "refs": Attribute("A list of resource IDs for the resources in the group.", LIST),
+        "refs_map": Attribute("A map of resource names to IDs for the resources in the group.", MAP),
+        "attributes": Attribute("A map of resource names to the specified attribute of each.", MAP),
+        "removed_rsrc_list": Attribute("A list of removed resource names.", LIST),
+    }
+
+    async def create(self, thing: Thing) -> str | None:
+        thing.data["size"] = _batch(thing, "batch_create") or _count(thing)
+        return await super().create(thing)
+
+    async def is_created(self, thing: Thing) -> bool:
+        if not await super().is_created(thing):
+            return False
+        if thing.data["size"] >= _count(thing):
+            return True
+        thing.data["size"] += _batch(thing, "batch_create")  # the next ones of a batched creation
+        await super().update(thing, {})
+        return False
+
+    async def update(self, thing: Thing, changed: Mapping[str, Any]) -> None:
+        await self._note_removed(thing)
+        thing.data["size"] = _count(thing)
+        batch = _batch(thing, "rolling_update")
+        old = thing.previous.get("resource_def")
+        if batch and old is not None and old != thing.properties["resource_def"]:
+            thing.data["rolled"] = batch  # so many have the new definition; the others keep the old one
+        await super().update(thing, changed)
+
+    async def is_updated(self, thing: Thing) -> bool:
+        if not await super().is_updated(thing):
+            return False
+        rolled = thing.data.get("rolled")
+        if rolled is None:
+            return True
+        if rolled >= _count(thing):
+            del thing.data["rolled"]
+            return True
+        thing.data["rolled"] = rolled + _batch(thing, "rolling_update")
+        await super().update(thing, {})
+        return False
+
+    def source(self, thing: Thing) -> Source:
+        names = member_names(_count(thing), thing.data.get("removed", []))[: thing.data.get("size")]
+        rolled = thing.data.get("rolled", len(names))
+        variable = thing.properties["index_var"]
+        new = thing.properties["resource_def"]
+        old = thing.previous.get("resource_def") or new
+        resources = {
+            name: _definition(new if place < rolled else old, variable, name)
+            for place, name in enumerate(names)
+        }
+        template = parse({"heat_template_version": _VERSION, "resources": resources})
+        return Source(template, thing.plan.environment.for_nested(thing.name), thing.plan.files)
+
+    async def attribute(self, thing: Thing, name: str, path: Sequence[str | int]) -> Any:
+        if name == "removed_rsrc_list":
+            return follow(thing.data.get("removed", []), path)
+        child = await self.open_child(thing)
+        names = [
+            one for one in member_names(_count(thing), thing.data.get("removed", [])) if one in child.things
+        ]
+        if name.startswith("resource."):
+            return await of_member(child, name.removeprefix("resource."), path)
+        if name == "refs":
+            return follow([child.live.reference_id(one) for one in names], path)
+        if name == "refs_map":
+            return follow({one: child.live.reference_id(one) for one in names}, path)
+        if name == "attributes":
+            return {one: await _of(child, one, path) for one in names} if path else None
+        return [await _of(child, one, [name, *path]) for one in names]
+
+    def knows_attribute(self, name: str) -> bool:
+        return True
+
+    async def _note_removed(self, thing: Thing) -> None:
+        """Members that the user wants gone are left out from now on; others take their place at the end."""
+        child = await self.open_child(thing)
+        asked = [
+            one for policy in thing.properties["removal_policies"] for one in policy["resource_list"] or ()
+        ]
+        by_reference = {child.live.reference_id(one): one for one in child.things}
+        names = [by_reference.get(one, str(one)) for one in asked]
+        known = thing.data.get("removed", []) if thing.properties["removal_policies_mode"] == "append" else []
+        thing.data["removed"] = list(dict.fromkeys([*known, *names]))
+
+
+async def _of(child: OpenStack, member: str, path: Sequence[str | int]) -> Any:
+    return await of_member(child, member, path)
+
+
+def member_names(count: int, removed: Sequence[str]) -> list[str]:
+    """`count` indices as names, leaving out those that were removed."""
+    names: list[str] = []
+    index = 0
+    left_out = set(removed)
+    while len(names) < count:
+        if str(index) not in left_out:
+            names.append(str(index))
+        index += 1
+    return names
+
+
+def _count(thing: Thing) -> int:
+    return int(thing.properties["count"])
+
+
+def _batch(thing: Thing, policy: str) -> int:
+    """How many at once; 0: all."""
+    settings = thing.policy.get(policy) or {}
+    if policy == "rolling_update" and not settings:
+        return 0
+    size = settings.get("max_batch_size", 1) if settings else 0
+    return max(0, int(size))
+
+
+def _definition(definition: Mapping[str, Any], variable: str, index: str) -> dict[str, Any]:
+    return {
+        key: _with_index(value, variable, index) for key, value in definition.items() if value is not None
+    }
+
+
+def _with_index(value: Any, variable: str, index: str) -> Any:
+    if isinstance(value, str):
+        return value.replace(variable, index)
+    if isinstance(value, dict):
+        return {key: _with_index(one, variable, index) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_with_index(one, variable, index) for one in value]
+    return value

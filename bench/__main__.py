@@ -1,0 +1,169 @@
+"""`bench/run`: start a cloud with fakes, run the cases, print a table."""
+
+import argparse
+import asyncio
+import fnmatch
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import aerostat
+from aerostat.app import migrate, rooms
+from aerostat.kernel.config import load
+from aerostat.kernel.db import open_store
+from aerostat.kernel.quota import EVERYONE, UNLIMITED
+from aerostat.kernel.state_folder import StateFolder
+
+from .cases import CASES, Case
+from .cloud import FakeCloud, Refused
+
+CHEAP_BCRYPT = {"AEROSTAT_IDENTITY_BCRYPT_ROUNDS": "4"}
+ROOMY = {"AEROSTAT_COMPUTE_CPU_RATIO": "1000", "AEROSTAT_COMPUTE_RAM_RATIO": "100"}
+SETTLE_S = 3.0
+IDLE_S = 5.0
+
+
+def main() -> None:
+    args = _arguments()
+    os.environ.update(CHEAP_BCRYPT | ROOMY)
+    lines = [f"Aerostat {aerostat.__version__}, {_commit()}. {_machine()}", ""]
+    with tempfile.TemporaryDirectory(prefix="aerostat-bench-") as folder:
+        state = Path(folder) / "state"
+        lines += _starts(state) if args.only == "*" else []
+        asyncio.run(_lift_quotas(state))
+        with FakeCloud(state) as cloud:
+            if args.only == "*":
+                lines += _idle(cloud)
+            lines += _operations(cloud, args)
+    if args.out:
+        args.out.write_text("\n".join(lines) + "\n")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench/run", description=__doc__)
+    parser.add_argument(
+        "--fake", action="store_true", help="measure a cloud of fakes, started for it (default)"
+    )
+    parser.add_argument("--only", default="*", metavar="PATTERN", help="cases whose names match")
+    parser.add_argument("--times", type=float, default=1.0, help="so many times the usual number of runs")
+    parser.add_argument("--profile", action="store_true", help="wait before the cases, to attach a profiler")
+    parser.add_argument("--out", type=Path, help="write the table to this file, too")
+    return parser.parse_args()
+
+
+def _starts(state: Path) -> list[str]:
+    """Three starts on one folder: the first makes the cloud."""
+    rows = []
+    for name, budget_s in (("first start", 1.0), ("second start", 1.0), ("third start", 1.0)):
+        with FakeCloud(state) as cloud:
+            rows.append((name, cloud.first_token_s, cloud.first_token_cpu_s, budget_s))
+    shown = [
+        "| start of `serve --fake`, until the first token | wall s | CPU s | budget, wall s |",
+        "|---|---:|---:|---:|",
+    ]
+    shown += [f"| {name} | {wall:.2f} | {cpu:.2f} | {budget:g} |" for name, wall, cpu, budget in rows]
+    return _print([*shown, ""])
+
+
+def _idle(cloud: FakeCloud) -> list[str]:
+    time.sleep(SETTLE_S)
+    before_s = cloud.tree.cpu_s()
+    time.sleep(IDLE_S)
+    share = (cloud.tree.cpu_s() - before_s) / IDLE_S
+    pss = cloud.tree.pss_mib()
+    return _print(
+        [
+            "| idle | measured | budget | peer |",
+            "|---|---:|---:|---:|",
+            f"| PSS, MiB | {pss:.0f} | 120 | 3,138 |",
+            f"| processes | {len(cloud.tree.pids())} | | 47 |",
+            f"| cores | {share:.4f} | | 0.04 |",
+            "",
+        ]
+    )
+
+
+def _operations(cloud: FakeCloud, args: argparse.Namespace) -> list[str]:
+    lines = _print(
+        [
+            "| operation | n | CPU ms | wall ms | budget, CPU ms | peer, CPU ms |",
+            "|---|---:|---:|---:|---:|---:|",
+        ]
+    )
+    if args.profile:
+        input(f"process {cloud.tree.root}; press return to go on: ")
+    for case in CASES:
+        if not fnmatch.fnmatch(case.name, args.only):
+            continue
+        lines += _print([_row(cloud, case, max(1, round(case.count * args.times)))])
+    after = f"PSS after these: {cloud.tree.pss_mib():.0f} MiB."
+    return lines + _print(["", after])
+
+
+def _row(cloud: FakeCloud, case: Case, count: int) -> str:
+    if case.needs not in cloud.api.rooms:
+        return f"| {case.name} | 0 | no {case.needs} room | | {case.budget_ms:g} | {case.peer} |"
+    try:
+        once = case.prepare(cloud.api)
+        if count > 1:
+            once()  # statements compiled, views made: costs of a process's first request of a kind
+        before_s, began_s = cloud.tree.cpu_s(), time.monotonic()
+        for _ in range(count):
+            once()
+        wall_ms = (time.monotonic() - began_s) * 1000 / count
+        time.sleep(0.4)  # records of requests are written a moment later
+        cpu_ms = (cloud.tree.cpu_s() - before_s) * 1000 / count
+    except (Refused, LookupError) as problem:
+        return f"| {case.name} | 0 | failed: {problem} | | {case.budget_ms:g} | {case.peer} |"
+    over = " **over**" if cpu_ms > case.budget_ms else ""
+    return (
+        f"| {case.name} | {count} | {cpu_ms:.2f}{over} | {wall_ms:.1f} | {case.budget_ms:g} | {case.peer} |"
+    )
+
+
+async def _lift_quotas(state: Path) -> None:
+    """No limits for anybody, so that the cases are not about quotas."""
+    config = load(StateFolder(state), {}, fake=True)
+    config.folder.create()
+    await migrate(config)
+    store = await open_store(config.kernel.database_url)
+    try:
+        async with store.transaction() as tx:
+            for room in rooms():
+                for quotas in room.quotas:
+                    await quotas.set_limits(tx, EVERYONE, dict.fromkeys(quotas.names, UNLIMITED))
+    finally:
+        await store.close()
+
+
+def _print(lines: list[str]) -> list[str]:
+    for line in lines:
+        print(line, flush=True)
+    return lines
+
+
+def _commit() -> str:
+    words = ["git", "describe", "--always", "--dirty"]
+    return subprocess.run(words, capture_output=True, text=True).stdout.strip() or "no commit"
+
+
+def _machine() -> str:
+    names = [
+        line.split(":", 1)[1].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if "model name" in line
+    ]
+    memory_kib = int(Path("/proc/meminfo").read_text().split()[1])
+    load_1, _, _ = os.getloadavg()
+    return (
+        f"{len(names)} × {names[0] if names else platform.machine()}, {memory_kib / 2**20:.0f} GiB, "
+        f"Linux {platform.release()}, Python {platform.python_version()}, load {load_1:.1f} at the start."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
