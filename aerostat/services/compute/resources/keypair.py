@@ -7,14 +7,17 @@ A key pair belongs to a user, not to a project.
 import base64
 import hashlib
 import secrets
+from datetime import timedelta
 from typing import Any
 
+from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from aerostat.kernel import clock
 from aerostat.kernel.db import Duplicate, Row
-from aerostat.kernel.errors import BadRequest
 from aerostat.kernel.fields import Field
 from aerostat.kernel.http import Page, Request, Response
 from aerostat.kernel.http.paging import Order, named_links
@@ -75,9 +78,8 @@ class Keypair(Resource):
         kind = new.get("type", "ssh")
         public_key, private_key = new.get("public_key"), None
         if public_key is None:
-            if kind != "ssh":
-                raise BadRequest("Only key pairs of type ssh are generated; import the certificate instead.")
-            public_key, private_key = generate(f"Generated-by-Nova {new['name']}")
+            make = generate if kind == "ssh" else generate_certificate
+            public_key, private_key = make(f"{owner}-{new['name']}")
         fingerprint = ssh_fingerprint(public_key) if kind == "ssh" else certificate_fingerprint(public_key)
         async with req.db.transaction() as tx:
             await self._check_quota(req, tx, owner)
@@ -167,6 +169,28 @@ def generate(comment: str) -> tuple[str, str]:
     return f"{public.decode()} {comment}\n", private.decode()
 
 
+def generate_certificate(subject: str) -> tuple[str, str]:
+    """A new RSA key with a certificate signed by itself, both in PEM, for guests that sign in by certificate."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject[:64])])
+    at = clock.now()
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(at)
+        .not_valid_after(at + timedelta(days=3650))
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM).decode(), private.decode()
+
+
 def ssh_fingerprint(public_key: str) -> str:
     """MD5 of the key with colons, as the API shows it. Raises `InvalidKeypair`."""
     words = public_key.split(None, 2)
@@ -183,9 +207,6 @@ def ssh_fingerprint(public_key: str) -> str:
 
 def certificate_fingerprint(certificate: str) -> str:
     """SHA-1 of an X.509 certificate with colons. Raises `InvalidKeypair`."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-
     try:
         loaded = x509.load_pem_x509_certificate(certificate.encode())
     except ValueError:
