@@ -73,7 +73,7 @@ class Keypair(Resource):
         return row
 
     async def create(self, req: Request, new: dict[str, Any]) -> Row:
-        owner = new.get("user_id") or req.context.user_id
+        owner: str = new.get("user_id") or req.context.user_id or ""
         req.check("os_compute_api:os-keypairs:create", {"user_id": owner})
         kind = new.get("type", "ssh")
         public_key, private_key = new.get("public_key"), None
