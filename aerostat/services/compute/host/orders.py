@@ -6,6 +6,7 @@ process or to the one that took its place. Orders are idempotent as the hypervis
 Topic `host.<name>`: what a host answers. Topic `compute`: what the control side answers to hosts.
 """
 
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
@@ -103,6 +104,14 @@ class ConsoleLog(msgspec.Struct, frozen=True):
     max_bytes: int = 102_400
 
 
+class OfExport(msgspec.Struct, frozen=True):
+    """A copy of a server's disk, on its way to become an image; `offset` matters for reading only."""
+
+    server_id: str
+    export_id: str
+    offset: int = 0
+
+
 class ReadImage(msgspec.Struct, frozen=True):
     """Bytes of an image from `offset` on, at most `CHUNK_BYTES`; empty at the end."""
 
@@ -118,6 +127,8 @@ class HostReport(msgspec.Struct, frozen=True, kw_only=True):
     booted_at: datetime
     uptime_s: float = 0.0
     load: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    export_format: str = ""
+    """The format in which it copies disks out; empty if it cannot."""
 
 
 class GuestEvent(msgspec.Struct, frozen=True):
@@ -196,6 +207,23 @@ class HostLink:
     async def console_sockets(self, server_id: str) -> ConsoleSockets:
         found: ConsoleSockets = await self._ask("console_sockets", OfServer(server_id), ConsoleSockets, 30.0)
         return found
+
+    async def export_disk(self, server_id: str, export_id: str) -> None:
+        await self._ask("export_disk", OfExport(server_id, export_id), None, 1800.0)
+
+    async def read_export(self, server_id: str, export_id: str) -> AsyncIterator[bytes]:
+        """The copy's bytes, piece by piece."""
+        offset = 0
+        while True:
+            order = OfExport(server_id, export_id, offset)
+            piece: bytes = await self._ask("read_export", order, bytes, 60.0)
+            if not piece:
+                return
+            offset += len(piece)
+            yield piece
+
+    async def remove_export(self, server_id: str, export_id: str) -> None:
+        await self._ask("remove_export", OfExport(server_id, export_id), None, 60.0)
 
     async def _ask(self, verb: str, order: Any, into: Any, timeout_s: float) -> Any:
         return await self._bus.call(
