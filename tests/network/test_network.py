@@ -132,7 +132,7 @@ async def test_many_at_once_or_none(api: Api) -> None:
             {"network": {"dns_domain": "no-dot"}},
             "Invalid input for dns_domain. Reason: 'no-dot' is not a FQDN.",
         ),
-        ({"network": {"mtu": 10}}, "Invalid input for network.mtu"),
+        ({"network": {"mtu": -1}}, "Invalid input for network.mtu"),
         ({"network": {"project_id": "p2"}}, "requires admin privileges"),
         ({"network": {"project_id": "p1", "tenant_id": "p2"}}, "do not match"),
         ({"network": {"tags": ["", "a"]}}, "Invalid input for tags"),

@@ -12,14 +12,17 @@ from aerostat.kernel.http import Page, Request, paging
 
 
 def _links(req: Request, plural: str, page: Page) -> dict[str, Any]:
+    """A full page has a next one, though that may be empty: clients walk until a page is not full."""
+    limit = req.argument("limit")
+    if not limit or limit == "0" or not page.rows:
+        return {}
+    full, backwards = len(page.rows) >= int(limit), req.flag("page_reverse")
     links = []
-    for marker, rel, backwards in (
-        (page.next_marker, "next", False),
-        (page.previous_marker, "previous", True),
-    ):
-        if marker and "limit" in req.query:
-            links.append({"rel": rel, "href": _url(req, marker, backwards)})
-    return {f"{plural}_links": links} if links else {}
+    if full or backwards:
+        links.append({"rel": "next", "href": _url(req, page.rows[-1]["id"], False)})
+    if full or not backwards:
+        links.append({"rel": "previous", "href": _url(req, page.rows[0]["id"], True)})
+    return {f"{plural}_links": links}
 
 
 def _url(req: Request, marker: str, backwards: bool) -> str:
