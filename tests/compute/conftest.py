@@ -96,7 +96,8 @@ class Cloud:
     async def active_server(self, **attributes: Any) -> str:
         server_id = await self.make_server(**attributes)
         await self.settle()
-        assert (await self.server(server_id))["status"] == "ACTIVE", await self.server(server_id)
+        shown = await self.server(server_id, user="root")
+        assert shown["status"] == "ACTIVE", shown.get("fault")
         return server_id
 
     async def server(self, server_id: str, **kw: Any) -> dict[str, Any]:
