@@ -159,8 +159,13 @@ class NetworkResource(Resource):
 
     # Bodies.
 
+    async def _update(self, req: Request) -> Response:
+        # A body that makes no sense is told so before anything is looked for.
+        req.state["changes"] = self._read_body(req, "update", await req.json())
+        return await super()._update(req)
+
     async def _read(self, req: Request, verb: Use) -> dict[str, Any]:
-        return self._read_body(req, verb, await req.json())
+        return dict(req.state["changes"])
 
     def _read_body(self, req: Request, verb: Use, body: Any) -> dict[str, Any]:
         """A body as column values. Raises upstream's words for what does not belong there."""
