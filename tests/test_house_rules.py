@@ -13,8 +13,8 @@ PAGE = "docs/house-style.md"
 
 SAYS_NOTHING = {"utils", "util", "common", "helpers", "helper", "manager", "base", "misc"}
 LONGEST_FILE, TOO_LONG = 600, 900
-CLOCK = "aerostat/kernel/clock.py"
-COMMANDS = "aerostat/cli/"  # a command on a terminal may sleep: nothing else runs in its process
+CLOCK = "src/aerostat/kernel/clock.py"
+COMMANDS = "src/aerostat/cli/"  # a command on a terminal may sleep: nothing else runs in its process
 
 _OWN_CLOCK = re.compile(r"\bdatetime\.(?:utcnow|now|today)\(|\bdate\.today\(")
 _SLEEP = re.compile(r"\btime\.sleep\(")
@@ -29,7 +29,7 @@ def sources(*folders: str) -> Iterator[tuple[str, Path]]:
 def test_files_are_named_for_what_is_in_them() -> None:
     broken = [
         f"{name}: such a name says nothing; if no better one comes, it is two things ({PAGE}#names)"
-        for name, path in sources("aerostat", "tests", "bench")
+        for name, path in sources("src/aerostat", "tests", "bench")
         if path.stem in SAYS_NOTHING or path.parent.name in SAYS_NOTHING
     ]
     assert not broken, "\n" + "\n".join(broken)
@@ -37,7 +37,7 @@ def test_files_are_named_for_what_is_in_them() -> None:
 
 def test_a_file_is_one_thing() -> None:
     """Only reported: length is a hint. Past `TOO_LONG` it is not."""
-    lengths = {name: path.read_bytes().count(b"\n") for name, path in sources("aerostat")}
+    lengths = {name: path.read_bytes().count(b"\n") for name, path in sources("src/aerostat")}
     for name, lines in lengths.items():
         if lines > LONGEST_FILE:
             warnings.warn(
@@ -49,7 +49,7 @@ def test_a_file_is_one_thing() -> None:
 def test_there_is_one_clock() -> None:
     broken = [
         f"{name}:{number}: ask kernel.clock for the time, so that tests can move it ({PAGE}#clocks)"
-        for name, path in sources("aerostat")
+        for name, path in sources("src/aerostat")
         if name != CLOCK
         for number in _lines_with(path, _OWN_CLOCK)
     ]
@@ -59,7 +59,7 @@ def test_there_is_one_clock() -> None:
 def test_nobody_sleeps_in_the_loop() -> None:
     broken = [
         f"{name}:{number}: time.sleep stops every request of the process; await asyncio.sleep ({PAGE}#clocks)"
-        for name, path in sources("aerostat")
+        for name, path in sources("src/aerostat")
         if not name.startswith(COMMANDS)
         for number in _lines_with(path, _SLEEP)
     ]
