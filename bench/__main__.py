@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import compileall
 import fnmatch
 import os
 import platform
@@ -30,6 +31,8 @@ IDLE_S = 5.0
 def main() -> None:
     args = _arguments()
     os.environ.update(CHEAP_BCRYPT | ROOMY)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program is compiled
+    compileall.compile_dir(next(iter(aerostat.__path__)), quiet=1)
     lines = [f"Aerostat {aerostat.__version__}, {_commit()}. {_machine()}", ""]
     with tempfile.TemporaryDirectory(prefix="aerostat-bench-") as folder:
         state = Path(folder) / "state"

@@ -94,6 +94,4 @@ def test_a_revoked_token_opens_nothing(shared_aerostat_cloud):
 def connect(cloud, auth):
     import openstack
 
-    return openstack.connect(
-        auth=auth, region_name="RegionOne", load_yaml_config=False, load_envvars=False
-    )
+    return openstack.connect(auth=auth, region_name="RegionOne", load_yaml_config=False, load_envvars=False)

@@ -28,7 +28,9 @@ STOP_LIMIT_S = 120.0
 def why_no_real_cloud() -> str:
     """Why a real cloud cannot run here; empty when it can."""
     missing = [word for word in ("ssh", "qemu-system-x86_64", "ovn-nbctl") if shutil.which(word) is None]
-    return missing_for_ovn() or why_no_libvirt() or (f"not installed: {', '.join(missing)}" if missing else "")
+    return (
+        missing_for_ovn() or why_no_libvirt() or (f"not installed: {', '.join(missing)}" if missing else "")
+    )
 
 
 @dataclass

@@ -8,6 +8,7 @@ process died, the sweeper does that.
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 from aerostat.kernel.clock import now
 from aerostat.kernel.db import Row, Store, StoreUnavailable
@@ -17,8 +18,10 @@ from . import model
 from .config import ImageConfig
 from .drivers.protocol import ImageStore, Upload
 from .errors import ImageGone, ImageNotFound, ImageNotQueued, ImageTooLarge
-from .inspection import Inspection
 from .states import IMAGE
+
+if TYPE_CHECKING:
+    from .inspection import Inspection
 
 SEEN_EVERY_S = 10.0
 
@@ -27,6 +30,10 @@ async def receive(
     db: Store, store: ImageStore, config: ImageConfig, image: Row, chunks: AsyncIterator[bytes]
 ) -> None:
     """Store `chunks` as the image's data. Raises what refused them; the image is then queued again."""
+    from .inspection import (
+        Inspection,
+    )  # the inspectors take 50 ms to load: at the first upload, not at the start
+
     claim = Claim(db, image.id, new_id())
     image = await claim.take()
     upload: Upload | None = None
@@ -46,7 +53,7 @@ async def receive(
 
 
 async def _copied(
-    claim: "Claim", upload: Upload, inspection: Inspection, limit_bytes: int, chunks: AsyncIterator[bytes]
+    claim: "Claim", upload: Upload, inspection: "Inspection", limit_bytes: int, chunks: AsyncIterator[bytes]
 ) -> dict[str, object]:
     """Every byte into the upload; answers what the row then says of them."""
     md5, sha512 = hashlib.md5(usedforsecurity=False), hashlib.sha512()

@@ -9,10 +9,6 @@ import hashlib
 import secrets
 from typing import Any
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-
 from aerostat.kernel.db import Duplicate, Row
 from aerostat.kernel.errors import BadRequest
 from aerostat.kernel.fields import Field
@@ -157,6 +153,9 @@ class Keypair(Resource):
 
 def generate(comment: str) -> tuple[str, str]:
     """A new RSA key: (public line, private key in PEM)."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     private = key.private_bytes(
@@ -169,6 +168,9 @@ def generate(comment: str) -> tuple[str, str]:
 
 def ssh_fingerprint(public_key: str) -> str:
     """MD5 of the key with colons, as the API shows it. Raises `InvalidKeypair`."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization
+
     words = public_key.split(None, 2)
     if len(words) < 2:
         raise InvalidKeypair(reason="failed to generate fingerprint")

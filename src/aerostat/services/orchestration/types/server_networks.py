@@ -1,0 +1,146 @@
+"""The networks of a server: as compute takes them, and as templates read them.
+
+Where a template asks for what compute cannot choose (a subnet, properties of the port), we make the port ourselves,
+under a name of our own, and delete it with the server.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aerostat.kernel.client import RoomError
+
+from ..thing import Thing
+from .outside import id_of, unless_gone, without_none
+from .resource_type import is_gone
+
+_PORTS = "ports"  # in the thing's data: ports that we made
+
+
+async def networks_body(thing: Thing) -> Any:
+    """The `networks` of a server to be made; None when the template says nothing."""
+    wanted = thing.properties["networks"]
+    if wanted is None:
+        return None
+    body = []
+    for place, one in enumerate(wanted):
+        if one["allocate_network"]:
+            return one["allocate_network"]
+        body.append(await _entry(thing, one, place))
+    return body
+
+
+async def _entry(thing: Thing, one: Mapping[str, Any], place: int) -> dict[str, Any]:
+    if one["port"]:
+        entry = {"port": await id_of(thing, "port", one["port"])}
+    elif one["subnet"] or one["port_extra_properties"]:
+        entry = {"port": await _own_port(thing, one, place)}
+    else:
+        network_id = await id_of(thing, "network", one["network"] or one["uuid"])
+        entry = {"uuid": network_id, "fixed_ip": one["fixed_ip"]}
+    return without_none({**entry, "tag": one["tag"]})  # type: ignore[no-any-return]
+
+
+async def _own_port(thing: Thing, one: Mapping[str, Any], place: int) -> str:
+    """A port that is made for this entry; one of its name that an earlier run made is taken."""
+    network = thing.client("network")
+    name = f"{thing.physical_name}-port-{place}"
+    found = await network.list_ports(name=name)
+    if not found:
+        subnet_id = await id_of(thing, "subnet", one["subnet"])
+        network_id = await id_of(thing, "network", one["network"] or one["uuid"])
+        if network_id is None:
+            network_id = (await network.get_subnet(subnet_id))["network_id"]
+        body = dict(one["port_extra_properties"] or {})
+        body.pop("value_specs", None)
+        if subnet_id or one["fixed_ip"]:
+            body["fixed_ips"] = [without_none({"subnet_id": subnet_id, "ip_address": one["fixed_ip"]})]
+        if thing.properties["security_groups"]:
+            groups = [
+                await id_of(thing, "security_group", group) for group in thing.properties["security_groups"]
+            ]
+            body["security_groups"] = groups
+        found = [await network.create_port(name=name, network_id=network_id, **without_none(body))]
+    port_id = str(found[0]["id"])
+    if port_id not in thing.data.setdefault(_PORTS, []):
+        thing.data[_PORTS].append(port_id)
+        await thing.keep()
+    return port_id
+
+
+async def delete_ports(thing: Thing) -> None:
+    """Delete the ports that were made for the server."""
+    if not thing.house.services.get("network"):
+        return
+    network = thing.client("network")
+    for one in thing.properties["networks"] or ():
+        if one["subnet"] or one["port_extra_properties"]:  # one whose run died before it could tell
+            prefix = f"{thing.physical_name}-port-"
+            for place in range(len(thing.properties["networks"])):
+                for port in await network.list_ports(name=f"{prefix}{place}"):
+                    await unless_gone(network.delete_port(port["id"]))
+            break
+    for port_id in thing.data.get(_PORTS, []):
+        await unless_gone(network.delete_port(port_id))
+
+
+async def detach(thing: Thing) -> None:
+    """Take away the networks that the template had and has no more."""
+    compute = thing.client("compute")
+    wanted = thing.properties["networks"] or []
+    interfaces = await compute.list_interfaces(thing.physical_id)
+    for one in thing.previous.get("networks") or []:
+        if one in wanted:
+            continue
+        port_id = await _port_of(thing, one, interfaces)
+        if port_id is None:
+            continue
+        try:
+            await compute.detach_interface(thing.physical_id, port_id)
+        except RoomError as error:
+            if not is_gone(error):
+                raise
+
+
+async def attach(thing: Thing) -> None:
+    """Add the networks that the template has now and had not."""
+    compute = thing.client("compute")
+    before = thing.previous.get("networks") or []
+    interfaces = await compute.list_interfaces(thing.physical_id)
+    for place, one in enumerate(thing.properties["networks"] or []):
+        if one in before or await _port_of(thing, one, interfaces) is not None:
+            continue
+        entry = await _entry(thing, one, place)
+        if "port" in entry:
+            await compute.attach_interface(thing.physical_id, port_id=entry["port"])
+        else:
+            fixed = [{"ip_address": entry["fixed_ip"]}] if "fixed_ip" in entry else None
+            await compute.attach_interface(
+                thing.physical_id, **without_none({"net_id": entry["uuid"], "fixed_ips": fixed})
+            )
+
+
+async def _port_of(thing: Thing, one: Mapping[str, Any], interfaces: list[dict[str, Any]]) -> str | None:
+    """The port of the server that this entry of the template made."""
+    if one["port"]:
+        port_id = await id_of(thing, "port", one["port"])
+        return next((str(port_id) for each in interfaces if each["port_id"] == port_id), None)
+    network_id = await id_of(thing, "network", one["network"] or one["uuid"])
+    return next((str(each["port_id"]) for each in interfaces if each["net_id"] == network_id), None)
+
+
+async def shown_addresses(thing: Thing, server: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Addresses by the network's name and by its id, each with its port and subnets."""
+    network = thing.client("network")
+    ports = {port["mac_address"]: port for port in await network.list_ports(device_id=server["id"])}
+    shown: dict[str, list[dict[str, Any]]] = {}
+    for name, addresses in server["addresses"].items():
+        found = []
+        for one in addresses:
+            port = ports.get(one.get("OS-EXT-IPS-MAC:mac_addr"))
+            entry = {**one, "port": port["id"] if port else None}
+            if port is not None:
+                entry["subnets"] = [ip["subnet_id"] for ip in port["fixed_ips"]]
+                shown.setdefault(port["network_id"], []).append(entry)
+            found.append(entry)
+        shown[name] = found
+    return shown
