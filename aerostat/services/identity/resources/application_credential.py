@@ -206,8 +206,8 @@ class ApplicationCredential(Resource):
         }
         if row.access_rule_ids is not None:
             ids = row.access_rule_ids
-            found = await req.db.all(model.ACCESS_RULES, {"id": ids}) if ids else []
-            view["access_rules"] = [_brief(rule) for rule in found]
+            found = {one.id: one for one in await req.db.all(model.ACCESS_RULES, {"id": ids})} if ids else {}
+            view["access_rules"] = [_brief(found[id]) for id in ids]
         return view
 
 

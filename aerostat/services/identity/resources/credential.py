@@ -6,6 +6,7 @@ https://docs.openstack.org/api-ref/identity/v3/#credentials; the OS-EC2 paths sh
 import hashlib
 import json
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 from aerostat.kernel import ids
@@ -73,7 +74,7 @@ class Credential(Resource):
         id = ids.new_hex_id()
         if new["type"] == "ec2":
             id = _id_of(_access_key(new["blob"]))
-            await self._check_project(req, user_id, new.get("project_id"))
+            _check_project_named(new)
         row = await self._insert(
             req, id=id, user_id=user_id, project_id=new.get("project_id"), type=new["type"], blob=new["blob"]
         )
@@ -92,9 +93,9 @@ class Credential(Resource):
         if await req.db.find(model.USERS, id=after["user_id"]) is None:
             raise UserNotFound(id=after["user_id"])
         if "ec2" in (row.type, after["type"]):
-            if row.type != after["type"] or _id_of(_access_key(after["blob"])) != row.id:
-                raise BadRequest("The type and the access key of an EC2 credential cannot be changed.")
-            await self._check_project(req, after["user_id"], after["project_id"])
+            _check_project_named(after)
+            if row.type != after["type"] or not _access_key(after["blob"]):
+                raise BadRequest("The type of an EC2 credential cannot be changed.")
         if changes:
             await req.db.update(model.CREDENTIALS, {"id": row.id}, **changes)
         return {"credential": _view(req, await req.db.get(model.CREDENTIALS, id=row.id))}
@@ -156,10 +157,8 @@ class Credential(Resource):
         await note_unrestricted(req)
         check_not_delegated(req, _MANAGING)
 
-    async def _check_project(self, req: Request, user_id: str, project_id: str | None) -> None:
+    async def _check_project(self, req: Request, user_id: str, project_id: str) -> None:
         """A key stands for the user on a project, so the user has to have a role there."""
-        if project_id is None:
-            raise BadRequest("EC2 credentials need a project: project_id is missing.")
         project = await req.db.find(model.PROJECTS, id=project_id, is_domain=False)
         if project is None:
             raise ProjectNotFound(id=project_id)
@@ -173,6 +172,12 @@ class Credential(Resource):
             return await req.db.insert(model.CREDENTIALS, **values)
         except Duplicate as error:
             raise Conflict("Conflict occurred attempting to store credential - Duplicate entry.") from error
+
+
+def _check_project_named(values: Mapping[str, Any]) -> None:
+    """Whether the user has a role there is looked at each time that the key is used."""
+    if values.get("project_id") is None:
+        raise BadRequest("EC2 credentials need a project: project_id is missing.")
 
 
 def _access_key(blob: str) -> str:

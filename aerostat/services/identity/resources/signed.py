@@ -69,8 +69,9 @@ class SignedRequest(Resource):
     async def _key(self, req: Request, access: str) -> tuple[Row, str]:
         id = hashlib.sha256(access.encode()).hexdigest()
         row = await req.db.find(model.CREDENTIALS, id=id, type="ec2")
-        secret = json.loads(row.blob).get("secret") if row is not None else None
-        if row is None or not isinstance(secret, str):
+        kept = json.loads(row.blob) if row is not None else {}
+        secret = kept.get("secret")
+        if row is None or kept.get("access") != access or not isinstance(secret, str):
             raise Unauthorized("EC2 access key not found.")
         return row, secret
 
