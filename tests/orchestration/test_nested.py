@@ -86,7 +86,10 @@ async def test_a_type_through_the_registry(world: World) -> None:
 
 async def test_a_failure_below_is_told_above(world: World) -> None:
     inner = INNER.replace("{value: {get_param: text}}", "{value: {get_param: text}, fail: true}")
-    outer = {"heat_template_version": HOT, "resources": {"a": {"type": "inner.yaml", "properties": {"text": "x"}}}}
+    outer = {
+        "heat_template_version": HOT,
+        "resources": {"a": {"type": "inner.yaml", "properties": {"text": "x"}}},
+    }
     path = await world.create("one", outer, files={"inner.yaml": inner})
     stack = await world.stack(path)
     assert stack["stack_status"] == "CREATE_FAILED"
@@ -106,7 +109,9 @@ async def test_group(world: World) -> None:
     assert outputs["map"] == {"0": "no-0", "1": "no-1"}
     assert len(outputs["refs"]) == 2
     kept = outputs["refs_map"]["1"]
-    await world.ask("PUT", path, {"template": group(3, removal_policies=[{"resource_list": ["0"]}])}, status=202)
+    await world.ask(
+        "PUT", path, {"template": group(3, removal_policies=[{"resource_list": ["0"]}])}, status=202
+    )
     await world.engine.settle()
     outputs = await world.outputs(path)
     assert outputs["all"] == ["no-1", "no-2", "no-3"]
@@ -143,7 +148,10 @@ async def test_chain_and_stack(world: World) -> None:
                     "resource_properties": {"value": "x"},
                 },
             },
-            "own": {"type": "OS::Heat::Stack", "properties": {"template": INNER, "parameters": {"text": "deep"}}},
+            "own": {
+                "type": "OS::Heat::Stack",
+                "properties": {"template": INNER, "parameters": {"text": "deep"}},
+            },
         },
         "outputs": {
             "chain": {"value": {"get_attr": ["chain", "output"]}},
@@ -164,7 +172,10 @@ async def test_a_template_that_holds_itself_is_refused(world: World) -> None:
 
 @pytest.mark.parametrize("settings", [{"most_resources": 20}])
 async def test_groups_of_groups_meet_the_limit(world: World, settings: dict[str, Any]) -> None:
-    inner = {"type": "OS::Heat::ResourceGroup", "properties": {"count": 10, "resource_def": {"type": "OS::Heat::None"}}}
+    inner = {
+        "type": "OS::Heat::ResourceGroup",
+        "properties": {"count": 10, "resource_def": {"type": "OS::Heat::None"}},
+    }
     template = {
         "heat_template_version": HOT,
         "resources": {

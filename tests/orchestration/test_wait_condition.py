@@ -65,7 +65,10 @@ async def test_a_guest_that_says_that_it_failed(world: World) -> None:
     await tell(world, handle, {"status": "FAILURE", "reason": "disk full"})
     await world.engine.run_due()
     stack = await world.stack(path)
-    assert stack["stack_status_reason"] == "Resource CREATE failed: WaitConditionFailure: resources.wait: disk full"
+    assert (
+        stack["stack_status_reason"]
+        == "Resource CREATE failed: WaitConditionFailure: resources.wait: disk full"
+    )
 
 
 async def test_a_guest_that_never_calls_back(world: World) -> None:
@@ -73,7 +76,10 @@ async def test_a_guest_that_never_calls_back(world: World) -> None:
     await world.engine.settle()
     stack = await world.stack(path)
     assert stack["stack_status"] == "CREATE_FAILED"
-    assert stack["stack_status_reason"] == "Resource CREATE failed: WaitConditionTimeout: resources.wait: 0 of 1 received"
+    assert (
+        stack["stack_status_reason"]
+        == "Resource CREATE failed: WaitConditionTimeout: resources.wait: 0 of 1 received"
+    )
 
 
 async def test_who_may_signal(world: World) -> None:
