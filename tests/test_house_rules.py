@@ -4,6 +4,7 @@ Each message names the file, the line and the page that explains the rule.
 """
 
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +12,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = "docs/house-style.md"
 
 SAYS_NOTHING = {"utils", "util", "common", "helpers", "helper", "manager", "base", "misc"}
-LONGEST_FILE = 600
-CLOCK = "aerostat/kernel/clock.py"
-COMMANDS = "aerostat/cli/"  # a command on a terminal may sleep: nothing else runs in its process
+LONGEST_FILE, TOO_LONG = 600, 900
+CLOCK = "src/aerostat/kernel/clock.py"
+COMMANDS = "src/aerostat/cli/"  # a command on a terminal may sleep: nothing else runs in its process
 
 _OWN_CLOCK = re.compile(r"\bdatetime\.(?:utcnow|now|today)\(|\bdate\.today\(")
 _SLEEP = re.compile(r"\btime\.sleep\(")
@@ -28,25 +29,27 @@ def sources(*folders: str) -> Iterator[tuple[str, Path]]:
 def test_files_are_named_for_what_is_in_them() -> None:
     broken = [
         f"{name}: such a name says nothing; if no better one comes, it is two things ({PAGE}#names)"
-        for name, path in sources("aerostat", "tests", "bench")
+        for name, path in sources("src/aerostat", "tests", "bench")
         if path.stem in SAYS_NOTHING or path.parent.name in SAYS_NOTHING
     ]
     assert not broken, "\n" + "\n".join(broken)
 
 
 def test_a_file_is_one_thing() -> None:
-    broken = [
-        f"{name}: {lines} lines; past {LONGEST_FILE} ask what second thing has moved in ({PAGE}#sizes)"
-        for name, path in sources("aerostat")
-        if (lines := path.read_bytes().count(b"\n")) > LONGEST_FILE
-    ]
-    assert not broken, "\n" + "\n".join(broken)
+    """Only reported: length is a hint. Past `TOO_LONG` it is not."""
+    lengths = {name: path.read_bytes().count(b"\n") for name, path in sources("src/aerostat")}
+    for name, lines in lengths.items():
+        if lines > LONGEST_FILE:
+            warnings.warn(
+                f"{name}: {lines} lines; what second thing has moved in? ({PAGE}#sizes)", stacklevel=1
+            )
+    assert not [name for name, lines in lengths.items() if lines > TOO_LONG]
 
 
 def test_there_is_one_clock() -> None:
     broken = [
         f"{name}:{number}: ask kernel.clock for the time, so that tests can move it ({PAGE}#clocks)"
-        for name, path in sources("aerostat")
+        for name, path in sources("src/aerostat")
         if name != CLOCK
         for number in _lines_with(path, _OWN_CLOCK)
     ]
@@ -56,7 +59,7 @@ def test_there_is_one_clock() -> None:
 def test_nobody_sleeps_in_the_loop() -> None:
     broken = [
         f"{name}:{number}: time.sleep stops every request of the process; await asyncio.sleep ({PAGE}#clocks)"
-        for name, path in sources("aerostat")
+        for name, path in sources("src/aerostat")
         if not name.startswith(COMMANDS)
         for number in _lines_with(path, _SLEEP)
     ]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-LAUNCHER = Path(__file__).resolve().parents[2] / "aerostat.sh"
+LAUNCHER = Path(__file__).resolve().parents[2] / "aerostat"
 
 # Makes «.venv/bin/python», which prints its arguments: what `uv sync` and `python -m venv` would have left.
 MAKE_VENV = """

@@ -83,7 +83,7 @@ async def doomed_engine(url: str, folder: Path) -> AsyncIterator[None]:
     root = Path(__file__).parents[2]
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.kernel.test_killed", url, str(folder)),
-        env={**os.environ, "PYTHONPATH": str(root)},
+        env={**os.environ, "PYTHONPATH": f"{root / 'src'}:{root}"},
         cwd=root,
     )
     try:

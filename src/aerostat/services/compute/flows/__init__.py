@@ -1,0 +1,36 @@
+"""Long operations of the compute room, one file each."""
+
+from .create_server import create_server
+from .delete_server import delete_server
+from .interfaces import attach_interface, detach_interface
+from .power_server import (
+    pause_server,
+    reboot_server,
+    resume_server,
+    start_server,
+    stop_server,
+    suspend_server,
+    unpause_server,
+)
+from .rebuild_server import rebuild_server
+from .resize_server import confirm_resize, resize_server, revert_resize
+from .snapshot_server import snapshot_server
+
+FLOWS = (
+    create_server,
+    delete_server,
+    start_server,
+    stop_server,
+    reboot_server,
+    pause_server,
+    unpause_server,
+    suspend_server,
+    resume_server,
+    attach_interface,
+    detach_interface,
+    rebuild_server,
+    resize_server,
+    confirm_resize,
+    revert_resize,
+    snapshot_server,
+)

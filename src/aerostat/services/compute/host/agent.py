@@ -1,0 +1,228 @@
+"""The compute host: what runs next to the hardware, serves `host.<name>` on the bus, and never sees the database.
+
+It joins two drivers, the hypervisor and the host's half of the network: a guest's cards are plugged before it
+starts and unplugged after it is gone. It keeps nothing in memory that a new process would miss.
+"""
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Protocol
+
+import structlog
+
+from aerostat.kernel import clock
+from aerostat.kernel.errors import DriverError
+
+from . import orders
+from .orders import CONTROL_TOPIC, GUEST_EVENT, READ_IMAGE_VERB, REPORT_VERB, Card, GuestSpec
+from .protocol import Domain, DomainSpec, ExportsDisks, Hypervisor, Interface
+
+log = structlog.get_logger(__name__)
+
+EVENTS_PAUSE_S = 1.0
+
+
+class PortPlugger(Protocol):
+    """What a compute host needs of the network's host half."""
+
+    async def plug_port(self, port_id: str, mac: str, mtu: int) -> str: ...
+
+    async def unplug_port(self, port_id: str) -> None: ...
+
+
+class HostAgent:
+    """One compute host. `start` opens the drivers and serves; `stop` leaves the guests running."""
+
+    def __init__(
+        self, name: str, bus: Any, hypervisor: Hypervisor, network: PortPlugger, *, report_s: float = 10.0
+    ) -> None:
+        self.name = name
+        self.hypervisor = hypervisor
+        self.network = network
+        self._bus = bus
+        self._report_s = report_s
+        self._booted_at = clock.now()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._images: dict[str, asyncio.Lock] = {}
+        self._verbs: dict[str, tuple[Any, Callable[[Any], Awaitable[Any]]]] = {
+            "ensure_image": (orders.EnsureImage, self._ensure_image),
+            "ensure_guest": (orders.EnsureGuest, self._ensure_guest),
+            "rebuild_guest": (orders.RebuildGuest, self._rebuild_guest),
+            "remove_guest": (orders.RemoveGuest, self._remove_guest),
+            "set_power": (orders.SetPower, self._set_power),
+            "reboot": (orders.Reboot, self._reboot),
+            "plug_card": (orders.PlugCard, self._plug_card),
+            "unplug_card": (orders.UnplugCard, self._unplug_card),
+            "find_guest": (orders.OfServer, self._find_guest),
+            "list_guests": (None, self._list_guests),
+            "export_disk": (orders.OfExport, self._export_disk),
+            "read_export": (orders.OfExport, self._read_export),
+            "remove_export": (orders.OfExport, self._remove_export),
+            "console_log": (orders.ConsoleLog, self._console_log),
+            "console_sockets": (orders.OfServer, self._console_sockets),
+        }
+
+    async def start(self) -> None:
+        await self.hypervisor.open()
+        await self._bus.serve(orders.topic_of(self.name), self._answer)
+        await self.report()
+        self._tasks = [
+            asyncio.create_task(self._keep_reporting(), name=f"reports of {self.name}"),
+            asyncio.create_task(self._keep_telling(), name=f"events of {self.name}"),
+        ]
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        await self.hypervisor.close()
+
+    async def report(self) -> None:
+        """Say now that this host is here and what it has."""
+        await self._bus.cast(CONTROL_TOPIC, REPORT_VERB, await self.describe())
+
+    async def describe(self) -> orders.HostReport:
+        return orders.HostReport(
+            name=self.name,
+            facts=await self.hypervisor.inspect_host(),
+            booted_at=self._booted_at,
+            uptime_s=time.monotonic(),
+            load=os.getloadavg(),
+            export_format=self.hypervisor.export_format if isinstance(self.hypervisor, ExportsDisks) else "",
+        )
+
+    async def _answer(self, message: Any) -> Any:
+        found = self._verbs.get(message.verb)
+        if found is None:
+            raise DriverError(f"The host does not know how to {message.verb}.")
+        kind, verb = found
+        return await verb(message.read(kind) if kind is not None else None)
+
+    async def _keep_reporting(self) -> None:
+        while True:
+            await asyncio.sleep(self._report_s)
+            try:
+                await self.report()
+            except DriverError as error:
+                log.warning("host report failed", host=self.name, error=error.message)
+
+    async def _keep_telling(self) -> None:
+        while True:
+            try:
+                async for event in self.hypervisor.events():
+                    told = orders.GuestEvent(self.name, event.domain_id, event.what)
+                    await self._bus.publish(GUEST_EVENT, told)
+            except DriverError as error:
+                log.warning("the hypervisor's events broke off", host=self.name, error=error.message)
+            await asyncio.sleep(EVENTS_PAUSE_S)
+
+    # Orders
+
+    async def _ensure_image(self, order: orders.EnsureImage) -> None:
+        image = order.image
+        async with self._images.setdefault(image.id, asyncio.Lock()):
+            if await self.hypervisor.find_base_image(image.id) is None:
+                await self.hypervisor.ensure_base_image(image, self._fetch(image.id))
+
+    async def _ensure_guest(self, order: orders.EnsureGuest) -> Domain:
+        return await self.hypervisor.ensure_domain(await self._plugged(order.spec), order.power)
+
+    async def _rebuild_guest(self, order: orders.RebuildGuest) -> Domain:
+        await self.hypervisor.remove_domain(order.spec.id)
+        return await self.hypervisor.ensure_domain(await self._plugged(order.spec), order.power)
+
+    async def _remove_guest(self, order: orders.RemoveGuest) -> None:
+        found = await self.hypervisor.inspect_domain(order.server_id)
+        ports = set(order.port_ids) | set(found.ports if found is not None else ())
+        await self.hypervisor.remove_domain(order.server_id)
+        for port_id in sorted(ports):
+            await self.network.unplug_port(port_id)
+
+    async def _set_power(self, order: orders.SetPower) -> Domain:
+        return await self.hypervisor.ensure_power(order.server_id, order.power, limit_s=order.limit_s)
+
+    async def _reboot(self, order: orders.Reboot) -> Domain:
+        return await self.hypervisor.reboot(order.server_id, hard=order.hard, limit_s=order.limit_s)
+
+    async def _plug_card(self, order: orders.PlugCard) -> None:
+        await self.hypervisor.ensure_interface(order.server_id, await self._plug(order.card))
+
+    async def _unplug_card(self, order: orders.UnplugCard) -> None:
+        await self.hypervisor.remove_interface(order.server_id, order.port_id)
+        await self.network.unplug_port(order.port_id)
+
+    async def _find_guest(self, order: orders.OfServer) -> Domain | None:
+        return await self.hypervisor.inspect_domain(order.server_id)
+
+    async def _list_guests(self, _: None) -> list[Domain]:
+        return await self.hypervisor.list_domains()
+
+    async def _console_log(self, order: orders.ConsoleLog) -> str:
+        return await self.hypervisor.console_log(order.server_id, order.max_bytes)
+
+    async def _console_sockets(self, order: orders.OfServer) -> Any:
+        return await self.hypervisor.console_sockets(order.server_id)
+
+    async def _export_disk(self, order: orders.OfExport) -> None:
+        await self._exporter().export_disk(order.server_id, order.export_id)
+
+    async def _read_export(self, order: orders.OfExport) -> bytes:
+        size = orders.CHUNK_BYTES
+        return await self._exporter().read_export(order.server_id, order.export_id, order.offset, size)
+
+    async def _remove_export(self, order: orders.OfExport) -> None:
+        await self._exporter().remove_export(order.server_id, order.export_id)
+
+    # Within
+
+    def _exporter(self) -> ExportsDisks:
+        if not isinstance(self.hypervisor, ExportsDisks):
+            raise DriverError("The host's hypervisor cannot copy disks out.")
+        return self.hypervisor
+
+    async def _plugged(self, spec: GuestSpec) -> DomainSpec:
+        """The spec with a tap for each card, plugged now: after a reboot of the host no tap is left."""
+        interfaces = [await self._plug(card) for card in spec.cards]
+        return DomainSpec(
+            id=spec.id,
+            name=spec.name,
+            title=spec.title,
+            vcpus=spec.vcpus,
+            memory_mib=spec.memory_mib,
+            root=spec.root,
+            ephemeral_gib=spec.ephemeral_gib,
+            swap_mib=spec.swap_mib,
+            interfaces=tuple(interfaces),
+            config_drive=spec.config_drive,
+            properties=spec.properties,
+        )
+
+    async def _plug(self, card: Card) -> Interface:
+        tap = await self.network.plug_port(card.port_id, card.mac, card.mtu)
+        return Interface(port_id=card.port_id, mac=card.mac, tap=tap, mtu=card.mtu, model=card.model)
+
+    async def _fetch(self, image_id: str) -> AsyncIterator[bytes]:
+        """An image's bytes from the control side, piece by piece: the same on every bus."""
+        offset = 0
+        while True:
+            piece = await self._bus.call(
+                CONTROL_TOPIC, READ_IMAGE_VERB, orders.ReadImage(image_id, offset), timeout_s=60.0, into=bytes
+            )
+            if not piece:
+                return
+            offset += len(piece)
+            yield piece
+
+
+@contextlib.asynccontextmanager
+async def running(agent: HostAgent) -> AsyncIterator[HostAgent]:
+    """The agent for as long as the block lasts."""
+    await agent.start()
+    try:
+        yield agent
+    finally:
+        await agent.stop()

@@ -1,0 +1,231 @@
+"""What the control side asks of a compute host, and what a host tells: the words that cross the bus.
+
+Every order names the server by its id and says all that is needed, so that it can be repeated, to the same host
+process or to the one that took its place. Orders are idempotent as the hypervisor's verbs behind them are.
+
+Topic `host.<name>`: what a host answers. Topic `compute`: what the control side answers to hosts.
+"""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from .protocol import BaseImageSpec, ConsoleSockets, Domain, HostFacts, Power, RootDisk
+
+T = TypeVar("T")
+
+CONTROL_TOPIC = "compute"
+REPORT_VERB = "host_report"
+READ_IMAGE_VERB = "read_image"
+GUEST_EVENT = "compute.guest"
+CHUNK_BYTES = 1 << 20
+
+
+def topic_of(host_name: str) -> str:
+    return f"host.{host_name}"
+
+
+class Card(msgspec.Struct, frozen=True, kw_only=True):
+    """A network card: a port of the network room as a guest has it."""
+
+    port_id: str
+    mac: str
+    mtu: int = 1500
+    model: str = "virtio"
+
+
+class GuestSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A server as its host needs to know it. Like `DomainSpec`, but with ports in place of taps."""
+
+    id: str
+    name: str
+    title: str
+    vcpus: int
+    memory_mib: int
+    root: RootDisk
+    ephemeral_gib: tuple[int, ...] = ()
+    swap_mib: int = 0
+    cards: tuple[Card, ...] = ()
+    config_drive: dict[str, bytes] | None = None
+    properties: dict[str, str] = {}
+
+
+class EnsureImage(msgspec.Struct, frozen=True):
+    image: BaseImageSpec
+
+
+class EnsureGuest(msgspec.Struct, frozen=True):
+    spec: GuestSpec
+    power: Power = "running"
+
+
+class RemoveGuest(msgspec.Struct, frozen=True):
+    server_id: str
+    port_ids: tuple[str, ...] = ()
+
+
+class RebuildGuest(msgspec.Struct, frozen=True):
+    """Throw the disks away and make the guest anew; its ports stay plugged."""
+
+    spec: GuestSpec
+    power: Power = "running"
+
+
+class SetPower(msgspec.Struct, frozen=True):
+    server_id: str
+    power: Power
+    limit_s: float = 60.0
+
+
+class Reboot(msgspec.Struct, frozen=True):
+    server_id: str
+    hard: bool = False
+    limit_s: float = 60.0
+
+
+class PlugCard(msgspec.Struct, frozen=True):
+    server_id: str
+    card: Card
+
+
+class UnplugCard(msgspec.Struct, frozen=True):
+    server_id: str
+    port_id: str
+
+
+class OfServer(msgspec.Struct, frozen=True):
+    server_id: str
+
+
+class ConsoleLog(msgspec.Struct, frozen=True):
+    server_id: str
+    max_bytes: int = 102_400
+
+
+class OfExport(msgspec.Struct, frozen=True):
+    """A copy of a server's disk, on its way to become an image; `offset` matters for reading only."""
+
+    server_id: str
+    export_id: str
+    offset: int = 0
+
+
+class ReadImage(msgspec.Struct, frozen=True):
+    """Bytes of an image from `offset` on, at most `CHUNK_BYTES`; empty at the end."""
+
+    image_id: str
+    offset: int
+
+
+class HostReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A host's heart-beat. `booted_at` is when its agent started."""
+
+    name: str
+    facts: HostFacts
+    booted_at: datetime
+    uptime_s: float = 0.0
+    load: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    export_format: str = ""
+    """The format in which it copies disks out; empty if it cannot."""
+
+
+class GuestEvent(msgspec.Struct, frozen=True):
+    """Something happened to a guest by itself. A nudge to look; some may be lost."""
+
+    host: str
+    server_id: str
+    what: str
+
+
+class Caller(Protocol):
+    """What is needed of the bus."""
+
+    async def call(
+        self,
+        topic: str,
+        verb: str,
+        body: Any = ...,
+        *,
+        timeout_s: float,
+        request_id: str | None = ...,
+        into: Any,
+    ) -> Any: ...
+
+
+class HostLink:
+    """A compute host, as flows and resources call it. Every verb raises `DriverError`."""
+
+    def __init__(self, bus: Caller, host_name: str, request_id: str | None = None) -> None:
+        self._bus = bus
+        self._topic = topic_of(host_name)
+        self._request_id = request_id
+
+    async def ensure_image(self, image: BaseImageSpec, timeout_s: float = 900.0) -> None:
+        await self._ask("ensure_image", EnsureImage(image), None, timeout_s)
+
+    async def ensure_guest(self, spec: GuestSpec, power: Power = "running") -> Domain:
+        found: Domain = await self._ask("ensure_guest", EnsureGuest(spec, power), Domain, 180.0)
+        return found
+
+    async def rebuild_guest(self, spec: GuestSpec, power: Power = "running") -> Domain:
+        found: Domain = await self._ask("rebuild_guest", RebuildGuest(spec, power), Domain, 180.0)
+        return found
+
+    async def remove_guest(self, server_id: str, port_ids: tuple[str, ...] = ()) -> None:
+        await self._ask("remove_guest", RemoveGuest(server_id, port_ids), None, 120.0)
+
+    async def set_power(self, server_id: str, power: Power, limit_s: float = 60.0) -> Domain:
+        found: Domain = await self._ask(
+            "set_power", SetPower(server_id, power, limit_s), Domain, limit_s + 60.0
+        )
+        return found
+
+    async def reboot(self, server_id: str, *, hard: bool, limit_s: float = 60.0) -> Domain:
+        found: Domain = await self._ask("reboot", Reboot(server_id, hard, limit_s), Domain, limit_s + 60.0)
+        return found
+
+    async def plug_card(self, server_id: str, card: Card) -> None:
+        await self._ask("plug_card", PlugCard(server_id, card), None, 60.0)
+
+    async def unplug_card(self, server_id: str, port_id: str) -> None:
+        await self._ask("unplug_card", UnplugCard(server_id, port_id), None, 90.0)
+
+    async def find_guest(self, server_id: str) -> Domain | None:
+        found: Domain | None = await self._ask("find_guest", OfServer(server_id), Domain | None, 30.0)
+        return found
+
+    async def list_guests(self) -> list[Domain]:
+        found: list[Domain] = await self._ask("list_guests", None, list[Domain], 60.0)
+        return found
+
+    async def console_log(self, server_id: str, max_bytes: int) -> str:
+        found: str = await self._ask("console_log", ConsoleLog(server_id, max_bytes), str, 30.0)
+        return found
+
+    async def console_sockets(self, server_id: str) -> ConsoleSockets:
+        found: ConsoleSockets = await self._ask("console_sockets", OfServer(server_id), ConsoleSockets, 30.0)
+        return found
+
+    async def export_disk(self, server_id: str, export_id: str) -> None:
+        await self._ask("export_disk", OfExport(server_id, export_id), None, 1800.0)
+
+    async def read_export(self, server_id: str, export_id: str) -> AsyncIterator[bytes]:
+        """The copy's bytes, piece by piece."""
+        offset = 0
+        while True:
+            order = OfExport(server_id, export_id, offset)
+            piece: bytes = await self._ask("read_export", order, bytes, 60.0)
+            if not piece:
+                return
+            offset += len(piece)
+            yield piece
+
+    async def remove_export(self, server_id: str, export_id: str) -> None:
+        await self._ask("remove_export", OfExport(server_id, export_id), None, 60.0)
+
+    async def _ask(self, verb: str, order: Any, into: Any, timeout_s: float) -> Any:
+        return await self._bus.call(
+            self._topic, verb, order, timeout_s=timeout_s, request_id=self._request_id, into=into
+        )

@@ -1,0 +1,72 @@
+"""Identity: users, projects, roles, tokens and the catalog. Upstream: https://docs.openstack.org/api-ref/identity/v3/"""
+
+from aerostat.kernel.house import House
+from aerostat.kernel.http import envelopes, paging
+from aerostat.kernel.http.versions import Versions as ApiVersions
+from aerostat.kernel.service import Service, iso_micro_z
+
+from . import model
+from .bootstrap import bootstrap
+from .client import IdentityClient
+from .config import IdentityConfig
+from .resources.application_credential import ApplicationCredential
+from .resources.assignment import Assignment
+from .resources.auth import Auth
+from .resources.credential import Credential
+from .resources.domain import Domain
+from .resources.group import Group
+from .resources.project import Project
+from .resources.role import Role
+from .resources.service import CatalogEndpoint, CatalogService, Region
+from .resources.signed import SignedRequest
+from .resources.trust import Trust
+from .resources.user import User
+from .resources.versions import Versions
+from .tokens import Tokens
+
+
+async def start(house: House) -> None:
+    """Open the token keys, and let the house check tokens."""
+    tokens = Tokens(house.store, house.config.section(IdentityConfig))
+    await tokens.load_keys()
+    house.state["identity"] = tokens
+    house.authenticate = tokens.validate
+
+
+SERVICE = Service(
+    "identity",
+    type="identity",
+    project="keystone",
+    prefix="/identity",
+    catalog="/identity",
+    versions=ApiVersions(),
+    envelope=envelopes.identity,
+    resources=[
+        Versions,
+        Auth,
+        Domain,
+        Project,
+        User,
+        Group,
+        Role,
+        Assignment,
+        CatalogService,
+        CatalogEndpoint,
+        Region,
+        ApplicationCredential,
+        Trust,
+        Credential,
+        SignedRequest,
+    ],
+    tables=model.TABLES,
+    client=IdentityClient,
+    paging=paging.IDENTITY,
+    update_method="PATCH",
+    time_format=iso_micro_z,
+    invalid="Invalid input for field '%(path)s': %(reason)s",
+    forbidden="You are not authorized to perform the requested action: %(rule)s.",
+    config=IdentityConfig,
+    start=start,
+    bootstrap=bootstrap,
+    description="Users, projects, roles, tokens and the catalog",
+)

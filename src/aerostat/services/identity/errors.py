@@ -1,0 +1,102 @@
+"""What identity refuses, in upstream's words."""
+
+from aerostat.kernel.errors import BadRequest, Conflict, Forbidden, NotFound
+
+
+class UserNotFound(NotFound):
+    message = "Could not find user: %(id)s."
+
+
+class ProjectNotFound(NotFound):
+    message = "Could not find project: %(id)s."
+
+
+class DomainNotFound(NotFound):
+    message = "Could not find domain: %(id)s."
+
+
+class GroupNotFound(NotFound):
+    message = "Could not find group: %(id)s."
+
+
+class RoleNotFound(NotFound):
+    message = "Could not find role: %(id)s."
+
+
+class ServiceNotFound(NotFound):
+    message = "Could not find service: %(id)s."
+
+
+class EndpointNotFound(NotFound):
+    message = "Could not find endpoint: %(id)s."
+
+
+class RegionNotFound(NotFound):
+    message = "Could not find region: %(id)s."
+
+
+class AssignmentNotFound(NotFound):
+    message = (
+        "Could not find role assignment with role: %(role)s, user or group: %(actor)s, "
+        "project, domain, or system: %(target)s."
+    )
+
+
+class TokenNotFound(NotFound):
+    message = "Could not find token: %(reason)s."
+
+
+class AlreadyThere(Conflict):
+    message = (
+        "Conflict occurred attempting to store %(kind)s - Duplicate entry found with name %(name)s%(where)s."
+    )
+
+
+class DomainEnabled(Forbidden):
+    message = "Cannot delete a domain that is enabled, please disable it first."
+
+
+class ProjectNotLeaf(Forbidden):
+    message = "Cannot delete the project %(id)s since it is not a leaf in the hierarchy."
+
+
+class RoleImmutable(Forbidden):
+    message = "Cannot modify %(kind)s %(id)s: it is immutable. Unset the immutable option first."
+
+
+class BadParent(BadRequest):
+    message = "%(reason)s"
+
+
+class ApplicationCredentialNotFound(NotFound):
+    message = "Could not find Application Credential: %(id)s."
+
+
+class AccessRuleNotFound(NotFound):
+    message = "Could not find Access Rule: %(id)s."
+
+
+class TrustNotFound(NotFound):
+    message = "Could not find trust: %(id)s."
+
+
+class CredentialNotFound(NotFound):
+    message = "Could not find credential: %(id)s."
+
+
+class InvalidApplicationCredential(BadRequest):
+    message = "Invalid application credential: %(detail)s"
+
+
+class RoleNotHeld(Forbidden):
+    message = "%(detail)s"
+
+
+class Delegated(Forbidden):
+    """A token that stands for a part of somebody's rights makes nothing that would outlast or exceed it."""
+
+    message = "Using method '%(method)s' is not allowed for %(what)s."
+
+
+class ProhibitedImplication(Forbidden):
+    message = "%(implied)s cannot be an implied roles"

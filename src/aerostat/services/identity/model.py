@@ -1,0 +1,227 @@
+"""Identity's tables. A domain is a project with `is_domain`, as upstream keeps it: both can own and be assigned to."""
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+)
+
+from aerostat.kernel.db import Json, UtcTime, created_at, hex_id, new_table
+
+TABLES = MetaData()
+
+PROJECTS = new_table(
+    TABLES,
+    "identity_projects",
+    hex_id(),
+    Column("name", String(64), nullable=False),
+    Column("domain_id", String(64), nullable=True, index=True),  # null for a domain
+    Column("parent_id", String(64), nullable=True, index=True),
+    Column("is_domain", Boolean, nullable=False, default=False),
+    Column("description", Text, nullable=False, default=""),
+    Column("enabled", Boolean, nullable=False, default=True),
+    Column("tags", Json, nullable=False, default=list),
+    Column("options", Json, nullable=False, default=dict),
+    Column("extra", Json, nullable=False, default=dict),
+    created_at(),
+    UniqueConstraint("domain_id", "name"),
+)
+# Domains have no domain of their own, and nulls are never equal: their names need an index by themselves.
+Index(
+    "identity_domain_names",
+    PROJECTS.c.name,
+    unique=True,
+    sqlite_where=PROJECTS.c.is_domain.is_(True),
+    postgresql_where=PROJECTS.c.is_domain.is_(True),
+)
+
+USERS = new_table(
+    TABLES,
+    "identity_users",
+    hex_id(),
+    Column("name", String(255), nullable=False),
+    Column("domain_id", String(64), nullable=False),
+    Column("password_hash", String(255), nullable=True),
+    Column("password_expires_at", UtcTime, nullable=True),
+    Column("default_project_id", String(64), nullable=True),
+    Column("description", Text, nullable=True),
+    Column("email", String(255), nullable=True),
+    Column("enabled", Boolean, nullable=False, default=True),
+    Column("options", Json, nullable=False, default=dict),
+    Column("extra", Json, nullable=False, default=dict),
+    created_at(),
+    UniqueConstraint("domain_id", "name"),
+)
+
+GROUPS = new_table(
+    TABLES,
+    "identity_groups",
+    hex_id(),
+    Column("name", String(64), nullable=False),
+    Column("domain_id", String(64), nullable=False),
+    Column("description", Text, nullable=False, default=""),
+    Column("extra", Json, nullable=False, default=dict),
+    created_at(),
+    UniqueConstraint("domain_id", "name"),
+)
+
+MEMBERSHIPS = new_table(
+    TABLES,
+    "identity_memberships",
+    Column("user_id", String(64), ForeignKey("identity_users.id", ondelete="CASCADE"), primary_key=True),
+    Column(
+        "group_id",
+        String(64),
+        ForeignKey("identity_groups.id", ondelete="CASCADE"),
+        primary_key=True,
+        index=True,
+    ),
+)
+
+ROLES = new_table(
+    TABLES,
+    "identity_roles",
+    hex_id(),
+    Column("name", String(255), nullable=False),
+    Column("domain_id", String(64), nullable=False, default=""),  # empty: a role of the whole cloud
+    Column("description", Text, nullable=True),
+    Column("options", Json, nullable=False, default=dict),
+    Column("extra", Json, nullable=False, default=dict),
+    created_at(),
+    UniqueConstraint("domain_id", "name"),
+)
+
+IMPLIED_ROLES = new_table(
+    TABLES,
+    "identity_implied_roles",
+    Column(
+        "prior_role_id", String(64), ForeignKey("identity_roles.id", ondelete="CASCADE"), primary_key=True
+    ),
+    Column(
+        "implied_role_id", String(64), ForeignKey("identity_roles.id", ondelete="CASCADE"), primary_key=True
+    ),
+)
+
+ASSIGNMENTS = new_table(
+    TABLES,
+    "identity_assignments",
+    Column("actor_kind", String(8), primary_key=True),  # user, group
+    Column("actor_id", String(64), primary_key=True),
+    Column("target_kind", String(8), primary_key=True),  # project, domain, system
+    Column("target_id", String(64), primary_key=True),  # "all" for the system
+    Column("role_id", String(64), ForeignKey("identity_roles.id", ondelete="CASCADE"), primary_key=True),
+    Column("inherited", Boolean, primary_key=True, default=False),
+    Index("identity_assignments_target", "target_kind", "target_id"),
+)
+
+SERVICES = new_table(
+    TABLES,
+    "identity_services",
+    hex_id(),
+    Column("type", String(255), nullable=False),
+    Column("name", String(255), nullable=True),
+    Column("description", Text, nullable=True),
+    Column("enabled", Boolean, nullable=False, default=True),
+    Column("extra", Json, nullable=False, default=dict),
+)
+
+REGIONS = new_table(
+    TABLES,
+    "identity_regions",
+    Column("id", String(255), primary_key=True),
+    Column("description", Text, nullable=False, default=""),
+    Column("parent_region_id", String(255), nullable=True),
+    Column("extra", Json, nullable=False, default=dict),
+)
+
+ENDPOINTS = new_table(
+    TABLES,
+    "identity_endpoints",
+    hex_id(),
+    Column("interface", String(8), nullable=False),
+    Column("service_id", String(64), ForeignKey("identity_services.id", ondelete="CASCADE"), nullable=False),
+    Column("region_id", String(255), ForeignKey("identity_regions.id"), nullable=True),
+    Column("url", Text, nullable=False),
+    Column("enabled", Boolean, nullable=False, default=True),
+    Column("extra", Json, nullable=False, default=dict),
+)
+
+TOKEN_KEYS = new_table(
+    TABLES,
+    "identity_token_keys",
+    Column("number", Integer, primary_key=True),  # the highest signs; the others still open older tokens
+    Column("key", LargeBinary, nullable=False),
+    created_at(),
+)
+
+REVOCATIONS = new_table(
+    TABLES,
+    "identity_revocations",
+    hex_id(),
+    Column("audit_id", String(32), nullable=True, index=True),
+    Column("user_id", String(64), nullable=True),
+    Column("project_id", String(64), nullable=True),
+    Column("issued_before", UtcTime, nullable=False),
+    Column("revoked_at", UtcTime, nullable=False),
+)
+
+APPLICATION_CREDENTIALS = new_table(
+    TABLES,
+    "identity_application_credentials",
+    hex_id(),
+    Column("name", String(255), nullable=False),
+    Column("user_id", String(64), ForeignKey("identity_users.id", ondelete="CASCADE"), nullable=False),
+    Column("project_id", String(64), nullable=False, index=True),
+    Column("secret_hash", String(255), nullable=False),
+    Column("description", Text, nullable=True),
+    Column("expires_at", UtcTime, nullable=True),
+    Column("unrestricted", Boolean, nullable=False, default=False),
+    Column("role_ids", Json, nullable=False),
+    Column("access_rule_ids", Json, nullable=True),  # null: no such limit; empty: nothing is let in
+    created_at(),
+    UniqueConstraint("user_id", "name"),
+)
+
+ACCESS_RULES = new_table(
+    TABLES,
+    "identity_access_rules",
+    hex_id(),
+    Column("user_id", String(64), ForeignKey("identity_users.id", ondelete="CASCADE"), nullable=False),
+    Column("service", String(64), nullable=False),
+    Column("method", String(16), nullable=False),
+    Column("path", String(128), nullable=False),
+    UniqueConstraint("user_id", "service", "method", "path"),
+)
+
+TRUSTS = new_table(
+    TABLES,
+    "identity_trusts",
+    hex_id(),
+    Column("trustor_user_id", String(64), nullable=False, index=True),
+    Column("trustee_user_id", String(64), nullable=False, index=True),
+    Column("project_id", String(64), nullable=True, index=True),
+    Column("impersonation", Boolean, nullable=False),
+    Column("expires_at", UtcTime, nullable=True),
+    Column("remaining_uses", Integer, nullable=True),
+    Column("role_ids", Json, nullable=False),
+    created_at(),
+)
+
+CREDENTIALS = new_table(
+    TABLES,
+    "identity_credentials",
+    Column("id", String(64), primary_key=True),  # of an EC2 key: the SHA-256 of its access key
+    Column("user_id", String(64), ForeignKey("identity_users.id", ondelete="CASCADE"), nullable=False),
+    Column("project_id", String(64), nullable=True),
+    Column("type", String(255), nullable=False),
+    Column("blob", Text, nullable=False),
+    created_at(),
+    Index("identity_credentials_user", "user_id", "type"),
+)

@@ -1,0 +1,120 @@
+"""Groups of users. https://docs.openstack.org/api-ref/identity/v3/#groups"""
+
+from typing import Any
+
+from aerostat.kernel.db import Duplicate, Row
+from aerostat.kernel.errors import BadRequest, NotFound
+from aerostat.kernel.fields import Field
+from aerostat.kernel.http import Request
+from aerostat.kernel.policy import Policy, Term
+from aerostat.kernel.resource import Conditions, route
+
+from .. import model
+from ..errors import DomainNotFound, GroupNotFound
+from ..rules import ADMIN, SYSTEM_READER, looked_at, managed, rules
+from .shape import DOMAIN_ID, Named, changed, links
+
+_BOTH = "domain_id:%(target.group.domain_id)s and domain_id:%(target.user.domain_id)s"
+_MANAGE = f"{ADMIN} or (role:manager and {_BOTH})"
+
+
+class Group(Named):
+    path = "/v3/groups/{group_id}"
+    singular, plural = "group", "groups"
+    table = model.GROUPS
+    project_column = None
+    not_found = GroupNotFound
+    extra_body_keys = True
+    in_domain = True
+    policy = Policy(
+        "identity:{verb}_group",
+        default=Term(managed("group"), 0),
+        verbs={"list": "list", "show": "get"},
+        list=Term(f"({SYSTEM_READER}) or (role:reader and domain_id:%(target.domain_id)s)", 0),
+        show=Term(looked_at("group"), 0),
+    )
+    extra_rules = rules(
+        {
+            "add_user_to_group": _MANAGE,
+            "remove_user_from_group": _MANAGE,
+            "check_user_in_group": f"({SYSTEM_READER}) or (role:reader and {_BOTH})",
+            "list_users_in_group": looked_at("group"),
+            "list_groups_for_user": f"{looked_at('user')} or user_id:%(target.user.id)s",
+        }
+    )
+
+    id = Field(str)
+    name = Field(str, create="required", update="optional", length=(1, 64), filter=True, pattern=r"\S")
+    domain_id = Field(str, create="optional", update="optional", schema=DOMAIN_ID, filter=True)
+    description = Field(str, create="optional", update="optional", nullable=True, default="")
+    links = links()
+
+    async def create(self, req: Request, new: dict[str, Any]) -> Row:
+        new["domain_id"] = (
+            new.get("domain_id") or req.context.domain_id or req.context.project_domain_id or "default"
+        )
+        new["description"] = new.get("description") or ""
+        self.check_new(req, new)
+        if await req.db.find(model.PROJECTS, id=new["domain_id"], is_domain=True) is None:
+            raise DomainNotFound(id=new["domain_id"])
+        return await super().create(req, new)
+
+    async def update(self, req: Request, row: Row, changes: dict[str, Any]) -> Row:
+        if changes.get("domain_id", row.domain_id) != row.domain_id:
+            raise BadRequest("Cannot change Domain ID.")
+        changes.pop("domain_id", None)
+        return await super().update(req, row, changes)
+
+    async def delete(self, req: Request, row: Row) -> None:
+        async with req.db.transaction() as tx:
+            await tx.delete(model.ASSIGNMENTS, actor_kind="group", actor_id=row.id)
+            await tx.delete(model.GROUPS, id=row.id)
+        changed(req)
+
+    def visible(self, req: Request) -> Conditions:
+        context = req.context
+        if context.is_admin or context.system_scope:
+            return []
+        return [
+            model.GROUPS.c.domain_id
+            == (context.domain_id or context.project_domain_id or context.user_domain_id)
+        ]
+
+    @route("GET", "/v3/users/{user_id}/groups")
+    async def of_user(self, req: Request, user_id: str) -> dict[str, Any]:
+        kind = req.service.resources["User"]
+        req.check("identity:list_groups_for_user", kind.target(await kind.find(req, user_id)))
+        ids = [row.group_id for row in await req.db.all(model.MEMBERSHIPS, {"user_id": user_id})]
+        rows = await req.db.all(model.GROUPS, {"id": ids}) if ids else []
+        return {
+            "groups": [self.view(req, row) for row in rows],
+            "links": {"self": req.url, "previous": None, "next": None},
+        }
+
+    @route("PUT", "/v3/groups/{group_id}/users/{user_id}", status=204)
+    async def add(self, req: Request, group_id: str, user_id: str) -> None:
+        await self._both(req, group_id, user_id, "identity:add_user_to_group")
+        try:
+            await req.db.insert(model.MEMBERSHIPS, group_id=group_id, user_id=user_id)
+        except Duplicate:
+            return  # in it already: nothing to do
+        changed(req)
+
+    @route("GET", "/v3/groups/{group_id}/users/{user_id}", status=204)
+    async def check(self, req: Request, group_id: str, user_id: str) -> None:
+        await self._both(req, group_id, user_id, "identity:check_user_in_group")
+        if await req.db.find(model.MEMBERSHIPS, group_id=group_id, user_id=user_id) is None:
+            raise NotFound(f"User '{user_id}' not found in group '{group_id}'.")
+
+    @route("DELETE", "/v3/groups/{group_id}/users/{user_id}", status=204)
+    async def remove(self, req: Request, group_id: str, user_id: str) -> None:
+        await self._both(req, group_id, user_id, "identity:remove_user_from_group")
+        if not await req.db.delete(model.MEMBERSHIPS, group_id=group_id, user_id=user_id):
+            raise NotFound(f"User '{user_id}' not found in group '{group_id}'.")
+        await req.house.state["identity"].revoke(user_id=user_id)
+
+    async def _both(self, req: Request, group_id: str, user_id: str, rule: str) -> Row:
+        group = await self.find(req, group_id)
+        user = await req.service.resources["User"].find(req, user_id)
+        req.check(rule, {"target": {"group": group, "user": user}})
+        return group

@@ -1,0 +1,176 @@
+"""Tokens: what is in one, how it is sealed, and who a sealed one stands for now.
+
+A token is a Fernet message (https://github.com/fernet/spec) over a few identifiers, so any process that has the keys
+can open it. What its user may do is looked up, not stored in it: a role taken away is gone at once. Looking up is kept
+per token until something in identity changes; another process's changes are seen within `refresh_s`.
+"""
+
+import math
+import secrets
+import time
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from aerostat.kernel.clock import clock, now
+from aerostat.kernel.context import Context
+from aerostat.kernel.db import Row, Store
+from aerostat.kernel.errors import Unauthorized
+
+from . import grants, model
+from .config import IdentityConfig
+
+_CACHED_TOKENS = 20_000
+
+
+class Payload(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What a token carries."""
+
+    user_id: str
+    methods: tuple[str, ...]
+    issued_at: float
+    expires_at: float
+    audit_ids: tuple[str, ...]
+    project_id: str | None = None
+    domain_id: str | None = None
+    system: bool = False
+    application_credential_id: str | None = None
+    trust_id: str | None = None
+
+    @property
+    def is_scoped(self) -> bool:
+        return bool(self.project_id or self.domain_id or self.system)
+
+
+class Tokens:
+    """Seals and opens the tokens of this cloud."""
+
+    def __init__(self, store: Store, config: IdentityConfig) -> None:
+        self.store = store
+        self.config = config
+        self._fernet: MultiFernet | None = None
+        self._payload = msgspec.msgpack.Decoder(Payload)
+        self._contexts: dict[str, tuple[Payload, Context]] = {}
+        self._fresh_until = 0.0
+        self._revoked: list[Row] = []
+
+    async def load_keys(self) -> None:
+        """Read the keys; on a fresh cloud make the first."""
+        rows = await self.store.all(model.TOKEN_KEYS, order="-number")
+        if not rows:
+            await self.rotate()
+            return
+        self._fernet = MultiFernet([Fernet(row.key) for row in rows])
+
+    async def rotate(self, keep: int = 3) -> None:
+        """A new key seals from now on; the `keep` newest still open."""
+        async with self.store.transaction() as tx:
+            await tx.lock("identity_token_keys")
+            rows = await tx.all(model.TOKEN_KEYS, order="-number")
+            number = rows[0].number + 1 if rows else 1
+            await tx.insert(model.TOKEN_KEYS, number=number, key=Fernet.generate_key())
+            for old in rows[keep - 1 :]:
+                await tx.delete(model.TOKEN_KEYS, number=old.number)
+        await self.load_keys()
+
+    def issue(self, user_id: str, methods: tuple[str, ...], **scope: Any) -> tuple[str, Payload]:
+        """A sealed token and what is in it.
+
+        `scope`: project_id, domain_id, system …, `parent` (a `Payload`), `expires_at` (seconds since the epoch).
+        A token made with another one lives no longer than that one.
+        """
+        parent: Payload | None = scope.pop("parent", None)
+        at = clock.timestamp()
+        expires_at = min(scope.pop("ends_at", None) or math.inf, at + self.config.token_lifetime_s)
+        audit_id = secrets.token_urlsafe(16)
+        payload = Payload(
+            user_id=user_id,
+            methods=methods,
+            issued_at=at,
+            expires_at=min(expires_at, parent.expires_at) if parent else expires_at,
+            audit_ids=(audit_id, parent.audit_ids[-1]) if parent else (audit_id,),
+            **scope,
+        )
+        assert self._fernet is not None
+        return self._fernet.encrypt(msgspec.msgpack.encode(payload)).rstrip(b"=").decode(), payload
+
+    async def validate(self, token: str) -> Context:
+        """Who the token stands for now. Raises `Unauthorized`."""
+        return (await self.open(token))[1]
+
+    async def open(self, token: str) -> tuple[Payload, Context]:
+        if time.monotonic() > self._fresh_until:
+            await self.refresh()
+        known = self._contexts.get(token)
+        if known is not None:
+            if known[0].expires_at <= clock.timestamp():
+                raise Unauthorized("The token has expired.")
+            return known
+        payload = self._unseal(token)
+        if self._is_revoked(payload):
+            raise Unauthorized("The token has been revoked.")
+        context = await grants.context_of(self.store, payload)
+        if len(self._contexts) > _CACHED_TOKENS:
+            self._contexts.clear()
+        self._contexts[token] = (payload, context)
+        return payload, context
+
+    def changed(self) -> None:
+        """Something in identity changed in this process: look everything up anew."""
+        self._contexts.clear()
+        self._fresh_until = 0.0
+
+    async def refresh(self) -> None:
+        """See what other processes changed."""
+        self._fresh_until = time.monotonic() + self.config.refresh_s
+        self._contexts.clear()
+        self._revoked = await self.store.all(model.REVOCATIONS)
+
+    async def revoke(
+        self, *, audit_id: str | None = None, user_id: str | None = None, project_id: str | None = None
+    ) -> None:
+        """No token issued until now that matches is good any longer."""
+        await self.store.insert(
+            model.REVOCATIONS,
+            audit_id=audit_id,
+            user_id=user_id,
+            project_id=project_id,
+            issued_before=now(),
+            revoked_at=now(),
+        )
+        self.changed()
+
+    async def forget_old_revocations(self) -> int:
+        """Drop revocations of tokens that have all expired; answers how many."""
+        limit = now() - timedelta(seconds=self.config.token_lifetime_s + 60)
+        old = [row.id for row in await self.store.all(model.REVOCATIONS) if row.revoked_at < limit]
+        return await self.store.delete(model.REVOCATIONS, id=old) if old else 0
+
+    def _unseal(self, token: str) -> Payload:
+        assert self._fernet is not None
+        try:
+            raw = self._fernet.decrypt((token + "=" * (-len(token) % 4)).encode())
+            payload = self._payload.decode(raw)
+        except (InvalidToken, ValueError, TypeError, msgspec.DecodeError, UnicodeError):
+            raise Unauthorized("The token is not one of ours.") from None
+        if payload.expires_at <= clock.timestamp():
+            raise Unauthorized("The token has expired.")
+        return payload
+
+    def _is_revoked(self, payload: Payload) -> bool:
+        issued_at = datetime.utcfromtimestamp(payload.issued_at)
+        for row in self._revoked:
+            if row.audit_id is not None:
+                if row.audit_id in payload.audit_ids:
+                    return True
+                continue
+            if issued_at > row.issued_before:
+                continue
+            if row.user_id is not None and row.user_id != payload.user_id:
+                continue
+            if row.project_id is not None and row.project_id != payload.project_id:
+                continue
+            return True
+        return False

@@ -1,0 +1,140 @@
+"""Taking in an image's bytes: one uploader at a time, one clear outcome.
+
+The row says `saving` with the upload's token while bytes come. Bytes are durable first, then the row says `active`: the
+other order could not be repaired. An upload that ends in any other way leaves the image queued and no bytes; if its
+process died, the sweeper does that.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from aerostat.kernel.clock import now
+from aerostat.kernel.db import Row, Store, StoreUnavailable
+from aerostat.kernel.ids import new_id
+
+from . import model
+from .config import ImageConfig
+from .drivers.protocol import ImageStore, Upload
+from .errors import ImageGone, ImageNotFound, ImageNotQueued, ImageTooLarge
+from .states import IMAGE
+
+if TYPE_CHECKING:
+    from .inspection import Inspection
+
+SEEN_EVERY_S = 10.0
+
+
+async def receive(
+    db: Store, store: ImageStore, config: ImageConfig, image: Row, chunks: AsyncIterator[bytes]
+) -> None:
+    """Store `chunks` as the image's data. Raises what refused them; the image is then queued again."""
+    from .inspection import (
+        Inspection,
+    )  # the inspectors take 50 ms to load: at the first upload, not at the start
+
+    claim = Claim(db, image.id, new_id())
+    image = await claim.take()
+    upload: Upload | None = None
+    try:
+        upload = await store.begin(image.id, claim.token)
+        facts = await _copied(claim, upload, Inspection(image.disk_format), config.max_image_bytes, chunks)
+        await upload.keep()
+        await claim.fulfil(facts)
+    except BaseException:
+        if upload is not None:
+            await upload.discard()
+        if await claim.give_up():
+            await store.remove_image(image.id)
+        raise
+    finally:
+        claim.rest()
+
+
+async def _copied(
+    claim: "Claim", upload: Upload, inspection: "Inspection", limit_bytes: int, chunks: AsyncIterator[bytes]
+) -> dict[str, object]:
+    """Every byte into the upload; answers what the row then says of them."""
+    md5, sha512 = hashlib.md5(usedforsecurity=False), hashlib.sha512()
+    size = 0
+    async for chunk in chunks:
+        size += len(chunk)
+        if size > limit_bytes:
+            raise ImageTooLarge(limit=limit_bytes)
+        claim.check()
+        md5.update(chunk)
+        sha512.update(chunk)
+        inspection.take(chunk)
+        await upload.write(chunk)
+    return {
+        "virtual_size": inspection.finish(),
+        "size": size,
+        "checksum": md5.hexdigest(),
+        "os_hash_algo": "sha512",
+        "os_hash_value": sha512.hexdigest(),
+    }
+
+
+class Claim:
+    """That this upload, told by its token, is the one to fill the image. Renewed until `rest`."""
+
+    def __init__(self, db: Store, image_id: str, token: str) -> None:
+        self.db = db
+        self.image_id = image_id
+        self.token = token
+        self._is_lost = False
+        self._renewing: asyncio.Task[None] | None = None
+
+    async def take(self) -> Row:
+        """The image as it is from now on. Raises `ImageNotQueued`, `ImageNotFound`."""
+        async with self.db.transaction() as tx:
+            # The token in the same statement as the state: whoever loses never held it.
+            moved = await tx.update(
+                model.IMAGES,
+                {"id": self.image_id, "status": "queued"},
+                status="saving",
+                upload_token=self.token,
+                upload_seen_at=now(),
+            )
+            present = await tx.find(model.IMAGES, id=self.image_id)
+        if present is None:
+            raise ImageNotFound(id=self.image_id)
+        if not moved:
+            raise ImageNotQueued(status=present.status)
+        self._renewing = asyncio.create_task(self._renew())
+        return present
+
+    def check(self) -> None:
+        """Raises `ImageGone` when the image was deleted or given to another."""
+        if self._is_lost:
+            raise ImageGone(id=self.image_id)
+
+    async def fulfil(self, facts: dict[str, object]) -> None:
+        """The bytes are kept: the image is active. Raises `ImageGone`."""
+        async with self.db.transaction() as tx:
+            if not await tx.count(model.IMAGES, id=self.image_id, upload_token=self.token):
+                raise ImageGone(id=self.image_id)
+            done = {**facts, "upload_token": None, "upload_seen_at": None}
+            await IMAGE.move(tx, model.IMAGES, self.image_id, "uploaded", **done)
+
+    async def give_up(self) -> bool:
+        """The image is queued again; answers whether bytes kept under its id are nobody's."""
+        back = {"status": "queued", "upload_token": None, "upload_seen_at": None}
+        if await self.db.update(model.IMAGES, {"id": self.image_id, "upload_token": self.token}, **back):
+            return True
+        return await self.db.find(model.IMAGES, id=self.image_id) is None
+
+    def rest(self) -> None:
+        if self._renewing is not None:
+            self._renewing.cancel()
+
+    async def _renew(self) -> None:
+        """A slow client is not a dead process: say that we live, whether bytes come or not."""
+        mine = {"id": self.image_id, "upload_token": self.token}
+        while not self._is_lost:
+            await asyncio.sleep(SEEN_EVERY_S)
+            try:
+                self._is_lost = not await self.db.update(model.IMAGES, mine, upload_seen_at=now())
+            except StoreUnavailable:
+                continue  # the end of the upload finds out whether the image is still ours

@@ -1,0 +1,158 @@
+"""Drift between rows and hosts, and its repair."""
+
+from typing import Any
+
+import pytest
+
+from aerostat.kernel.clock import clock
+from aerostat.services.compute import model
+from aerostat.services.compute.host.protocol import Domain, DomainSpec, RootDisk
+
+from .conftest import Cloud
+
+
+async def power_of(cloud: Cloud, server_id: str) -> str:
+    return str((await cloud.host().inspect_domain(server_id)).state)
+
+
+async def test_a_guest_that_shuts_itself_down_is_believed(cloud: Cloud) -> None:
+    server_id = await cloud.active_server()
+    cloud.host().guest_shuts_down(server_id)
+    assert await cloud.house.engine.run_one("compute.power") == 1
+    server = await cloud.server(server_id)
+    assert (server["status"], server["OS-EXT-STS:power_state"]) == ("SHUTOFF", 4)
+    assert await power_of(cloud, server_id) == "shutoff"
+    assert await cloud.house.engine.run_one("compute.power") == 0
+
+
+async def test_a_guest_whose_process_died_is_started_again(cloud: Cloud) -> None:
+    server_id = await cloud.active_server()
+    cloud.host().guest_crashes(server_id, "its process ended unexpectedly")
+    await cloud.house.engine.run_one("compute.power")
+    assert (await cloud.server(server_id))["status"] == "ACTIVE"
+    assert await power_of(cloud, server_id) == "running"
+
+
+async def test_a_stopped_server_does_not_run(cloud: Cloud) -> None:
+    server_id = await cloud.active_server()
+    await cloud.act(server_id, "os-stop")
+    await cloud.settle()
+    await cloud.host().ensure_power(server_id, "running")
+    await cloud.house.engine.run_one("compute.power")
+    assert (await cloud.server(server_id))["status"] == "SHUTOFF"
+    assert await power_of(cloud, server_id) == "shutoff"
+
+
+async def test_a_guest_that_is_gone_is_told(cloud: Cloud) -> None:
+    server_id = await cloud.active_server()
+    await cloud.host().remove_domain(server_id)
+    await cloud.house.engine.run_one("compute.power")
+    server = await cloud.server(server_id)
+    assert (server["status"], server["fault"]["message"]) == (
+        "ERROR",
+        "Host fake-1 no longer has this server.",
+    )
+    assert (await cloud.ask("DELETE", f"/servers/{server_id}")).status_code == 204
+    await cloud.settle()
+    assert cloud.world.ports == {}
+
+
+async def test_a_silent_host_says_nothing_about_its_guests(cloud: Cloud, standing_clock: None) -> None:
+    server_id = await cloud.active_server()
+    await cloud.host().remove_domain(server_id)
+    cloud.host().faults.fail("list_domains", times=None)
+    assert await cloud.house.engine.run_one("compute.power") == 0
+    cloud.host().faults.heal()
+    clock.step(seconds=600)
+    assert await cloud.house.engine.run_one("compute.power") == 0
+    assert (await cloud.server(server_id))["status"] == "ACTIVE"
+
+
+async def test_a_reset_server_is_made_what_it_is_said_to_be(cloud: Cloud) -> None:
+    server_id = await cloud.active_server()
+    await cloud.act(server_id, "os-stop")
+    await cloud.settle()
+    await cloud.act(server_id, "os-resetState", {"state": "active"}, user="root")
+    await cloud.house.engine.run_one("compute.power")
+    assert await power_of(cloud, server_id) in ("running", "shutoff")
+    assert (await cloud.server(server_id))["status"] in ("ACTIVE", "SHUTOFF")
+
+
+@pytest.mark.parametrize(
+    ("state", "found", "what"),
+    [
+        ("active", "running", None),
+        ("active", "shutoff", "start"),
+        ("active", "crashed", "start"),
+        ("active", "paused", "note"),
+        ("active", None, "lost"),
+        ("stopped", "shutoff", None),
+        ("stopped", "running", "stop"),
+        ("stopped", "crashed", "stop"),
+        ("paused", "running", "note"),
+        ("paused", "paused", None),
+        ("suspended", "suspended", None),
+    ],
+)
+def test_the_plan(state: str, found: str | None, what: str | None) -> None:
+    from aerostat.kernel.db import Row
+    from aerostat.services.compute.reconcilers.power_states import plan_power
+    from aerostat.services.compute.states import DESIRED_POWER, POWER_STATES
+
+    power = POWER_STATES[DESIRED_POWER[state]]
+    server = Row(id="s", host="h", state=state, power_state=power)
+    guest: Any = {}
+    if found is not None:
+        guest = {"s": Domain(id="s", name="n", state=found, vcpus=1, memory_mib=1)}  # type: ignore[arg-type]
+    (repair,) = plan_power([server], {"h": guest}) or (None,)
+    assert (repair.what if repair is not None else None) == what
+    assert plan_power([server], {}) == []
+
+
+async def test_orphans_of_ours_go_and_others_stay(cloud: Cloud) -> None:
+    server_id = await cloud.active_server()
+    root = RootDisk(cloud.image["id"])
+    gone, foreign = "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222"
+    for id, name in ((gone, f"instance-{gone}"), (foreign, "somebody-elses")):
+        await cloud.host().ensure_domain(DomainSpec(id=id, name=name, vcpus=1, memory_mib=64, root=root))
+    deleted = await cloud.active_server()
+    claim = dict(cloud.world.allocations[deleted])
+    await cloud.ask("DELETE", f"/servers/{deleted}")
+    await cloud.settle()
+    cloud.world.allocations[deleted] = claim
+    cloud.world.allocations["a-volume"] = claim
+    await cloud.house.engine.run_one("compute.orphans")
+    assert {guest.id for guest in await cloud.host().list_domains()} == {server_id, foreign}
+    assert set(cloud.world.allocations) == {server_id, "a-volume"}
+
+
+async def test_providers_follow_hosts(cloud: Cloud) -> None:
+    (id,) = cloud.world.providers
+    cloud.world.providers.clear()
+    assert await cloud.house.engine.run_one("compute.providers") == 1
+    assert cloud.world.providers[id]["inventories"]["MEMORY_MB"]["total"] == 16384
+    assert cloud.world.providers[id]["inventories"]["MEMORY_MB"]["reserved"] == 512
+    assert cloud.world.providers[id]["inventories"]["VCPU"]["allocation_ratio"] == 16.0
+    assert await cloud.house.engine.run_one("compute.providers") == 0
+
+
+async def test_lost_news_about_ports_is_made_up_for(cloud: Cloud) -> None:
+    server_id = await cloud.active_server()
+    (port,) = cloud.world.ports.values()
+    cloud.world.floating_ips["f"] = {"id": "f", "port_id": port["id"], "floating_ip_address": "172.24.4.9"}
+    assert await cloud.house.engine.run_one("compute.interfaces") == 1
+    assert len((await cloud.server(server_id))["addresses"]["private"]) == 2
+    assert await cloud.house.engine.run_one("compute.interfaces") == 0
+
+
+async def test_what_is_over_goes(cloud: Cloud, standing_clock: None) -> None:
+    server_id = await cloud.active_server()
+    await cloud.act(server_id, "os-getVNCConsole", {"type": "novnc"})
+    await cloud.ask("DELETE", f"/servers/{server_id}")
+    await cloud.settle()
+    assert await cloud.house.engine.run_one("compute.console_tokens") == 0
+    assert await cloud.house.engine.run_one("compute.deleted_servers") == 0
+    clock.step(days=31)
+    assert await cloud.house.engine.run_one("compute.console_tokens") == 1
+    assert await cloud.house.engine.run_one("compute.deleted_servers") == 1
+    assert await cloud.db.count(model.SERVERS) == 0

@@ -1,0 +1,146 @@
+"""A real cloud for a test: started, stopped and asked by the same commands that a user types.
+
+What is left in the world is looked for without asking the cloud: processes in /proc, devices in the cloud's
+namespaces, rows of OVN by OVN's own tool, rows of the database in its file.
+"""
+
+import json
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aerostat
+from aerostat.kernel.state_folder import StateFolder
+from tests.contracts.hypervisor_worlds import why_no_libvirt
+from tests.metal.ovn_cloud import missing_for_ovn
+
+OURS = str(Path(aerostat.__file__).resolve().parents[1])
+START_LIMIT_S = 180.0
+STOP_LIMIT_S = 120.0
+
+
+def why_no_real_cloud() -> str:
+    """Why a real cloud cannot run here; empty when it can."""
+    missing = [word for word in ("ssh", "qemu-system-x86_64", "ovn-nbctl") if shutil.which(word) is None]
+    return (
+        missing_for_ovn() or why_no_libvirt() or (f"not installed: {', '.join(missing)}" if missing else "")
+    )
+
+
+@dataclass
+class Left:
+    """What the world holds of servers: everything empty when there are none."""
+
+    domains: set[str] = field(default_factory=set)
+    taps: set[str] = field(default_factory=set)
+    switch_ports: set[str] = field(default_factory=set)
+    allocations: set[str] = field(default_factory=set)
+    folders: set[str] = field(default_factory=set)
+
+
+class RealCloud:
+    """`up`, `down` and everything between, on a state folder of a test's own."""
+
+    def __init__(self, path: Path, home: Path) -> None:
+        self.folder = StateFolder(path)
+        self._home = home
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+
+    def up(self) -> None:
+        self.run("up", "--detach", "--yes", "--port", str(self.port), limit_s=START_LIMIT_S)
+
+    def down(self) -> None:
+        self.run("down", limit_s=STOP_LIMIT_S)
+
+    def purge(self) -> None:
+        self.run("down", "--purge", "--yes", limit_s=STOP_LIMIT_S)
+
+    def run(self, verb: str, *words: str, limit_s: float = 60.0, check: bool = True) -> str:
+        """What `aerostat VERB --state … WORDS` prints; an AssertionError with its words if it fails."""
+        done = subprocess.run(
+            [sys.executable, "-m", "aerostat", verb, "--state", str(self.folder.path), *words],
+            env={**os.environ, "HOME": str(self._home), "PYTHONPATH": OURS, "XDG_CONFIG_HOME": ""},
+            capture_output=True,
+            text=True,
+            timeout=limit_s,
+            check=False,
+        )
+        assert not check or done.returncode == 0, f"aerostat {verb}: {done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def status(self) -> dict[str, Any]:
+        return dict(json.loads(self.run("status", "-o", "json", check=False)))
+
+    def connect(self, user: str = "demo") -> Any:
+        """An openstacksdk connection by the clouds.yaml that `up` wrote."""
+        from openstack.config import OpenStackConfig
+        from openstack.connection import Connection
+
+        config = OpenStackConfig(config_files=[str(self.folder.clouds)], load_envvars=False)
+        name = "aerostat" if user == "admin" else f"aerostat-{user}"
+        return Connection(config=config.get_one(cloud=name))
+
+    # The world
+
+    def pids(self) -> dict[int, list[str]]:
+        """Command lines of all processes that name our state folder or namespaces."""
+        found = {}
+        marks = (str(self.folder.path).encode(), self.folder.prefix.encode())
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if int(entry.name) != os.getpid() and any(mark in words for mark in marks):
+                found[int(entry.name)] = words.decode(errors="replace").split("\0")
+        return found
+
+    def namespaces(self) -> set[str]:
+        return {path.name for path in Path("/run/netns").glob(f"{self.folder.prefix}-*")}
+
+    def domains(self) -> set[str]:
+        """Names of the QEMU processes that run now."""
+        names = set()
+        for words in self.pids().values():
+            if words[0].endswith("qemu-system-x86_64") and "-name" in words:
+                name = words[words.index("-name") + 1]
+                names.add(name.removeprefix("guest=").split(",")[0])
+        return names
+
+    def taps(self) -> set[str]:
+        listed = subprocess.run(
+            ["ip", "-n", f"{self.folder.prefix}-host", "-j", "link"], capture_output=True, check=True
+        )
+        return {link["ifname"] for link in json.loads(listed.stdout) if link["ifname"].startswith("tap")}
+
+    def guest_ports(self) -> set[str]:
+        """Logical switch ports that belong to guests: those that carry addresses and no type."""
+        listed = subprocess.run(
+            ["ovn-nbctl", f"--db=unix:{self.folder.ovn}/nb.sock", "--timeout=20", "--format=json"]
+            + ["--columns=name,type", "list", "Logical_Switch_Port"],
+            capture_output=True,
+            check=True,
+        )
+        return {name for name, kind in json.loads(listed.stdout)["data"] if not kind}
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        with sqlite3.connect(f"file:{self.folder.database}?mode=ro", uri=True, timeout=20) as database:
+            return database.execute(query).fetchall()
+
+    def left(self) -> Left:
+        instances = self.folder.instances / "instances"
+        return Left(
+            domains=self.domains(),
+            taps=self.taps(),
+            switch_ports=self.guest_ports(),
+            allocations={str(row[0]) for row in self.rows("select consumer_id from placement_allocations")},
+            folders={path.name for path in instances.iterdir()} if instances.is_dir() else set(),
+        )
