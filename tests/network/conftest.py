@@ -118,6 +118,7 @@ async def _open(url: str, folder: Path) -> House:
 async def _close(house: House) -> None:
     assert SERVICE.stop is not None
     await SERVICE.stop(house)
+    await house.dispatch.journal.close()
     await house.bus.close()
     await house.store.close()
 

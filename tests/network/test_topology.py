@@ -7,6 +7,7 @@ from aerostat.kernel.clock import clock
 from aerostat.services.network.host.protocol import Key
 
 from .conftest import Api, make_subnet
+from .scenario import everything, things_of
 from .test_router import make_reachable
 
 
@@ -167,3 +168,11 @@ async def test_port_security_and_pairs_reach_the_driver(api: Api) -> None:
     assert ports[paired["id"]].dns_names == ("web", "web.openstack.local")
     (subnet,) = of_kind(api, "subnet")
     assert subnet.ipv6_mode == "slaac"
+
+
+async def test_small_calls_lead_where_a_full_comparison_leads(api: Api) -> None:
+    await api.settle()
+    async for what in everything(api):
+        await api.settle()
+        assert api.world.things == await things_of(api), what
+    assert {key.kind for key in api.world.things} == {"security_group"}
