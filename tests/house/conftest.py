@@ -25,7 +25,14 @@ def admin(shared_aerostat_cloud: Cloud) -> Any:
 def new_server(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """`new_server(connection, name="a", network="private", **more)`: asked for, and deleted after the test."""
 
-    def make(connection: Any, name: str = "a", network: str | None = "private", **more: Any) -> Any:
+    def make(
+        connection: Any,
+        name: str = "a",
+        network: str | None = "private",
+        *,
+        remove_after: bool = True,
+        **more: Any,
+    ) -> Any:
         if network is not None:
             more["networks"] = [{"uuid": connection.network.find_network(network).id}]
         server = connection.compute.create_server(
@@ -39,12 +46,14 @@ def new_server(request: pytest.FixtureRequest) -> Callable[..., Any]:
             connection.compute.delete_server(server, ignore_missing=True)
             connection.compute.wait_for_delete(server, interval=0.05, wait=WAIT_S)
 
-        request.addfinalizer(remove)
+        if remove_after:
+            request.addfinalizer(remove)
         return server
 
     return make
 
 
 def wait(connection: Any, server: Any, status: str = "ACTIVE") -> Any:
-    """The server as soon as it has the status; raises if it is ERROR instead."""
-    return connection.compute.wait_for_server(server, status, interval=0.02, wait=WAIT_S)
+    """The server as soon as it has the status; raises if it is ERROR instead. Looks afresh at once."""
+    fresh = connection.compute.get_server(server)
+    return connection.compute.wait_for_server(fresh, status, interval=0.02, wait=WAIT_S)

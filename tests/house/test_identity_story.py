@@ -80,7 +80,7 @@ def test_a_revoked_token_opens_nothing(shared_aerostat_cloud):
     with connect(shared_aerostat_cloud, shared_aerostat_cloud.auth_of("demo")) as connection:
         token = connection.authorize()
         headers = {"X-Auth-Token": token}
-        url = f"{shared_aerostat_cloud.url}/network/v2.0/networks"
+        url = f"{connection.compute.get_endpoint()}/servers"
         get = connection.session.get
         assert get(url, authenticated=False, headers=headers).status_code == 200
         revoked = connection.session.delete(

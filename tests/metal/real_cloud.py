@@ -11,18 +11,14 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import aerostat
 from aerostat.kernel.state_folder import StateFolder
 from tests.contracts.hypervisor_worlds import why_no_libvirt
 from tests.metal.ovn_cloud import missing_for_ovn
-
-T = TypeVar("T")
 
 OURS = str(Path(aerostat.__file__).resolve().parents[1])
 START_LIMIT_S = 180.0
@@ -148,12 +144,3 @@ class RealCloud:
             allocations={str(row[0]) for row in self.rows("select consumer_id from placement_allocations")},
             folders={path.name for path in instances.iterdir()} if instances.is_dir() else set(),
         )
-
-
-def eventually(look: Callable[[], T], limit_s: float, *, every_s: float = 0.5, why: str = "") -> T:
-    """What `look` answers as soon as that is true; fails after `limit_s`."""
-    ends_s = time.monotonic() + limit_s
-    while not (answer := look()):
-        assert time.monotonic() < ends_s, f"not within {limit_s:.0f} s: {why or look.__name__}; {answer!r}"
-        time.sleep(every_s)
-    return answer
