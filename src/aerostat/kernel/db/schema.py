@@ -1,10 +1,9 @@
 """Making the tables of a fresh database from their declarations."""
 
 import functools
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
 
-from sqlalchemy import MetaData
+from sqlalchemy import Dialect, MetaData
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from .store import Store
@@ -20,14 +19,11 @@ async def create_schema(store: Store, parts: Iterable[MetaData]) -> None:
 
 
 @functools.cache
-def _definitions(metadata: MetaData, dialect: type[Any]) -> tuple[str, ...]:
+def _definitions(metadata: MetaData, dialect: Callable[[], Dialect]) -> tuple[str, ...]:
     """Kept, for processes that open many databases: tests."""
     found: list[str] = []
     for table in metadata.sorted_tables:
-        indexes = sorted(table.indexes, key=lambda index: str(index.name))
-        parts = [
-            CreateTable(table, if_not_exists=True),
-            *(CreateIndex(one, if_not_exists=True) for one in indexes),
-        ]
-        found += [str(part.compile(dialect=dialect())).strip() for part in parts]
+        found.append(str(CreateTable(table, if_not_exists=True).compile(dialect=dialect())).strip())
+        for index in sorted(table.indexes, key=lambda index: str(index.name)):
+            found.append(str(CreateIndex(index, if_not_exists=True).compile(dialect=dialect())).strip())
     return tuple(found)
