@@ -141,7 +141,7 @@ def stack_create(size: int) -> Callable[[Api], Once]:
 
 
 CASES = (
-    Case("token issue, without bcrypt's own cost", 2, "326–348 with bcrypt", 200, token_issue),
+    Case("token issue, bcrypt at its cheapest (0.9 ms)", 2.9, "326–348 with bcrypt", 200, token_issue),
     Case("token validate", 0.4, "12–14", 1000, token_validate),
     Case("flavor show", 1, "14", 1000, flavor_show, "compute"),
     Case("image show", 1, "9", 1000, image_show, "image"),

@@ -44,6 +44,7 @@ class Api:
 
     def sign_in(self) -> str:
         """A new token, used from now on."""
+        self.token = None
         status, headers, body = self.send("POST", "/identity/v3/auth/tokens", self._login)
         if status != 201:
             raise Refused(f"no token: {status} {body}")

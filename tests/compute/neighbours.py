@@ -76,7 +76,7 @@ class Neighbours:
 
 
 class _Room:
-    """A room in place of a `Service`: all that `House.client` asks of it."""
+    """A room in place of a `Service`: all that `House.client` and `House.url` ask of it."""
 
     def __init__(self, name: str, client: Any) -> None:
         self.name = name
@@ -175,6 +175,18 @@ class FakeImages:
                 yield IMAGE_BYTES[start : start + 4096]
 
         return chunks()
+
+    async def create_image(self, **attributes: Any) -> dict[str, Any]:
+        return self.world.add_image(status="queued", **attributes)
+
+    async def upload(self, id: str, chunks: AsyncIterator[bytes]) -> None:
+        image = self.world.images[id]
+        image["data"] = b"".join([chunk async for chunk in chunks])
+        image |= {"status": "active", "size": len(image["data"])}
+
+    async def delete_image(self, id: str) -> None:
+        if self.world.images.pop(id, None) is None:
+            raise RoomError(404, f"No image found with ID {id}", "NotFound", "image")
 
 
 class FakeNetwork:

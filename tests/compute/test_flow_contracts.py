@@ -294,6 +294,45 @@ async def test_interfaces(name: str, trial: Trial, cloud: Cloud) -> None:
     await trial.run(interface_case(name, cloud), world)
 
 
+def image_case(cloud: Cloud) -> FlowCase:
+    async def start(world: Any) -> str:
+        assert (await cloud.act(world.server_id, "createImage", {"name": "copy"})).status_code == 202
+        return str(world.server_id)
+
+    async def images(world: Any) -> Any:
+        """Only whole images are left, no copy on the host, and a server that rests."""
+        server = await world.store.get(model.SERVERS, id=world.server_id)
+        assert server.snapshot_id is None
+        assert all(image["status"] == "active" for image in cloud.world.images.values())
+        if server.state == "deleted":
+            assert await describe(world) == ([], {}, {})
+        else:
+            assert server.state == "active"
+            assert cloud.host()._guests[world.server_id].exports == {}
+        return "whole"
+
+    async def worked(world: Any, id: str) -> None:
+        await images(world)
+        assert len(cloud.world.images) == 2
+
+    flow = next(flow for flow in FLOWS if flow.name == "server.createImage")
+    return FlowCase(
+        flow=flow, others=[delete_server], start=start, describe=images, worked=worked, delete=delete
+    )
+
+
+@pytest.mark.parametrize(
+    "trial",
+    trials(_shape(next(flow for flow in FLOWS if flow.name == "server.createImage"))),
+    ids=str,
+)
+async def test_image(trial: Trial, cloud: Cloud) -> None:
+    world = world_of(cloud)
+    world.server_id = await cloud.active_server()
+    await trial.run(image_case(cloud), world)
+
+
 def test_every_flow_is_tried() -> None:
     tried = {"server.create", "server.delete", "server.attach_interface", "server.detach_interface"}
+    tried |= {"server.createImage"}
     assert {flow.name for flow in FLOWS} == tried | set(POWER) | set(CHANGES)

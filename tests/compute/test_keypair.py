@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from .conftest import PUBLIC_KEY, Cloud
@@ -87,6 +88,14 @@ async def test_twice_is_a_conflict(cloud: Cloud) -> None:
 )
 async def test_bad_input(cloud: Cloud, keypair: dict[str, Any]) -> None:
     assert (await cloud.ask("POST", "/os-keypairs", {"keypair": keypair})).status_code == 400
+
+
+async def test_generated_certificates_fit_their_key(cloud: Cloud) -> None:
+    keypair = (await create(cloud, "2.2", type="x509")).json()["keypair"]
+    certificate = x509.load_pem_x509_certificate(keypair["public_key"].encode())
+    private = serialization.load_pem_private_key(keypair["private_key"].encode(), None)
+    assert certificate.public_key() == private.public_key()
+    assert keypair["fingerprint"].count(":") == 19
 
 
 async def test_types(cloud: Cloud) -> None:

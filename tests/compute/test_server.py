@@ -299,7 +299,6 @@ async def test_reset_state(cloud: Cloud) -> None:
         ("rescue", {}, 501),
         ("migrate", None, 501),
         ("os-migrateLive", {"host": None}, 501),
-        ("createImage", {"name": "x"}, 501),
         ("createBackup", {"name": "x", "backup_type": "daily", "rotation": 1}, 501),
         ("changePassword", {"adminPass": "x"}, 400),
         ("restore", None, 409),

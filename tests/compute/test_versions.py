@@ -9,7 +9,10 @@ from .conftest import Cloud
 
 async def test_the_documents(cloud: Cloud) -> None:
     every = (await cloud.http.get("/compute/")).json()["versions"]
-    assert [(one["id"], one["status"], one["min_version"]) for one in every] == [("v2.1", "CURRENT", "2.1")]
+    assert [(one["id"], one["status"], one["min_version"]) for one in every] == [
+        ("v2.0", "SUPPORTED", ""),
+        ("v2.1", "CURRENT", "2.1"),
+    ]
     one = (await cloud.http.get("/compute/v2.1/")).json()["version"]
     assert one["version"] == CHANGES[-1][0]
     assert one["links"][0]["href"] == "http://cloud.test/compute/v2.1/"

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ from aerostat.kernel.config import load
 from aerostat.kernel.db import create_schema, open_store
 from aerostat.kernel.house import House
 from aerostat.kernel.http.app import Application
+from aerostat.kernel.ids import new_hex_id
 from aerostat.kernel.policy import Rules
 from aerostat.kernel.state_folder import StateFolder
 from aerostat.services.identity import SERVICE, IdentityConfig
@@ -38,6 +40,58 @@ class Client(httpx.AsyncClient):
         token = answer.headers["x-subject-token"]
         self.headers["x-auth-token"] = token
         return token
+
+    async def make(self, path: str, **values: object) -> dict[str, Any]:
+        """POST one thing and answer it without its envelope."""
+        name = path.rsplit("/", 1)[-1].removesuffix("s")
+        answer = await self.post(f"/v3/{path}", json={name: values})
+        assert answer.status_code == 201, answer.text
+        made: dict[str, Any] = answer.json()[name]
+        return made
+
+    async def role_id(self, name: str) -> str:
+        return str((await self.get(f"/v3/roles?name={name}")).json()["roles"][0]["id"])
+
+    async def grant(self, user_id: str, role: str, place: str) -> None:
+        """`place` is `projects/<id>`, `domains/<id>` or `system`."""
+        answer = await self.put(f"/v3/{place}/users/{user_id}/roles/{await self.role_id(role)}")
+        assert answer.status_code == 204, answer.text
+
+    async def persona(self, role: str, place: str, domain: str = "default") -> "Persona":
+        """A new user with one role on one place, signed in there."""
+        name = f"{role} {new_hex_id()}"
+        user = await self.make("users", name=name, password="pw", domain_id=domain)
+        await self.grant(user["id"], role, place)
+        kind, _, id = place.partition("/")
+        scope = {"system": {"all": True}} if kind == "system" else {kind.removesuffix("s"): {"id": id}}
+        return await self.signed_in(user["id"], scope)
+
+    async def signed_in(self, user_id: str, scope: object) -> "Persona":
+        answer = await self.post("/v3/auth/tokens", json=password_auth(user_id, "pw", scope))
+        assert answer.status_code == 201, answer.text
+        return Persona(self, user_id, answer.headers["x-subject-token"], scope)
+
+
+class Persona:
+    """One signed-in user beside others, on the same client."""
+
+    def __init__(self, client: Client, id: str, token: str, scope: object = None) -> None:
+        self.client = client
+        self.id = id
+        self.token = token
+        self.scope = scope
+
+    async def request(self, method: str, path: str, json: object = None) -> httpx.Response:
+        headers = {"x-auth-token": self.token}
+        return await self.client.request(method, f"/v3/{path}", json=json, headers=headers)
+
+    async def status(self, method: str, path: str, json: object = None) -> int:
+        return (await self.request(method, path, json)).status_code
+
+
+def password_auth(user_id: str, password: str, scope: object = None) -> dict[str, Any]:
+    identity = {"methods": ["password"], "password": {"user": {"id": user_id, "password": password}}}
+    return {"auth": {"identity": identity, **({"scope": scope} if scope is not None else {})}}
 
 
 def on(project: str) -> dict[str, object]:

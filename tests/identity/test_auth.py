@@ -37,7 +37,7 @@ async def test_a_token_gives_another_that_ends_with_it(admin: Client) -> None:
     assert answer.status_code == 201, answer.text
     shown = answer.json()["token"]
     assert shown["system"] == {"all": True}
-    assert shown["methods"] == ["password"]
+    assert shown["methods"] == ["password", "token"]
     parent = (await admin.get("/v3/auth/tokens", headers={"x-subject-token": first})).json()["token"]
     assert shown["expires_at"] == parent["expires_at"]
     assert shown["audit_ids"][1] == parent["audit_ids"][0]

@@ -119,3 +119,17 @@ def test_on_a_terminal_people_can_read_it():
     assert "s3cret" not in screen.getvalue()
     assert not screen.getvalue().startswith("{")
     structlog.reset_defaults()
+
+
+def test_as_a_guest_lines_go_to_logging_from_a_level_on(caplog, monkeypatch):
+    structlog.reset_defaults()
+    monkeypatch.setattr(logging.getLogger(), "handlers", [caplog.handler])
+    log.hand_over("warning")
+    try:
+        log.get_logger().info("request", status=200)
+        log.get_logger().warning("host.lost", host="h1", password="x")
+    finally:
+        structlog.reset_defaults()
+    (record,) = caplog.records
+    assert record.name == "aerostat"
+    assert record.getMessage() == "host.lost {'host': 'h1', 'password': '***'}"

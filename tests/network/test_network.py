@@ -132,7 +132,7 @@ async def test_many_at_once_or_none(api: Api) -> None:
             {"network": {"dns_domain": "no-dot"}},
             "Invalid input for dns_domain. Reason: 'no-dot' is not a FQDN.",
         ),
-        ({"network": {"mtu": 10}}, "Invalid input for network.mtu"),
+        ({"network": {"mtu": -1}}, "Invalid input for network.mtu"),
         ({"network": {"project_id": "p2"}}, "requires admin privileges"),
         ({"network": {"project_id": "p1", "tenant_id": "p2"}}, "do not match"),
         ({"network": {"tags": ["", "a"]}}, "Invalid input for tags"),
@@ -213,18 +213,25 @@ async def test_tags_as_filters(api: Api) -> None:
 async def test_pages_forwards_and_backwards(api: Api) -> None:
     for index in range(5):
         await api.make("networks", name=f"n{index}")
-    seen, url = [], "networks?limit=2&sort_key=name&sort_dir=asc"
-    pages = 0
-    while url:
-        page = await api.get(url)
-        seen += [one["name"] for one in page["networks"]]
-        links = {one["rel"]: one["href"] for one in page.get("networks_links", [])}
-        url = links.get("next", "").removeprefix("http://cloud.test")
-        pages += 1
-    assert seen == ["n0", "n1", "n2", "n3", "n4"]
-    assert pages == 3
-    back = await api.get(links["previous"].removeprefix("http://cloud.test"))
-    assert [one["name"] for one in back["networks"]] == ["n2", "n3"]
+
+    async def walk(url: str, rel: str) -> tuple[list[str], dict[str, str]]:
+        """Names from page to page until one is not full, and the last page's links."""
+        seen: list[str] = []
+        while True:
+            page = await api.get(url)
+            names = [one["name"] for one in page["networks"]]
+            seen += names if rel == "next" else names[::-1]
+            links = {one["rel"]: one["href"] for one in page["networks_links"]}
+            if rel not in links:
+                return seen, links
+            url = links[rel].removeprefix("http://cloud.test")
+
+    forth, links = await walk("networks?limit=2&sort_key=name&sort_dir=asc", "next")
+    assert forth == ["n0", "n1", "n2", "n3", "n4"]
+    back, _ = await walk(links["previous"].removeprefix("http://cloud.test"), "previous")
+    assert back == ["n3", "n2", "n1", "n0"]
+    beyond = await api.get("networks?limit=2&name=absent")
+    assert [one["rel"] for one in beyond["networks_links"]] == ["previous"]
     assert "networks_links" not in await api.get("networks")
 
 

@@ -93,7 +93,10 @@ async def test_a_new_group_lets_everything_out(api: Api) -> None:
             {"port_range_min": 8, "port_range_max": 0},
         ),
         ({"ethertype": "ipv6", "protocol": "ipv6-icmp"}, {"ethertype": "IPv6"}),
-        ({"remote_ip_prefix": "10.0.0.7/24"}, {"remote_ip_prefix": "10.0.0.0/24"}),
+        (
+            {"remote_ip_prefix": "10.0.0.7/24"},
+            {"remote_ip_prefix": "10.0.0.7/24", "normalized_cidr": "10.0.0.0/24"},
+        ),
         ({"remote_ip_prefix": "10.0.0.7"}, {"remote_ip_prefix": "10.0.0.7/32"}),
         ({"remote_ip_prefix": ""}, {"remote_ip_prefix": None}),
         ({"protocol": "any"}, {"protocol": None}),

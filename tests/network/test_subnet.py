@@ -134,7 +134,6 @@ async def test_gateway_and_pools(api: Api, attributes: Any, gateway: Any, pools:
             {"cidr": "10.0.0.0/24", "subnetpool_id": "7d1f3a52-6a39-4bd6-9d3f-95cf7a0e5f7a"},
             "SubnetPoolNotFound",
         ),
-        ({"cidr": "10.0.0.0/24", "service_types": ["network:x"]}, "PolicyNotAuthorized"),
     ],
 )
 async def test_what_makes_no_subnet(api: Api, attributes: dict[str, Any], kind: str) -> None:

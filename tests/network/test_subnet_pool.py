@@ -21,9 +21,9 @@ async def test_a_new_pool(api: Api) -> None:
         "tenant_id": "p1",
         "prefixes": ["10.0.0.0/15"],
         "ip_version": 4,
-        "min_prefixlen": 8,
-        "max_prefixlen": 32,
-        "default_prefixlen": 24,
+        "min_prefixlen": "8",
+        "max_prefixlen": "32",
+        "default_prefixlen": "24",
         "default_quota": None,
         "shared": False,
         "is_default": False,
@@ -138,4 +138,6 @@ async def test_address_scopes(api: Api) -> None:
     assert (await api("bob").refused("GET", url))[:2] == (404, "AddressScopeNotFound")
     assert (await api("root").request("PUT", url, {"address_scope": {"shared": True}})).status_code == 200
     assert (await api("bob").get(url))["address_scope"]["shared"] is True
+    unshare = {"address_scope": {"shared": False}}
+    assert (await api("root").refused("PUT", url, unshare))[:2] == (400, "AddressScopeUpdateError")
     assert (await api.refused("POST", "address-scopes", {"address_scope": {"ip_version": 5}}))[0] == 400

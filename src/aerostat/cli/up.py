@@ -55,7 +55,8 @@ def prepare(args: argparse.Namespace, folder: StateFolder) -> tuple[Config, bool
     if args.port is not None:
         remember_port(folder.settings, args.port)
     config = kernel_settings_of(args, fake=args.fake)
-    check_port_free(config)
+    if not has_orphans(folder):
+        check_port_free(config)  # otherwise it may be an orphan that listens, and it will be ended
     first = not folder.exists
     folder.ensure_secrets()
     write_client_files(config)
@@ -67,6 +68,14 @@ def prepare(args: argparse.Namespace, folder: StateFolder) -> tuple[Config, bool
         if backup:
             say(f"{user_clouds_path()} has our entries now; as it was before: {backup.name}")
     return config, first
+
+
+def has_orphans(folder: StateFolder) -> bool:
+    """Whether processes of a supervisor that was killed still run."""
+    from aerostat.kernel.processes import find_start_ticks
+    from aerostat.kernel.supervise import read_status
+
+    return any(child.pid and find_start_ticks(child.pid) for child in read_status(folder.path))
 
 
 def remember_port(settings: Path, port: int) -> None:

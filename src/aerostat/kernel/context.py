@@ -1,6 +1,37 @@
 """Who is asking: the user, the scope, the roles, and the request that started it."""
 
+import re
+from functools import lru_cache
+
 import msgspec
+
+
+class AccessRule(msgspec.Struct, frozen=True):
+    """One kind of request that a restricted token may make: a service type, a method, a path.
+
+    In the path `*` and `{name}` stand for one segment or a part of it, `**` for anything.
+    """
+
+    service: str
+    method: str
+    path: str
+
+    def allows(self, service: str, method: str, path: str) -> bool:
+        known = self.service == service and self.method.upper() == method.upper()
+        return known and _path_pattern(self.path).fullmatch(path) is not None
+
+
+_WILD = re.compile(r"(\{[^}]*\})|(\*\*)|(\*)")
+
+
+@lru_cache(maxsize=1024)
+def _path_pattern(path: str) -> re.Pattern[str]:
+    parts, at = [], 0
+    for match in _WILD.finditer(path):
+        parts.append(re.escape(path[at : match.start()]))
+        parts.append("[^/]+" if match[1] else ".*" if match[2] else "[^/]*")
+        at = match.end()
+    return re.compile("".join([*parts, re.escape(path[at:])]), re.DOTALL)
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -27,6 +58,13 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     application_credential_id: str | None = None
     token_id: str | None = None  # the audit id of the token, never the token itself
     expires_at: float | None = None
+    access_rules: tuple[AccessRule, ...] | None = None  # None: whatever the roles allow
+
+    def may_request(self, service: str, method: str, path: str) -> bool:
+        """Whether the token's own access rules let this request in, whatever the roles say."""
+        if self.access_rules is None:
+            return True
+        return any(rule.allows(service, method, path) for rule in self.access_rules)
 
     @property
     def is_admin(self) -> bool:
@@ -49,7 +87,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.user_id is not None
 
 
-_CREDENTIALS = tuple(name for name in Context.__struct_fields__ if name not in ("request_id", "expires_at"))
+_NOT_FOR_RULES = ("request_id", "expires_at", "access_rules")
+_CREDENTIALS = tuple(name for name in Context.__struct_fields__ if name not in _NOT_FOR_RULES)
 
 
 def internal_context(request_id: str, reason: str = "aerostat") -> Context:

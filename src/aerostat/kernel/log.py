@@ -176,6 +176,30 @@ def configure(
     _take_over_logging(level)
 
 
+def hand_over(level: str = "warning") -> None:
+    """Give our lines to the standard library's `logging`, as `aerostat`: where we are a guest in somebody's process.
+
+    What that process has configured already stands.
+    """
+    if structlog.is_configured():
+        return
+    host = logging.getLogger("aerostat")
+
+    def finish(_logger: Any, method: str, event: Event) -> Event:
+        number = logging.ERROR if method == "exception" else LEVELS.get(method, logging.ERROR)
+        if host.isEnabledFor(number):
+            name = event.pop("event", "")
+            host.log(number, "%s %s", name, filter_secrets(_explain_exception(event)))
+        raise structlog.DropEvent
+
+    structlog.configure(
+        processors=[structlog.contextvars.merge_contextvars, finish],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=structlog.ReturnLoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+
+
 def filter_secrets(values: Mapping[str, Any]) -> dict[str, Any]:
     """A copy in which the values of keys that name secrets are hidden, in nested mappings and lists too."""
     return {key: HIDDEN if is_secret(key) else _filter_value(value) for key, value in values.items()}

@@ -30,7 +30,8 @@ class Cloud:
 
     `settings` are kernel settings (`log_level="debug"`); `environ` sets any other (`AEROSTAT_COMPUTE_…`). `state` keeps
     the cloud in a folder of yours, so that a second `Cloud` on it finds the first one's things; otherwise it is
-    thrown away. Use as a context manager, or call `start` and `stop`.
+    thrown away. Use as a context manager, or call `start` and `stop`. Its log goes to `logging`, as `aerostat`:
+    warnings, unless `log_level` says otherwise.
     """
 
     def __init__(
@@ -158,8 +159,10 @@ class Cloud:
     async def _serve(self, listener: socket.socket, port: int) -> None:
         with _no_collection():
             from aerostat import app
+            from aerostat.kernel import log
 
             app.rooms()
+        log.hand_over(self._settings.get("log_level", "warning"))
         from aerostat.kernel.config import ROLES
 
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from aerostat.cli.doctor.finding import Check, Finding, bad, good, note
+from aerostat.cli.up import has_orphans
 from aerostat.kernel.clock import clock
 from aerostat.kernel.config import ConfigError, load
 from aerostat.kernel.errors import DriverError
@@ -119,8 +120,8 @@ def check_port(folder: StateFolder) -> Finding:
     except ConfigError:
         return note("the settings cannot be read, so the port was not tried")
     address, port = config.kernel.listen_address, config.kernel.port
-    if folder.owner_pid() is not None:
-        return good(f"port {port} is for the running cloud")
+    if folder.owner_pid() is not None or has_orphans(folder):
+        return good(f"port {port} is this cloud's")
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -104,7 +104,7 @@ class Backend(Protocol):
 class Statement:
     """One compiled statement: SQL text, its parameters in order, how its columns are read."""
 
-    __slots__ = ("_binds", "_columns", "_fixed", "_plain", "sql")
+    __slots__ = ("_binds", "_fixed", "_names", "_readers", "sql")
 
     def __init__(self, compiled: Any) -> None:
         self.sql: str = compiled.string
@@ -113,10 +113,12 @@ class Statement:
         self._binds = [(name, processors.get(name)) for name in (compiled.positiontup or ())]
         self._fixed = {name: value for name, value in compiled.params.items() if value is not None}
         dialect = compiled.dialect
-        self._columns: list[tuple[str, Callable[[Any], Any] | None]] = [
-            (name, _reader(dialect, objects, type_)) for name, _, objects, type_ in compiled._result_columns
-        ]
-        self._plain = all(processor is None for _, processor in self._columns)
+        self._names = [name for name, *_ in compiled._result_columns]
+        # By name: of two columns with one name the last is kept, with its own reader.
+        readers = {
+            name: _reader(dialect, objects, type_) for name, _, objects, type_ in compiled._result_columns
+        }
+        self._readers = [(name, reader) for name, reader in readers.items() if reader is not None]
 
     def arguments(self, parameters: Values) -> list[Any]:
         fixed = self._fixed
@@ -128,19 +130,12 @@ class Statement:
         ]
 
     def rows(self, raw: Iterable[Sequence[Any]]) -> list[Row]:
-        columns = self._columns
-        if self._plain:
-            names = [name for name, _ in columns]
-            return [Row(zip(names, values, strict=True)) for values in raw]
-        return [
-            Row(
-                {
-                    name: value if processor is None else processor(value)
-                    for (name, processor), value in zip(columns, values, strict=True)
-                }
-            )
-            for values in raw
-        ]
+        names = self._names
+        rows = [Row(zip(names, values, strict=True)) for values in raw]
+        for name, reader in self._readers:
+            for row in rows:
+                row[name] = reader(row[name])
+        return rows
 
 
 def _reader(dialect: Any, objects: Any, type_: Any) -> Callable[[Any], Any] | None:

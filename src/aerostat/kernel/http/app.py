@@ -151,6 +151,8 @@ class Application:
             if public:
                 return
             raise self._not_signed_in(request) from None
+        if not public and not context.may_request(request.service.type, request.method, request.path):
+            raise self._not_signed_in(request)
         request.token = token
         request.context = msgspec.structs.replace(context, request_id=request.request_id)
 

@@ -26,7 +26,7 @@ SERVICE = Service(
     project="nova",
     prefix="/compute",
     catalog="/compute/v2.1",
-    bases=("/v2.1", "/v2.1/{project_id}"),
+    bases=("/v2.1", "/v2.1/{project_id}", "/v2", "/v2/{project_id}"),
     versions=Versions(
         "compute", minimum="2.1", changes=CHANGES, legacy_header="X-OpenStack-Nova-API-Version"
     ),

@@ -52,6 +52,7 @@ class HostDesk:
             **msgspec.to_builtins(report.facts),
             "uptime_s": report.uptime_s,
             "load": list(report.load),
+            "export_format": report.export_format,
         }
         known = await db.find(model.HOSTS, name=report.name)
         if known is None:

@@ -16,7 +16,7 @@ from .host.protocol import BaseImageSpec
 GIB = 1 << 30
 
 # What an image says of itself beside its properties; the rest of its keys are properties.
-_OWN_KEYS = frozenset(
+OWN_KEYS = frozenset(
     {
         *("id", "name", "status", "visibility", "protected", "owner", "tags", "os_hidden"),
         *("size", "virtual_size", "container_format", "disk_format", "min_disk", "min_ram"),
@@ -44,7 +44,7 @@ def properties_of(image: Mapping[str, Any]) -> dict[str, str]:
     return {
         key: str(value)
         for key, value in image.items()
-        if key not in _OWN_KEYS and isinstance(value, str | int | bool | float)
+        if key not in OWN_KEYS and isinstance(value, str | int | bool | float)
     }
 
 

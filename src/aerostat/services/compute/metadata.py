@@ -191,7 +191,9 @@ def addresses_of(server: Row) -> dict[str, list[str]]:
 
 def network_data(server: Row, subnets: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """`network_data.json`: links, networks on them, name servers."""
-    links, networks, services = [], [], {}
+    links: list[dict[str, Any]] = []
+    networks: list[dict[str, Any]] = []
+    services: dict[str, dict[str, str]] = {}
     for one in server.interfaces:
         link = f"tap{one['port_id'][:11]}"
         links.append(

@@ -90,6 +90,7 @@ SERVERS = new_table(
     Column("locked_reason", String(255), nullable=True),
     Column("server_group_id", String(36), nullable=True),
     Column("scheduler_hints", Json, nullable=False, default=dict),
+    Column("snapshot_id", String(36), nullable=True),  # the image that is being made of it
     Column("networks", Json, nullable=False, default=list),  # what was asked for, see networking.py
     Column("security_groups", Json, nullable=False, default=list),  # names or ids asked for
     Column("interfaces", Json, nullable=False, default=list),  # the ports it has, as last seen

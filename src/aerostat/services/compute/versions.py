@@ -137,6 +137,18 @@ def version_document(req: Request, *, media_types: bool) -> dict[str, Any]:
     return document
 
 
+def oldest_document(req: Request) -> dict[str, Any]:
+    """Version 2.0: the same resources as 2.1 without microversions, for clients that still look for it."""
+    return {
+        "id": "v2.0",
+        "status": "SUPPORTED",
+        "version": "",
+        "min_version": "",
+        "updated": "2011-01-21T11:33:21Z",
+        "links": [{"rel": "self", "href": _links(req, "/v2/")}],
+    }
+
+
 class VersionDocuments(Resource):
     """The roots of the room, for discovery."""
 
@@ -144,7 +156,11 @@ class VersionDocuments(Resource):
 
     @route("GET", "/", public=True)
     async def all(self, req: Request) -> Response:
-        return Response({"versions": [version_document(req, media_types=False)]})
+        return Response({"versions": [oldest_document(req), version_document(req, media_types=False)]})
+
+    @route("GET", "/v2", public=True)
+    async def oldest(self, req: Request) -> Response:
+        return Response({"version": oldest_document(req)})
 
     @route("GET", "/v2.1", public=True)
     async def one(self, req: Request) -> Response:

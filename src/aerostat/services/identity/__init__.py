@@ -9,13 +9,17 @@ from . import model
 from .bootstrap import bootstrap
 from .client import IdentityClient
 from .config import IdentityConfig
+from .resources.application_credential import ApplicationCredential
 from .resources.assignment import Assignment
 from .resources.auth import Auth
+from .resources.credential import Credential
 from .resources.domain import Domain
 from .resources.group import Group
 from .resources.project import Project
 from .resources.role import Role
 from .resources.service import CatalogEndpoint, CatalogService, Region
+from .resources.signed import SignedRequest
+from .resources.trust import Trust
 from .resources.user import User
 from .resources.versions import Versions
 from .tokens import Tokens
@@ -49,6 +53,10 @@ SERVICE = Service(
         CatalogService,
         CatalogEndpoint,
         Region,
+        ApplicationCredential,
+        Trust,
+        Credential,
+        SignedRequest,
     ],
     tables=model.TABLES,
     client=IdentityClient,

@@ -30,6 +30,8 @@ async def build_catalog(store: Store, context: Context) -> list[dict[str, Any]]:
 
 
 def _filled(url: str, context: Context) -> str | None:
+    if "(" not in url:
+        return url
     for form in ("%({})s", "$({})s"):
         for name, value in (
             ("project_id", context.project_id),

@@ -66,3 +66,37 @@ class RoleImmutable(Forbidden):
 
 class BadParent(BadRequest):
     message = "%(reason)s"
+
+
+class ApplicationCredentialNotFound(NotFound):
+    message = "Could not find Application Credential: %(id)s."
+
+
+class AccessRuleNotFound(NotFound):
+    message = "Could not find Access Rule: %(id)s."
+
+
+class TrustNotFound(NotFound):
+    message = "Could not find trust: %(id)s."
+
+
+class CredentialNotFound(NotFound):
+    message = "Could not find credential: %(id)s."
+
+
+class InvalidApplicationCredential(BadRequest):
+    message = "Invalid application credential: %(detail)s"
+
+
+class RoleNotHeld(Forbidden):
+    message = "%(detail)s"
+
+
+class Delegated(Forbidden):
+    """A token that stands for a part of somebody's rights makes nothing that would outlast or exceed it."""
+
+    message = "Using method '%(method)s' is not allowed for %(what)s."
+
+
+class ProhibitedImplication(Forbidden):
+    message = "%(implied)s cannot be an implied roles"

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from aerostat.kernel.context import Context
+from aerostat.kernel.clock import now
+from aerostat.kernel.context import AccessRule, Context
 from aerostat.kernel.db import Row, Store
 from aerostat.kernel.errors import Unauthorized
 
@@ -31,7 +32,8 @@ async def context_of(store: Store, payload: "Payload") -> Context:
             "project_domain_id": project.domain_id,
             "project_domain_name": (await store.get(model.PROJECTS, id=project.domain_id)).name,
         }
-        roles = await roles_on_project(store, user.id, project)
+        roles, limits = await delegated_roles(store, payload, project)
+        values |= limits
     elif payload.domain_id:
         scope = await _enabled_domain(store, payload.domain_id)
         values = {"domain_id": scope.id, "domain_name": scope.name}
@@ -56,6 +58,40 @@ async def context_of(store: Store, payload: "Payload") -> Context:
     )
 
 
+async def delegated_roles(store: Store, payload: "Payload", project: Row) -> tuple[list[Row], dict[str, Any]]:
+    """The roles a token has on its project, and what else bounds it. Raises `Unauthorized`.
+
+    A token from an application credential or a trust has the roles named there, as long as the one who gave them holds
+    every one of them.
+    """
+    if payload.application_credential_id:
+        given = await store.find(model.APPLICATION_CREDENTIALS, id=payload.application_credential_id)
+        held_by = payload.user_id
+    elif payload.trust_id:
+        given = await store.find(model.TRUSTS, id=payload.trust_id)
+        held_by = given.trustor_user_id if given is not None else ""
+    else:
+        return await roles_on_project(store, payload.user_id, project), {}
+    if given is None or given.project_id != project.id:
+        raise Unauthorized("What the token was made with is gone.")
+    if given.expires_at is not None and given.expires_at <= now():
+        raise Unauthorized("What the token was made with has expired.")
+    if held_by != payload.user_id:
+        trustor = await store.find(model.USERS, id=held_by)
+        if trustor is None or not trustor.enabled:
+            raise Unauthorized("The trustor is gone or disabled.")
+        await _enabled_domain(store, trustor.domain_id)
+    held = {role.id for role in await roles_on_project(store, held_by, project)}
+    if not set(given.role_ids) <= held:
+        raise Unauthorized("The roles that were given are no longer held.")
+    roles = await with_implied(store, set(given.role_ids))
+    rule_ids = given.get("access_rule_ids")
+    if rule_ids is None:
+        return roles, {}
+    rules = await store.all(model.ACCESS_RULES, {"id": rule_ids}) if rule_ids else []
+    return roles, {"access_rules": tuple(AccessRule(rule.service, rule.method, rule.path) for rule in rules)}
+
+
 async def roles_on_project(store: Store, user_id: str, project: Row) -> list[Row]:
     """Effective roles on a project: direct, through groups, inherited from its domain and its parents."""
     held = await _role_ids(store, user_id, "project", project.id, inherited=False)
@@ -74,7 +110,7 @@ async def roles_on(store: Store, user_id: str, target_kind: str, target_id: str)
 
 
 async def with_implied(store: Store, role_ids: set[str]) -> list[Row]:
-    """The roles themselves and all that they imply, by name."""
+    """The roles and all that they imply, by name. A domain's own roles only stand for those they imply."""
     implied: dict[str, list[str]] = {}
     for row in await store.all(model.IMPLIED_ROLES):
         implied.setdefault(row.prior_role_id, []).append(row.implied_role_id)
@@ -84,7 +120,7 @@ async def with_implied(store: Store, role_ids: set[str]) -> list[Row]:
             if following not in reached:
                 reached.add(following)
                 waiting.append(following)
-    return await store.all(model.ROLES, {"id": reached}, order="name") if reached else []
+    return await store.all(model.ROLES, {"id": reached, "domain_id": ""}, order="name") if reached else []
 
 
 async def projects_of(store: Store, user_id: str) -> list[Row]:
@@ -99,7 +135,7 @@ async def projects_of(store: Store, user_id: str) -> list[Row]:
             if row.target_kind == "project" and not row.inherited:
                 ids.add(row.target_id)
             elif row.target_kind == "project":
-                ids |= await _below(store, row.target_id)
+                ids |= await below(store, row.target_id)
             elif row.target_kind == "domain" and row.inherited:
                 domains.add(row.target_id)
     if domains:
@@ -119,7 +155,8 @@ async def domains_of(store: Store, user_id: str) -> list[Row]:
     return await store.all(model.PROJECTS, {"id": ids, "enabled": True, "is_domain": True}) if ids else []
 
 
-async def _below(store: Store, project_id: str) -> set[str]:
+async def below(store: Store, project_id: str) -> set[str]:
+    """Ids of the projects below one, at any depth."""
     found: set[str] = set()
     level = {project_id}
     while level:

@@ -4,11 +4,12 @@ https://docs.openstack.org/api-ref/identity/v3/#authentication-and-token-managem
 Every refusal of who somebody is reads the same, so that it tells nothing about which part was wrong.
 """
 
+from datetime import UTC
 from typing import Any
 
 from aerostat.kernel.clock import now
 from aerostat.kernel.db import Row
-from aerostat.kernel.errors import BadRequest, Unauthorized
+from aerostat.kernel.errors import BadRequest, Forbidden, Unauthorized
 from aerostat.kernel.http import Request
 
 from . import grants, model
@@ -26,6 +27,7 @@ async def log_in(req: Request, tokens: Tokens, auth: dict[str, Any]) -> tuple[st
     methods: list[str] = identity["methods"]
     user: Row | None = None
     parent: Payload | None = None
+    credential: Row | None = None
     used: list[str] = []
     for method in methods:
         if method not in identity:
@@ -36,15 +38,22 @@ async def log_in(req: Request, tokens: Tokens, auth: dict[str, Any]) -> tuple[st
             found = await _by_password(req, tokens, identity["password"])
         elif method == "token":
             parent, found = await _by_token(req, tokens, identity["token"])
+        elif method == "application_credential":
+            credential, found = await _by_application_credential(req, tokens, identity[method])
         else:
             raise Unauthorized(f"Attempted to authenticate with an unsupported method: {method}.")
         if user is not None and user.id != found.id:
             raise refused()
         user = found
-        used.extend(parent.methods if method == "token" and parent else [method])
+        used.extend([*(parent.methods if method == "token" and parent else ()), method])
     if user is None:
         raise refused()
-    scope = await _scope(req, user, auth.get("scope"), parent)
+    if credential is not None:
+        scope = _scope_of_credential(credential, auth.get("scope"))
+    elif isinstance(auth.get("scope"), dict) and "OS-TRUST:trust" in auth["scope"]:
+        user, scope = await _scope_of_trust(req, user, auth["scope"]["OS-TRUST:trust"])
+    else:
+        scope = await _scope(req, user, auth.get("scope"), parent)
     return tokens.issue(user.id, tuple(dict.fromkeys(used)), parent=parent, **scope)
 
 
@@ -69,7 +78,64 @@ async def _by_token(req: Request, tokens: Tokens, given: dict[str, Any]) -> tupl
     if not isinstance(given, dict) or not isinstance(given.get("id"), str):
         raise BadRequest("Expecting to find id in token.")
     payload, _ = await tokens.open(given["id"])
+    if payload.trust_id or payload.application_credential_id or "ec2credential" in payload.methods:
+        # Such a token stands for a part of somebody's rights; a token made with it must not have more.
+        raise Forbidden("A token made with delegated rights cannot be used to make another.")
     return payload, await req.db.get(model.USERS, id=payload.user_id)
+
+
+async def _by_application_credential(req: Request, tokens: Tokens, given: Any) -> tuple[Row, Row]:
+    if not isinstance(given, dict) or not isinstance(given.get("secret"), str):
+        raise BadRequest("Expecting to find secret in application_credential.")
+    where: dict[str, Any] | None = None
+    if isinstance(given.get("id"), str):
+        where = {"id": given["id"]}
+    elif isinstance(given.get("name"), str) and isinstance(given.get("user"), dict):
+        owner = await _find_user(req, given["user"])
+        where = {"name": given["name"], "user_id": owner.id if owner else ""}
+    if where is None:
+        raise BadRequest("Expecting to find an id, or a name and a user, in application_credential.")
+    row = await req.db.find(model.APPLICATION_CREDENTIALS, **where)
+    rounds = tokens.config.bcrypt_rounds
+    matches = await is_password(given["secret"], row.secret_hash if row else None, rounds)
+    if row is None or not matches or (row.expires_at is not None and row.expires_at <= now()):
+        raise refused()
+    return row, await req.db.get(model.USERS, id=row.user_id)
+
+
+def _scope_of_credential(credential: Row, asked: Any) -> dict[str, Any]:
+    """Always the project on which the credential was made, and never beyond its end."""
+    if asked is not None:
+        raise Unauthorized("Application credentials cannot request a scope.")
+    ends_at = credential.expires_at.replace(tzinfo=UTC).timestamp() if credential.expires_at else None
+    return {
+        "project_id": credential.project_id,
+        "application_credential_id": credential.id,
+        "ends_at": ends_at,
+    }
+
+
+async def _scope_of_trust(req: Request, user: Row, asked: Any) -> tuple[Row, dict[str, Any]]:
+    """Whom the token stands for, and the trust's project. Uses up one of the trust's uses."""
+    if not isinstance(asked, dict) or not isinstance(asked.get("id"), str):
+        raise BadRequest("Expecting to find id in OS-TRUST:trust.")
+    async with req.db.transaction() as tx:
+        trust = await tx.find(model.TRUSTS, id=asked["id"])
+        if trust is None or trust.project_id is None:
+            raise refused()
+        if trust.trustee_user_id != user.id:
+            raise Forbidden("User is not a trustee.")
+        if trust.expires_at is not None and trust.expires_at <= now():
+            raise refused()
+        if trust.remaining_uses is not None:
+            if trust.remaining_uses < 1:
+                raise refused()
+            await tx.update(model.TRUSTS, {"id": trust.id}, remaining_uses=trust.remaining_uses - 1)
+        acting = await tx.find(model.USERS, id=trust.trustor_user_id) if trust.impersonation else user
+    if acting is None:
+        raise refused()
+    ends_at = trust.expires_at.replace(tzinfo=UTC).timestamp() if trust.expires_at else None
+    return acting, {"project_id": trust.project_id, "trust_id": trust.id, "ends_at": ends_at}
 
 
 async def _find_user(req: Request, asked: dict[str, Any]) -> Row | None:
@@ -98,10 +164,14 @@ async def _scope(req: Request, user: Row, asked: Any, parent: Payload | None) ->
     if not isinstance(asked, dict) or sum(key in asked for key in ("project", "domain", "system")) != 1:
         raise BadRequest("Expecting exactly one of project, domain, system in scope.")
     if "system" in asked:
+        if not isinstance(asked["system"], dict) or asked["system"].get("all") is not True:
+            raise BadRequest("Expecting all to be true in system.")
         if not await grants.roles_on(req.db, user.id, "system", "all"):
             raise refused()
         return {"system": True}
     if "domain" in asked:
+        if not isinstance(asked["domain"], dict):
+            raise BadRequest("Expecting an object as domain.")
         domain = await _find_domain(req, asked["domain"])
         if (
             domain is None

@@ -171,3 +171,57 @@ REVOCATIONS = new_table(
     Column("issued_before", UtcTime, nullable=False),
     Column("revoked_at", UtcTime, nullable=False),
 )
+
+APPLICATION_CREDENTIALS = new_table(
+    TABLES,
+    "identity_application_credentials",
+    hex_id(),
+    Column("name", String(255), nullable=False),
+    Column("user_id", String(64), ForeignKey("identity_users.id", ondelete="CASCADE"), nullable=False),
+    Column("project_id", String(64), nullable=False, index=True),
+    Column("secret_hash", String(255), nullable=False),
+    Column("description", Text, nullable=True),
+    Column("expires_at", UtcTime, nullable=True),
+    Column("unrestricted", Boolean, nullable=False, default=False),
+    Column("role_ids", Json, nullable=False),
+    Column("access_rule_ids", Json, nullable=True),  # null: no such limit; empty: nothing is let in
+    created_at(),
+    UniqueConstraint("user_id", "name"),
+)
+
+ACCESS_RULES = new_table(
+    TABLES,
+    "identity_access_rules",
+    hex_id(),
+    Column("user_id", String(64), ForeignKey("identity_users.id", ondelete="CASCADE"), nullable=False),
+    Column("service", String(64), nullable=False),
+    Column("method", String(16), nullable=False),
+    Column("path", String(128), nullable=False),
+    UniqueConstraint("user_id", "service", "method", "path"),
+)
+
+TRUSTS = new_table(
+    TABLES,
+    "identity_trusts",
+    hex_id(),
+    Column("trustor_user_id", String(64), nullable=False, index=True),
+    Column("trustee_user_id", String(64), nullable=False, index=True),
+    Column("project_id", String(64), nullable=True, index=True),
+    Column("impersonation", Boolean, nullable=False),
+    Column("expires_at", UtcTime, nullable=True),
+    Column("remaining_uses", Integer, nullable=True),
+    Column("role_ids", Json, nullable=False),
+    created_at(),
+)
+
+CREDENTIALS = new_table(
+    TABLES,
+    "identity_credentials",
+    Column("id", String(64), primary_key=True),  # of an EC2 key: the SHA-256 of its access key
+    Column("user_id", String(64), ForeignKey("identity_users.id", ondelete="CASCADE"), nullable=False),
+    Column("project_id", String(64), nullable=True),
+    Column("type", String(255), nullable=False),
+    Column("blob", Text, nullable=False),
+    created_at(),
+    Index("identity_credentials_user", "user_id", "type"),
+)

@@ -5,6 +5,7 @@ can open it. What its user may do is looked up, not stored in it: a role taken a
 per token until something in identity changes; another process's changes are seen within `refresh_s`.
 """
 
+import math
 import secrets
 import time
 from datetime import datetime, timedelta
@@ -82,7 +83,7 @@ class Tokens:
         """
         parent: Payload | None = scope.pop("parent", None)
         at = clock.timestamp()
-        expires_at = scope.pop("expires_at", None) or at + self.config.token_lifetime_s
+        expires_at = min(scope.pop("ends_at", None) or math.inf, at + self.config.token_lifetime_s)
         audit_id = secrets.token_urlsafe(16)
         payload = Payload(
             user_id=user_id,

@@ -213,6 +213,10 @@ class SecurityGroupInUse(errors.Conflict):
         super().__init__(id=id, reason=reason)
 
 
+class SecurityGroupConflict(errors.Conflict):
+    message = "Error %(reason)s while attempting the operation."
+
+
 class SecurityGroupCannotRemoveDefault(errors.Conflict):
     message = "Insufficient rights for removing default security group."
 
@@ -243,6 +247,12 @@ class RbacPolicyExists(errors.Conflict):
 
 class OverQuota(errors.Conflict):
     message = "Quota exceeded for resources: %(overs)s."
+
+
+class QuotaLimitTooLow(errors.BadRequest):
+    message = (
+        "Quota limit %(limit)s of %(resource)s must be greater than or equal to what is in use: %(used)s."
+    )
 
 
 class RevisionNumberConstraintFailed(errors.PreconditionFailed):
@@ -391,6 +401,10 @@ class DeviceIDNotOwnedByTenant(errors.Conflict):
     )
 
 
+class NetworkMTUSubnetConflict(errors.Conflict):
+    message = "MTU %(mtu)s of network %(id)s is too low for subnets of IPv%(version)s: they need %(least)s."
+
+
 class InvalidSharedSetting(errors.Conflict):
     message = "Unable to reconfigure sharing settings for network %(network)s. Multiple tenants are using it."
 
@@ -471,6 +485,14 @@ class SecurityGroupRemoteGroupAndRemoteIpPrefix(errors.BadRequest):
 
 class SecurityGroupRuleParameterConflict(errors.BadRequest):
     message = "Conflicting value ethertype %(ethertype)s for CIDR %(cidr)s"
+
+
+class AddressScopeUpdateError(errors.BadRequest):
+    message = "Unable to update address scope %(id)s : %(reason)s"
+
+
+class IllegalSubnetPoolUpdate(errors.BadRequest):
+    message = "Illegal subnetpool update : %(reason)s."
 
 
 class AutoAllocationFailure(errors.Conflict):

@@ -132,7 +132,7 @@ class NetworkResource(Resource):
         many = isinstance(body, dict) and self.plural in body
         if many and not (isinstance(body[self.plural], list) and body[self.plural]):
             raise refuse_body(f"Invalid value for {self.plural}: a list of at least one is expected")
-        wanted = [{self.singular: one} for one in body[self.plural]] if many else [body]
+        wanted = [self._enveloped(one) for one in body[self.plural]] if many else [body]
         news = [self._read_body(req, "create", one) for one in wanted]
         for new in news:
             target = {**req.own_target, **new, "tenant_id": new.get("project_id")}
@@ -149,14 +149,23 @@ class NetworkResource(Resource):
         await self.prepare(req, rows)
         return Response({self.plural: [self.view(req, row) for row in rows]}, 201)
 
+    def _enveloped(self, one: Any) -> Any:
+        """A thing among several may stand in an envelope of its own."""
+        return one if isinstance(one, dict) and self.singular in one else {self.singular: one}
+
     def filled(self, project_id: str, **values: Any) -> dict[str, Any]:
         """What `make` takes, for things that the room makes itself: `values` over the defaults of a body."""
         return {**read_values(self.fields, "create", {}), "project_id": project_id, **values}
 
     # Bodies.
 
+    async def _update(self, req: Request) -> Response:
+        # A body that makes no sense is told so before anything is looked for.
+        req.state["changes"] = self._read_body(req, "update", await req.json())
+        return await super()._update(req)
+
     async def _read(self, req: Request, verb: Use) -> dict[str, Any]:
-        return self._read_body(req, verb, await req.json())
+        return dict(req.state["changes"])
 
     def _read_body(self, req: Request, verb: Use, body: Any) -> dict[str, Any]:
         """A body as column values. Raises upstream's words for what does not belong there."""

@@ -54,8 +54,6 @@ async def set_gateway(req: Request, tx: Transaction, router: Row, gateway: dict[
         router = await clear_gateway(tx, router)
         port_id = None
     if port_id is None:
-        if fixed is None and not await tx.count(SUBNETS, network_id=network_id):
-            raise BadRouterRequest(msg=f"Network {network_id} has no subnets")
         try:
             port = await insert_service_port(tx, network, GATEWAY, router.id, fixed=fixed)
         except IpAddressGenerationFailure as error:

@@ -5,13 +5,13 @@ The same condition limits lists and finds single things, so that «it is not in 
 
 from typing import Any
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Select, Table, or_, select
 from sqlalchemy.sql import ColumnElement
 
 from aerostat.kernel.context import Context
 from aerostat.kernel.db import Row, Transaction
 
-from .model import NETWORKS, RBAC
+from .model import NETWORKS, PORTS, RBAC
 
 SHARED, EXTERNAL = "access_as_shared", "access_as_external"
 EVERYBODY = "*"
@@ -34,8 +34,6 @@ def visible_networks(context: Context) -> list[ColumnElement[bool]]:
     return [
         or_(
             NETWORKS.c.project_id == context.project_id,
-            NETWORKS.c.shared,
-            NETWORKS.c.external,
             NETWORKS.c.id.in_(granted(context, SHARED, EXTERNAL)),
         )
     ]
@@ -52,5 +50,18 @@ async def open_to_all(
         await tx.insert(RBAC, project_id=thing.project_id, object_type=object_type, **key)
 
 
-def networks_of(context: Context) -> Select[Any]:
-    return select(NETWORKS.c.id).where(NETWORKS.c.project_id == context.project_id)
+async def may_use(tx: Transaction, context: Context, table: Table, thing_id: str) -> Row | None:
+    """The thing, if the caller owns it or was given it."""
+    thing = await tx.find(table, id=thing_id)
+    if thing is None or sees_all(context) or thing.project_id == context.project_id:
+        return thing
+    given = await tx.fetch(granted(context, SHARED).where(RBAC.c.object_id == thing_id).limit(1))
+    return thing if given else None
+
+
+def visible_ports(context: Context) -> list[ColumnElement[bool]]:
+    """One's own, and whatever stands on one's own networks."""
+    if sees_all(context):
+        return []
+    own = select(NETWORKS.c.id).where(NETWORKS.c.project_id == context.project_id)
+    return [or_(PORTS.c.project_id == context.project_id, PORTS.c.network_id.in_(own))]

@@ -3,8 +3,6 @@
 import ipaddress
 from typing import Any
 
-from sqlalchemy import or_, select
-
 from aerostat.kernel.db import Row, Transaction
 from aerostat.kernel.http import Request
 
@@ -18,7 +16,7 @@ from .errors import (
     refuse_body,
 )
 from .model import SUBNET_POOLS, SUBNETS
-from .sight import sees_all
+from .sight import may_use
 from .values import Prefix
 
 
@@ -55,13 +53,10 @@ async def allocate_from_pool(req: Request, tx: Transaction, network: Row, new: d
 
 
 async def _pool(req: Request, tx: Transaction, pool_id: str) -> Row:
-    conditions = [SUBNET_POOLS.c.id == pool_id]
-    if not sees_all(req.context):
-        conditions.append(or_(SUBNET_POOLS.c.project_id == req.context.project_id, SUBNET_POOLS.c.shared))
-    found = await tx.fetch(select(SUBNET_POOLS).where(*conditions))
-    if not found:
+    pool = await may_use(tx, req.context, SUBNET_POOLS, pool_id)
+    if pool is None:
         raise SubnetPoolNotFound(id=pool_id)
-    return found[0]
+    return pool
 
 
 def _check_length(pool: Row, length: int) -> None:

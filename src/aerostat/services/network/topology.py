@@ -31,6 +31,7 @@ from .host.protocol import (
     Thing,
 )
 from .ports import FLOATING, GATEWAY, INTERFACE, METADATA
+from .values import prefix
 
 Ids = list[str] | None
 _AT_ONCE = 500  # ids in one query
@@ -106,7 +107,7 @@ async def _groups(store: Store, ids: Ids) -> list[Thing]:
                 protocol=row.protocol,
                 port_min=row.port_range_min,
                 port_max=row.port_range_max,
-                remote_ip_prefix=row.remote_ip_prefix,
+                remote_ip_prefix=prefix(row.remote_ip_prefix),
                 remote_group_id=row.remote_group_id,
             )
         )

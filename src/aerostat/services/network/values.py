@@ -53,6 +53,13 @@ def prefix(value: Any) -> str | None:
         raise ValueError(f"Invalid CIDR {value} given as IP prefix") from None
 
 
+def interface(value: Any) -> str | None:
+    """An address with the length of its prefix, as it was given; nothing becomes None."""
+    if prefix(value) is None:
+        return None
+    return str(ipaddress.ip_interface(value))
+
+
 def mac(value: Any) -> str:
     text = str(value).lower().replace("-", ":")
     if not _MAC.fullmatch(text) or text == "00:00:00:00:00:00":

@@ -55,7 +55,8 @@ async def find_id(client: Any, what: str, name_or_id: str) -> str:
                 raise
     if find is None:
         raise NotThere(0)
-    named = [one for one in await getattr(client, find)(name=name_or_id) if one["name"] == name_or_id]
+    query = {} if what == "flavor" else {"name": name_or_id}  # compute does not look for flavors by name
+    named = [one for one in await getattr(client, find)(**query) if one["name"] == name_or_id]
     if len(named) != 1:
         raise NotThere(len(named))
     return str(named[0]["id"])

@@ -113,7 +113,7 @@ class Thing:
 
     async def find_unclaimed(self, found: Iterable[dict[str, Any]], key: str = "id") -> str | None:
         """Of things outside that look like ours: one that is not older than our wish, and no other resource's."""
-        since = (self.row.begun_at or self.row.created_at).strftime("%Y-%m-%dT%H:%M:%S")
+        since = self.row.created_at.strftime("%Y-%m-%dT%H:%M:%S")
         for one in found:
             made = one.get("created_at") or one.get("created")
             if (made is None or made[:19] >= since) and not await self.is_claimed(str(one[key])):

@@ -107,12 +107,12 @@ async def _carry(
 def _token(scope: Scope, headers: MutableMapping[str, str]) -> str | None:
     asked = parse_qs(scope["query_string"].decode("latin-1")).get("token")
     if asked:
-        return asked[-1]
+        return str(asked[-1])
     try:
         cookie = SimpleCookie(headers.get("cookie", "")).get("token")
     except CookieError:
         return None
-    return cookie.value if cookie is not None else None
+    return str(cookie.value) if cookie is not None else None
 
 
 def _same_origin(headers: MutableMapping[str, str]) -> bool:

@@ -15,6 +15,7 @@ import hashlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import msgspec
 import structlog
@@ -143,6 +144,7 @@ class _Guest:
     used_s: float = 0.0
     console: str = ""
     deaf: bool = False
+    exports: dict[str, bytes] = field(default_factory=dict)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -330,6 +332,29 @@ class FakeHypervisor:
             if not self._get(domain_id).active:
                 raise DriverError("The server is not running.")
             return await self._consoles.serve(domain_id)
+
+    # Copies of disks
+
+    @property
+    def export_format(self) -> Literal["raw", "qcow2"]:
+        return "raw"
+
+    async def export_disk(self, domain_id: str, export_id: str) -> None:
+        async with self.faults.around("export_disk"):
+            guest = self._get(domain_id)
+            guest.exports.setdefault(export_id, f"disk of {guest.spec.name}".encode() * 100)
+
+    async def read_export(self, domain_id: str, export_id: str, offset: int, size: int) -> bytes:
+        async with self.faults.around("read_export"):
+            data = self._get(domain_id).exports.get(export_id)
+            if data is None:
+                raise DriverError("There is no such copy of a disk.", detail=f"export {export_id}")
+            return data[offset : offset + size]
+
+    async def remove_export(self, domain_id: str, export_id: str) -> None:
+        async with self.faults.around("remove_export"):
+            if domain_id in self._guests:
+                self._guests[domain_id].exports.pop(export_id, None)
 
     # What guests do, and what tests ask
 

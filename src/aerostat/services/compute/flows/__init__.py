@@ -14,6 +14,7 @@ from .power_server import (
 )
 from .rebuild_server import rebuild_server
 from .resize_server import confirm_resize, resize_server, revert_resize
+from .snapshot_server import snapshot_server
 
 FLOWS = (
     create_server,
@@ -31,4 +32,5 @@ FLOWS = (
     resize_server,
     confirm_resize,
     revert_resize,
+    snapshot_server,
 )

@@ -10,6 +10,7 @@ from .. import model
 from ..room import room_of
 from ..states import NO_STATE, SERVER
 from .create_server import give_back_all_ports
+from .snapshot_server import delete_image
 
 delete_server = Flow(
     "server.delete",
@@ -30,6 +31,13 @@ async def remove_guest(work: Work, server: Row) -> None:
         return  # the host was taken out of the cloud, and its guests with it
     ports = tuple(one["port_id"] for one in server.interfaces)
     await room_of(work.house).host(server.host, work.request_id).remove_guest(server.id, ports)
+
+
+@delete_server.step
+async def drop_half_made_image(work: Work, server: Row) -> None:
+    if server.snapshot_id is not None:
+        await delete_image(work, server.snapshot_id)
+        server.snapshot_id = None
 
 
 @delete_server.step

@@ -18,7 +18,7 @@ from aerostat.kernel.errors import DriverError
 
 from . import orders
 from .orders import CONTROL_TOPIC, GUEST_EVENT, READ_IMAGE_VERB, REPORT_VERB, Card, GuestSpec
-from .protocol import Domain, DomainSpec, Hypervisor, Interface
+from .protocol import Domain, DomainSpec, ExportsDisks, Hypervisor, Interface
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +58,9 @@ class HostAgent:
             "unplug_card": (orders.UnplugCard, self._unplug_card),
             "find_guest": (orders.OfServer, self._find_guest),
             "list_guests": (None, self._list_guests),
+            "export_disk": (orders.OfExport, self._export_disk),
+            "read_export": (orders.OfExport, self._read_export),
+            "remove_export": (orders.OfExport, self._remove_export),
             "console_log": (orders.ConsoleLog, self._console_log),
             "console_sockets": (orders.OfServer, self._console_sockets),
         }
@@ -89,6 +92,7 @@ class HostAgent:
             booted_at=self._booted_at,
             uptime_s=time.monotonic(),
             load=os.getloadavg(),
+            export_format=self.hypervisor.export_format if isinstance(self.hypervisor, ExportsDisks) else "",
         )
 
     async def _answer(self, message: Any) -> Any:
@@ -163,7 +167,22 @@ class HostAgent:
     async def _console_sockets(self, order: orders.OfServer) -> Any:
         return await self.hypervisor.console_sockets(order.server_id)
 
+    async def _export_disk(self, order: orders.OfExport) -> None:
+        await self._exporter().export_disk(order.server_id, order.export_id)
+
+    async def _read_export(self, order: orders.OfExport) -> bytes:
+        size = orders.CHUNK_BYTES
+        return await self._exporter().read_export(order.server_id, order.export_id, order.offset, size)
+
+    async def _remove_export(self, order: orders.OfExport) -> None:
+        await self._exporter().remove_export(order.server_id, order.export_id)
+
     # Within
+
+    def _exporter(self) -> ExportsDisks:
+        if not isinstance(self.hypervisor, ExportsDisks):
+            raise DriverError("The host's hypervisor cannot copy disks out.")
+        return self.hypervisor
 
     async def _plugged(self, spec: GuestSpec) -> DomainSpec:
         """The spec with a tap for each card, plugged now: after a reboot of the host no tap is left."""

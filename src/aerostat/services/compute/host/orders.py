@@ -6,6 +6,7 @@ process or to the one that took its place. Orders are idempotent as the hypervis
 Topic `host.<name>`: what a host answers. Topic `compute`: what the control side answers to hosts.
 """
 
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
@@ -103,6 +104,14 @@ class ConsoleLog(msgspec.Struct, frozen=True):
     max_bytes: int = 102_400
 
 
+class OfExport(msgspec.Struct, frozen=True):
+    """A copy of a server's disk, on its way to become an image; `offset` matters for reading only."""
+
+    server_id: str
+    export_id: str
+    offset: int = 0
+
+
 class ReadImage(msgspec.Struct, frozen=True):
     """Bytes of an image from `offset` on, at most `CHUNK_BYTES`; empty at the end."""
 
@@ -118,6 +127,8 @@ class HostReport(msgspec.Struct, frozen=True, kw_only=True):
     booted_at: datetime
     uptime_s: float = 0.0
     load: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    export_format: str = ""
+    """The format in which it copies disks out; empty if it cannot."""
 
 
 class GuestEvent(msgspec.Struct, frozen=True):
@@ -155,19 +166,25 @@ class HostLink:
         await self._ask("ensure_image", EnsureImage(image), None, timeout_s)
 
     async def ensure_guest(self, spec: GuestSpec, power: Power = "running") -> Domain:
-        return await self._ask("ensure_guest", EnsureGuest(spec, power), Domain, 180.0)
+        found: Domain = await self._ask("ensure_guest", EnsureGuest(spec, power), Domain, 180.0)
+        return found
 
     async def rebuild_guest(self, spec: GuestSpec, power: Power = "running") -> Domain:
-        return await self._ask("rebuild_guest", RebuildGuest(spec, power), Domain, 180.0)
+        found: Domain = await self._ask("rebuild_guest", RebuildGuest(spec, power), Domain, 180.0)
+        return found
 
     async def remove_guest(self, server_id: str, port_ids: tuple[str, ...] = ()) -> None:
         await self._ask("remove_guest", RemoveGuest(server_id, port_ids), None, 120.0)
 
     async def set_power(self, server_id: str, power: Power, limit_s: float = 60.0) -> Domain:
-        return await self._ask("set_power", SetPower(server_id, power, limit_s), Domain, limit_s + 60.0)
+        found: Domain = await self._ask(
+            "set_power", SetPower(server_id, power, limit_s), Domain, limit_s + 60.0
+        )
+        return found
 
     async def reboot(self, server_id: str, *, hard: bool, limit_s: float = 60.0) -> Domain:
-        return await self._ask("reboot", Reboot(server_id, hard, limit_s), Domain, limit_s + 60.0)
+        found: Domain = await self._ask("reboot", Reboot(server_id, hard, limit_s), Domain, limit_s + 60.0)
+        return found
 
     async def plug_card(self, server_id: str, card: Card) -> None:
         await self._ask("plug_card", PlugCard(server_id, card), None, 60.0)
@@ -176,16 +193,37 @@ class HostLink:
         await self._ask("unplug_card", UnplugCard(server_id, port_id), None, 90.0)
 
     async def find_guest(self, server_id: str) -> Domain | None:
-        return await self._ask("find_guest", OfServer(server_id), Domain | None, 30.0)
+        found: Domain | None = await self._ask("find_guest", OfServer(server_id), Domain | None, 30.0)
+        return found
 
     async def list_guests(self) -> list[Domain]:
-        return await self._ask("list_guests", None, list[Domain], 60.0)
+        found: list[Domain] = await self._ask("list_guests", None, list[Domain], 60.0)
+        return found
 
     async def console_log(self, server_id: str, max_bytes: int) -> str:
-        return await self._ask("console_log", ConsoleLog(server_id, max_bytes), str, 30.0)
+        found: str = await self._ask("console_log", ConsoleLog(server_id, max_bytes), str, 30.0)
+        return found
 
     async def console_sockets(self, server_id: str) -> ConsoleSockets:
-        return await self._ask("console_sockets", OfServer(server_id), ConsoleSockets, 30.0)
+        found: ConsoleSockets = await self._ask("console_sockets", OfServer(server_id), ConsoleSockets, 30.0)
+        return found
+
+    async def export_disk(self, server_id: str, export_id: str) -> None:
+        await self._ask("export_disk", OfExport(server_id, export_id), None, 1800.0)
+
+    async def read_export(self, server_id: str, export_id: str) -> AsyncIterator[bytes]:
+        """The copy's bytes, piece by piece."""
+        offset = 0
+        while True:
+            order = OfExport(server_id, export_id, offset)
+            piece: bytes = await self._ask("read_export", order, bytes, 60.0)
+            if not piece:
+                return
+            offset += len(piece)
+            yield piece
+
+    async def remove_export(self, server_id: str, export_id: str) -> None:
+        await self._ask("remove_export", OfExport(server_id, export_id), None, 60.0)
 
     async def _ask(self, verb: str, order: Any, into: Any, timeout_s: float) -> Any:
         return await self._bus.call(

@@ -238,3 +238,24 @@ class TakesScreenshots(Protocol):
 
     async def screenshot(self, domain_id: str) -> bytes:
         """A picture in PNG. An error unless the domain is running or paused."""
+
+
+@runtime_checkable
+class ExportsDisks(Protocol):
+    """A hypervisor that can give a domain's root disk away: as a copy in a file that stands on no other.
+
+    Copies go with their domain at the latest.
+    """
+
+    @property
+    def export_format(self) -> Literal["raw", "qcow2"]:
+        """The format of copies."""
+
+    async def export_disk(self, domain_id: str, export_id: str) -> None:
+        """Copy the root disk as it is at one moment, whatever the domain does. A repeat finds the copy."""
+
+    async def read_export(self, domain_id: str, export_id: str, offset: int, size: int) -> bytes:
+        """At most `size` bytes of a finished copy; empty at its end."""
+
+    async def remove_export(self, domain_id: str, export_id: str) -> None:
+        """Take the copy away; absent is success."""

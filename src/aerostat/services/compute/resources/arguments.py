@@ -1,5 +1,6 @@
 """Small readers of queries and paths that several resources of this room share."""
 
+import ipaddress
 from collections.abc import Collection
 from datetime import UTC, datetime
 
@@ -35,6 +36,11 @@ def read_time(text: str, name: str) -> datetime:
             f"Invalid input for query parameters {name}. Value: {text}. '{text}' is not a 'date-time'"
         ) from None
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+def read_address(text: str | None) -> str | None:
+    """An IP address in its canonical form; None for an empty one."""
+    return str(ipaddress.ip_address(text)) if text else None
 
 
 def links(req: Request, kind: str, id: str) -> list[dict[str, str]]:

@@ -37,11 +37,11 @@ class Hypervisor(Resource):
 
     @route("GET", "/os-hypervisors", policy=_RULE + "list")
     async def index(self, req: Request) -> dict[str, Any]:
-        return await self._list(req, detail=False)
+        return await self._listed(req, detail=False)
 
     @route("GET", "/os-hypervisors/detail", policy=_RULE + "list-detail")
     async def detail(self, req: Request) -> dict[str, Any]:
-        return await self._list(req, detail=True)
+        return await self._listed(req, detail=True)
 
     @route("GET", "/os-hypervisors/statistics", policy=_RULE + "statistics", until="2.87")
     async def statistics(self, req: Request) -> dict[str, Any]:
@@ -74,7 +74,7 @@ class Hypervisor(Resource):
         hosts = await _matching(req, pattern)
         return {"hypervisors": await _views(req, hosts, detail=False, servers=True)}
 
-    async def _list(self, req: Request, *, detail: bool) -> dict[str, Any]:
+    async def _listed(self, req: Request, *, detail: bool) -> dict[str, Any]:
         known = PAGING if at_least(req, 33) else frozenset()
         if at_least(req, 53):
             known |= {"hypervisor_hostname_pattern", "with_servers"}

@@ -40,12 +40,12 @@ class InstanceAction(Resource):
             check_query(req, PAGING | {"changes-since", "changes-before"})
         server = await find_for(req, server_id, _RULE + "list", deleted=at_least(req, 21))
         found = _in_time(req, [*(await _actions(req, server)).values()][::-1])
-        page = Page(found)
+        following = None
         if at_least(req, 58):
-            page = _page(req, found)
-        shown: dict[str, Any] = {"instanceActions": [_view(req, server, rows) for rows in page.rows]}
-        if at_least(req, 58) and page.next_marker:
-            shown["links"] = named_links(req, "x", page)["x_links"]
+            found, following = _page(req, found)
+        shown: dict[str, Any] = {"instanceActions": [_view(req, server, rows) for rows in found]}
+        if following is not None:
+            shown["links"] = named_links(req, "x", Page([], following))["x_links"]
         return shown
 
     @route("GET", "/servers/{server_id}/os-instance-actions/{request_id}")
@@ -84,7 +84,8 @@ def _in_time(req: Request, actions: list[list[Row]]) -> list[list[Row]]:
     ]
 
 
-def _page(req: Request, actions: list[list[Row]]) -> Page:
+def _page(req: Request, actions: list[list[Row]]) -> tuple[list[list[Row]], str | None]:
+    """The asked actions, and the marker of those that follow."""
     marker, limit = req.argument("marker"), read_limit(req, COMPUTE)
     if marker is not None:
         places = [place for place, rows in enumerate(actions) if rows[0].request_id == marker]
@@ -92,8 +93,8 @@ def _page(req: Request, actions: list[list[Row]]) -> Page:
             raise BadRequest(f"Marker {marker} could not be found.")
         actions = actions[places[0] + 1 :]
     more = limit is not None and len(actions) > limit
-    page: Any = actions[:limit]
-    return Page(page, page[-1][0].request_id if more and page else None)
+    page = actions[:limit]
+    return page, page[-1][0].request_id if more and page else None
 
 
 def _view(req: Request, server: Row, rows: list[Row]) -> dict[str, Any]:

@@ -4,13 +4,10 @@ Wire: /os-keypairs in the Compute API, https://docs.openstack.org/api-ref/comput
 A key pair belongs to a user, not to a project.
 """
 
-import base64
-import hashlib
 import secrets
 from typing import Any
 
 from aerostat.kernel.db import Duplicate, Row
-from aerostat.kernel.errors import BadRequest
 from aerostat.kernel.fields import Field
 from aerostat.kernel.http import Page, Request, Response
 from aerostat.kernel.http.paging import Order, named_links
@@ -18,7 +15,7 @@ from aerostat.kernel.policy import Policy
 from aerostat.kernel.resource import Conditions, Resource, Rows, View, Views
 
 from .. import model
-from ..errors import InvalidKeypair, KeypairExists, KeypairNotFound, KeypairQuotaExceeded
+from ..errors import KeypairExists, KeypairNotFound, KeypairQuotaExceeded
 from ..quotas import limit_of_keypairs
 from .arguments import PAGING, at_least, check_query
 from .terms import OWN_USER
@@ -66,15 +63,20 @@ class Keypair(Resource):
         return row
 
     async def create(self, req: Request, new: dict[str, Any]) -> Row:
-        owner = new.get("user_id") or req.context.user_id
+        owner: str = new.get("user_id") or req.context.user_id or ""
         req.check("os_compute_api:os-keypairs:create", {"user_id": owner})
+        from .. import key_material  # cryptography is large: only those who make key pairs load it
+
         kind = new.get("type", "ssh")
         public_key, private_key = new.get("public_key"), None
         if public_key is None:
-            if kind != "ssh":
-                raise BadRequest("Only key pairs of type ssh are generated; import the certificate instead.")
-            public_key, private_key = generate(f"Generated-by-Nova {new['name']}")
-        fingerprint = ssh_fingerprint(public_key) if kind == "ssh" else certificate_fingerprint(public_key)
+            make = key_material.generate_ssh if kind == "ssh" else key_material.generate_certificate
+            public_key, private_key = make(f"{owner}-{new['name']}")
+        fingerprint = (
+            key_material.ssh_fingerprint(public_key)
+            if kind == "ssh"
+            else key_material.certificate_fingerprint(public_key)
+        )
         async with req.db.transaction() as tx:
             await self._check_quota(req, tx, owner)
             try:
@@ -149,53 +151,6 @@ class Keypair(Resource):
         limit = await limit_of_keypairs(tx, req.context.project_id or "")
         if limit >= 0 and await tx.count(_TABLE, user_id=owner) >= limit:
             raise KeypairQuotaExceeded
-
-
-def generate(comment: str) -> tuple[str, str]:
-    """A new RSA key: (public line, private key in PEM)."""
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.TraditionalOpenSSL,
-        serialization.NoEncryption(),
-    )
-    return f"{public.decode()} {comment}\n", private.decode()
-
-
-def ssh_fingerprint(public_key: str) -> str:
-    """MD5 of the key with colons, as the API shows it. Raises `InvalidKeypair`."""
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives import serialization
-
-    words = public_key.split(None, 2)
-    if len(words) < 2:
-        raise InvalidKeypair(reason="failed to generate fingerprint")
-    try:
-        serialization.load_ssh_public_key(" ".join(words[:2]).encode())
-        raw = base64.b64decode(words[1], validate=True)
-    except (ValueError, UnsupportedAlgorithm, UnicodeEncodeError):
-        raise InvalidKeypair(reason="failed to generate fingerprint") from None
-    digest = hashlib.md5(raw, usedforsecurity=False).hexdigest()
-    return ":".join(digest[place : place + 2] for place in range(0, 32, 2))
-
-
-def certificate_fingerprint(certificate: str) -> str:
-    """SHA-1 of an X.509 certificate with colons. Raises `InvalidKeypair`."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-
-    try:
-        loaded = x509.load_pem_x509_certificate(certificate.encode())
-    except ValueError:
-        raise InvalidKeypair(
-            reason="failed to generate X509 fingerprint. Error message: not a certificate"
-        ) from None
-    digest = loaded.fingerprint(hashes.SHA1()).hex()
-    return ":".join(digest[place : place + 2] for place in range(0, 40, 2)).upper()
 
 
 def snapshot(keypair: Row) -> dict[str, str]:

@@ -6,11 +6,10 @@ https://docs.openstack.org/api-ref/identity/v3/#assign-role-to-user-on-project a
 from typing import Any
 
 from aerostat.kernel.db import Duplicate, Row
-from aerostat.kernel.errors import BadRequest
+from aerostat.kernel.errors import BadRequest, Forbidden
 from aerostat.kernel.http import Request
 from aerostat.kernel.http.request import Response
 from aerostat.kernel.http.router import Endpoint
-from aerostat.kernel.policy import Rule
 from aerostat.kernel.resource import Resource, route
 
 from .. import grants, model
@@ -22,33 +21,41 @@ from ..errors import (
     RoleNotFound,
     UserNotFound,
 )
+from ..rules import ADMIN, SYSTEM_READER, rules
 from .shape import changed
 
-_GRANT = "role:admin or (role:manager and domain_id:%(target.domain_id)s)"
-_LOOK = "role:admin or (role:reader and system_scope:all) or (role:reader and domain_id:%(target.domain_id)s)"
+_ACTORS_AND_PLACES = " or ".join(
+    f"(role:{{role}} and domain_id:%(target.{actor}.domain_id)s and domain_id:%(target.{place})s)"
+    for actor in ("user", "group")
+    for place in ("project.domain_id", "domain.id")
+)
+_CHANGE = f"{ADMIN} or ({_ACTORS_AND_PLACES.format(role='manager')}) and rule:domain_managed_target_role"
+_READ = _ACTORS_AND_PLACES.format(role="reader")
+_ANY_ROLE = "domain_id:%(target.role.domain_id)s or None:%(target.role.domain_id)s"
 
 
 class Assignment(Resource):
-    extra_rules = (
-        *(Rule(name=f"identity:{verb}_grant", text=_GRANT) for verb in ("create", "revoke")),
-        *(Rule(name=f"identity:{verb}", text=_LOOK) for verb in ("check_grant", "list_grants")),
-        *(
-            Rule(name=f"identity:{verb}_system_grant_for_{actor}", text="role:admin")
-            for verb in ("create", "revoke", "check")
-            for actor in ("user", "group")
-        ),
-        *(
-            Rule(
-                name=f"identity:list_system_grants_for_{actor}",
-                text="role:admin or (role:reader and system_scope:all)",
-            )
-            for actor in ("user", "group")
-        ),
-        Rule(
-            name="identity:list_role_assignments",
-            text="role:admin or (role:reader and (system_scope:all or domain_id:%(domain_id)s))",
-        ),
-        Rule(name="identity:list_role_assignments_for_tree", text="role:admin"),
+    extra_rules = rules(
+        {
+            "create_grant": _CHANGE,
+            "revoke_grant": _CHANGE,
+            "check_grant": f"({SYSTEM_READER}) or ({_READ}) and ({_ANY_ROLE})",
+            "list_grants": f"({SYSTEM_READER}) or {_READ}",
+            **{
+                f"{verb}_system_grant_for_{actor}": ADMIN
+                for verb in ("create", "revoke")
+                for actor in ("user", "group")
+            },
+            **{
+                name.format(actor): SYSTEM_READER
+                for name in ("check_system_grant_for_{}", "list_system_grants_for_{}")
+                for actor in ("user", "group")
+            },
+            "list_role_assignments": f"({SYSTEM_READER}) or (role:reader and domain_id:%(target.domain_id)s)",
+            "list_role_assignments_for_tree": f"({SYSTEM_READER}) or "
+            "(role:reader and domain_id:%(target.project.domain_id)s) or "
+            "(role:admin and project_id:%(target.project.id)s)",
+        }
     )
 
     def endpoints(self, base: str) -> list[Endpoint]:
@@ -89,20 +96,32 @@ class Assignment(Resource):
         verb = {"PUT": "create", "DELETE": "revoke"}.get(
             req.method, "check" if "role_id" in req.params else "list"
         )
-        domain_id: str | None = None
-        if target != "system":
-            row = await req.db.find(model.PROJECTS, id=target_id)
-            if row is None:
-                raise (ProjectNotFound if target == "project" else DomainNotFound)(id=target_id)
-            domain_id = row.id if row.is_domain else row.domain_id
-            rule = "identity:list_grants" if verb == "list" else f"identity:{verb}_grant"
-        else:
+        looked_up: dict[str, Any] = {}
+        if target == "system":
             rule = f"identity:{verb}_system_grant{'s' if verb == 'list' else ''}_for_{actor}"
-        req.check(rule, {"target": {"domain_id": domain_id}})
-        if verb in ("create", "list"):
-            table, missing = (model.USERS, UserNotFound) if actor == "user" else (model.GROUPS, GroupNotFound)
-            if await req.db.find(table, id=actor_id) is None:
-                raise missing(id=actor_id)
+        else:
+            rule = "identity:list_grants" if verb == "list" else f"identity:{verb}_grant"
+            looked_up[target] = await req.db.find(
+                model.PROJECTS, id=target_id, **({"is_domain": True} if target == "domain" else {})
+            )
+        table, missing = (model.USERS, UserNotFound) if actor == "user" else (model.GROUPS, GroupNotFound)
+        looked_up[actor] = await req.db.find(table, id=actor_id)
+        role = None
+        if "role_id" in req.params:
+            role = await req.db.find(model.ROLES, id=req.params["role_id"])
+            looked_up["role"] = {**role, "domain_id": role.domain_id or None} if role else None
+        # Policy first: who may not ask is not told what is there.
+        req.check(rule, {"target": {name: row for name, row in looked_up.items() if row is not None}})
+        if target != "system" and looked_up[target] is None:
+            raise (ProjectNotFound if target == "project" else DomainNotFound)(id=target_id)
+        if looked_up[actor] is None and verb in ("create", "list"):
+            raise missing(id=actor_id)
+        if "role_id" in req.params and role is None:
+            raise RoleNotFound(id=req.params["role_id"])
+        if role is not None and role.domain_id and verb == "create":
+            place = looked_up.get(target) or {}
+            if role.domain_id not in (place.get("id"), place.get("domain_id")):
+                raise Forbidden("The role belongs to another domain.")
         grant = {
             "actor_kind": actor,
             "actor_id": actor_id,
@@ -110,10 +129,7 @@ class Assignment(Resource):
             "target_id": target_id,
             "inherited": inherited,
         }
-        if "role_id" in req.params:
-            role = await req.db.find(model.ROLES, id=req.params["role_id"])
-            if role is None:
-                raise RoleNotFound(id=req.params["role_id"])
+        if role is not None:
             grant["role_id"] = role.id
         return grant
 
@@ -144,13 +160,37 @@ class Assignment(Resource):
 
     @route("GET", "/v3/role_assignments")
     async def list_assignments(self, req: Request) -> dict[str, Any]:
-        req.check("identity:list_role_assignments", {"domain_id": req.context.domain_id})
-        where = self._asked(req)
-        rows = await req.db.all(model.ASSIGNMENTS, where)
+        where, tree = self._asked(req), set[str]()
+        if "include_subtree" in req.query and req.flag("include_subtree"):
+            tree = await self._tree(req, where)
+        else:
+            req.check("identity:list_role_assignments", {"target": {"domain_id": req.context.domain_id}})
         if "effective" in req.query and req.flag("effective"):
             rows = await self._effective(req, where)
+        else:
+            rows = await req.db.all(model.ASSIGNMENTS, where)
+        if tree:
+            rows = [row for row in rows if row.target_kind == "project" and row.target_id in tree]
+        elif not req.allows("identity:list_system_grants_for_user"):
+            rows = await self._of_own_domain(req, rows)
         names = await _names(req) if "include_names" in req.query and req.flag("include_names") else None
         return {"role_assignments": [_assignment(req, row, names) for row in rows], "links": _links(req)}
+
+    async def _tree(self, req: Request, where: dict[str, Any]) -> set[str]:
+        """The project of the query and all below it; taken out of `where`. Raises `BadRequest`."""
+        if where.get("target_kind") != "project":
+            raise BadRequest("scope.project.id must be specified if include_subtree is also specified")
+        del where["target_kind"]
+        project = await req.db.find(model.PROJECTS, id=where.pop("target_id"))
+        target = {"project": project} if project is not None else {}
+        req.check("identity:list_role_assignments_for_tree", {"target": target})
+        return {project.id, *(await grants.below(req.db, project.id))} if project is not None else {""}
+
+    async def _of_own_domain(self, req: Request, rows: list[Row]) -> list[Row]:
+        """What a domain's own people may see: assignments on their domain and its projects."""
+        own = req.context.domain_id
+        places = {row.id for row in await req.db.all(model.PROJECTS, {"domain_id": own})} | {own}
+        return [row for row in rows if row.target_kind != "system" and row.target_id in places]
 
     def _asked(self, req: Request) -> dict[str, Any]:
         where: dict[str, Any] = {}

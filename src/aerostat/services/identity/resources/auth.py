@@ -3,16 +3,18 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from aerostat.kernel.context import Context
 from aerostat.kernel.errors import Forbidden, NotFound, Unauthorized
 from aerostat.kernel.http import Request, Response
-from aerostat.kernel.policy import Rule
 from aerostat.kernel.resource import Resource, route
 from aerostat.kernel.service import iso_micro_z
 
 from .. import grants, model
 from ..catalog import build_catalog
 from ..login import log_in
+from ..rules import BASE, SYSTEM_READER, rules
 from ..tokens import Payload, Tokens
 
 _LOG_IN = {
@@ -27,6 +29,7 @@ _LOG_IN = {
                         "methods": {"type": "array", "items": {"type": "string"}, "minItems": 1},
                         "password": {"type": "object"},
                         "token": {"type": "object"},
+                        "application_credential": {"type": "object"},
                     },
                     "required": ["methods"],
                 },
@@ -38,32 +41,34 @@ _LOG_IN = {
     "required": ["auth"],
 }
 
-_ADMIN_OR_TOKEN_OWNER = (
-    "(role:admin) or (role:reader and system_scope:all) or rule:token_subject or role:service"
-)
+_LOOK = f"({SYSTEM_READER}) or rule:service_role or rule:token_subject"
 
 
 class Auth(Resource):
     """Not a thing with rows: a token is itself the record."""
 
     extra_rules = (
-        Rule(name="token_subject", text="user_id:%(target.token.user_id)s"),
-        Rule(name="identity:validate_token", text=_ADMIN_OR_TOKEN_OWNER),
-        Rule(name="identity:check_token", text=_ADMIN_OR_TOKEN_OWNER),
-        Rule(name="identity:revoke_token", text="role:admin or rule:token_subject"),
+        *BASE,
+        *rules(
+            {
+                "validate_token": _LOOK,
+                "check_token": _LOOK,
+                "revoke_token": "rule:admin_required or rule:token_subject",
+            }
+        ),
     )
 
     @route("POST", "/v3/auth/tokens", public=True, body=_LOG_IN)
     async def issue(self, req: Request) -> Response:
         token, payload = await log_in(req, _tokens(req), req.body["auth"])
         context = await grants.context_of(req.db, payload)
-        shown = await self._shown(req, payload, context)
+        shown = await self.shown(req, payload, context)
         return Response(shown, 201, {"X-Subject-Token": token, "Vary": "X-Auth-Token"})
 
     @route("GET", "/v3/auth/tokens")
     async def validate(self, req: Request) -> Response:
         token, payload, context = await self._subject(req, "identity:validate_token")
-        shown = await self._shown(req, payload, context)
+        shown = await self.shown(req, payload, context)
         return Response(shown, 200, {"X-Subject-Token": token, "Vary": "X-Auth-Token"})
 
     @route("HEAD", "/v3/auth/tokens")
@@ -119,7 +124,8 @@ class Auth(Resource):
         )
         return token, payload, context
 
-    async def _shown(self, req: Request, payload: Payload, context: Context) -> dict[str, Any]:
+    async def shown(self, req: Request, payload: Payload, context: Context) -> dict[str, Any]:
+        """The body that describes a token."""
         user = await req.db.get(model.USERS, id=payload.user_id)
         token: dict[str, Any] = {
             "methods": list(payload.methods),
@@ -149,9 +155,31 @@ class Auth(Resource):
             token["domain"] = {"id": context.domain_id, "name": context.domain_name}
         elif payload.system:
             token["system"] = {"all": True}
+        token |= await _delegation(req, payload, context)
         if payload.is_scoped and "nocatalog" not in req.query:
             token["catalog"] = await build_catalog(req.db, context)
         return {"token": token}
+
+
+async def _delegation(req: Request, payload: Payload, context: Context) -> dict[str, Any]:
+    """What the token was made with, if it stands for a part of somebody's rights."""
+    if payload.application_credential_id:
+        row = await req.db.get(model.APPLICATION_CREDENTIALS, id=payload.application_credential_id)
+        shown: dict[str, Any] = {"id": row.id, "name": row.name, "restricted": not row.unrestricted}
+        if context.access_rules is not None:
+            shown["access_rules"] = [msgspec.structs.asdict(rule) for rule in context.access_rules]
+        return {"application_credential": shown}
+    if payload.trust_id:
+        trust = await req.db.get(model.TRUSTS, id=payload.trust_id)
+        return {
+            "OS-TRUST:trust": {
+                "id": trust.id,
+                "impersonation": trust.impersonation,
+                "trustor_user": {"id": trust.trustor_user_id},
+                "trustee_user": {"id": trust.trustee_user_id},
+            }
+        }
+    return {}
 
 
 def _tokens(req: Request) -> Tokens:

@@ -9,11 +9,12 @@ from aerostat.kernel.db import Row
 from aerostat.kernel.errors import Forbidden
 from aerostat.kernel.fields import Field
 from aerostat.kernel.http import Request
-from aerostat.kernel.policy import Policy, admin, owner, reader, system_reader
+from aerostat.kernel.policy import Policy, Term, admin
 from aerostat.kernel.resource import Conditions
 
 from .. import model
 from ..errors import DomainEnabled, DomainNotFound
+from ..rules import SYSTEM_READER
 from .project import TAGS, remove_project
 from .shape import OPTIONS, Named, check_mutable, links
 
@@ -29,8 +30,11 @@ class Domain(Named):
         "identity:{verb}_domain",
         default=admin,
         verbs={"list": "list", "show": "get"},
-        list=admin | system_reader | (reader & owner("domain_id", "domain_id")),
-        show=admin | system_reader | owner("domain_id", "id") | owner("user_domain_id", "id"),
+        list=Term(f"({SYSTEM_READER}) or (role:reader and domain_id:%(target.domain_id)s)", 0),
+        show=Term(
+            f"({SYSTEM_READER}) or domain_id:%(target.domain.id)s or project_domain_id:%(target.domain.id)s",
+            0,
+        ),
     )
 
     id = Field(str)

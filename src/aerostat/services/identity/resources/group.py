@@ -6,15 +6,16 @@ from aerostat.kernel.db import Duplicate, Row
 from aerostat.kernel.errors import BadRequest, NotFound
 from aerostat.kernel.fields import Field
 from aerostat.kernel.http import Request
-from aerostat.kernel.policy import Policy, Rule, admin, manager, owner, reader, system_reader
+from aerostat.kernel.policy import Policy, Term
 from aerostat.kernel.resource import Conditions, route
 
 from .. import model
 from ..errors import DomainNotFound, GroupNotFound
+from ..rules import ADMIN, SYSTEM_READER, looked_at, managed, rules
 from .shape import DOMAIN_ID, Named, changed, links
 
-_MANAGE = "role:admin or (role:manager and domain_id:%(domain_id)s)"
-_LOOK = "role:admin or role:reader and (system_scope:all or domain_id:%(domain_id)s)"
+_BOTH = "domain_id:%(target.group.domain_id)s and domain_id:%(target.user.domain_id)s"
+_MANAGE = f"{ADMIN} or (role:manager and {_BOTH})"
 
 
 class Group(Named):
@@ -24,18 +25,22 @@ class Group(Named):
     project_column = None
     not_found = GroupNotFound
     extra_body_keys = True
+    in_domain = True
     policy = Policy(
         "identity:{verb}_group",
-        default=admin | (manager & owner("domain_id", "domain_id")),
+        default=Term(managed("group"), 0),
         verbs={"list": "list", "show": "get"},
-        list=admin | system_reader | (reader & owner("domain_id", "domain_id")),
-        show=admin | system_reader | (reader & owner("domain_id", "domain_id")),
+        list=Term(f"({SYSTEM_READER}) or (role:reader and domain_id:%(target.domain_id)s)", 0),
+        show=Term(looked_at("group"), 0),
     )
-    extra_rules = (
-        Rule(name="identity:add_user_to_group", text=_MANAGE),
-        Rule(name="identity:remove_user_from_group", text=_MANAGE),
-        Rule(name="identity:check_user_in_group", text=_LOOK),
-        Rule(name="identity:list_users_in_group", text=_LOOK),
+    extra_rules = rules(
+        {
+            "add_user_to_group": _MANAGE,
+            "remove_user_from_group": _MANAGE,
+            "check_user_in_group": f"({SYSTEM_READER}) or (role:reader and {_BOTH})",
+            "list_users_in_group": looked_at("group"),
+            "list_groups_for_user": f"{looked_at('user')} or user_id:%(target.user.id)s",
+        }
     )
 
     id = Field(str)
@@ -49,6 +54,7 @@ class Group(Named):
             new.get("domain_id") or req.context.domain_id or req.context.project_domain_id or "default"
         )
         new["description"] = new.get("description") or ""
+        self.check_new(req, new)
         if await req.db.find(model.PROJECTS, id=new["domain_id"], is_domain=True) is None:
             raise DomainNotFound(id=new["domain_id"])
         return await super().create(req, new)
@@ -76,8 +82,8 @@ class Group(Named):
 
     @route("GET", "/v3/users/{user_id}/groups")
     async def of_user(self, req: Request, user_id: str) -> dict[str, Any]:
-        await req.service.resources["User"].find(req, user_id)
-        req.check("identity:list_groups_for_user", {"user_id": user_id})
+        kind = req.service.resources["User"]
+        req.check("identity:list_groups_for_user", kind.target(await kind.find(req, user_id)))
         ids = [row.group_id for row in await req.db.all(model.MEMBERSHIPS, {"user_id": user_id})]
         rows = await req.db.all(model.GROUPS, {"id": ids}) if ids else []
         return {
@@ -109,6 +115,6 @@ class Group(Named):
 
     async def _both(self, req: Request, group_id: str, user_id: str, rule: str) -> Row:
         group = await self.find(req, group_id)
-        req.check(rule, group)
-        await req.service.resources["User"].find(req, user_id)
+        user = await req.service.resources["User"].find(req, user_id)
+        req.check(rule, {"target": {"group": group, "user": user}})
         return group

@@ -11,15 +11,18 @@ from aerostat.kernel.db import Row, Transaction
 from aerostat.kernel.errors import BadRequest, Forbidden, NotFound
 from aerostat.kernel.fields import Field
 from aerostat.kernel.http import Request, Response
-from aerostat.kernel.policy import Policy, admin, manager, owner, reader, system_reader
+from aerostat.kernel.policy import Policy, Term
 from aerostat.kernel.resource import Conditions, route
 
 from .. import grants, model
-from ..errors import BadParent, DomainNotFound, ProjectNotFound, ProjectNotLeaf
+from ..errors import BadParent, DomainNotFound, ProjectNotFound, ProjectNotLeaf, UserNotFound
+from ..rules import SYSTEM_READER, looked_at, managed, rules
 from .shape import DOMAIN_ID, OPTIONS, Named, changed, check_mutable, links
 
 TAG = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[^,/]*$"}
 TAGS = {"type": "array", "items": TAG, "maxItems": 80, "uniqueItems": True}
+
+_SHOW = f"{looked_at('project')} or project_id:%(target.project.id)s"
 
 
 class Project(Named):
@@ -29,12 +32,22 @@ class Project(Named):
     project_column = None
     not_found = ProjectNotFound
     extra_body_keys = True
+    in_domain = True
     policy = Policy(
         "identity:{verb}_project",
-        default=admin | (manager & owner("domain_id", "domain_id")),
+        default=Term(managed("project"), 0),
         verbs={"list": "list", "show": "get"},
-        list=admin | system_reader | (reader & owner("domain_id", "domain_id")),
-        show=admin | system_reader | (reader & owner("domain_id", "domain_id")) | owner("project_id", "id"),
+        list=Term(f"({SYSTEM_READER}) or (role:reader and domain_id:%(target.domain_id)s)", 0),
+        show=Term(_SHOW, 0),
+    )
+    extra_rules = rules(
+        {
+            "list_user_projects": f"{looked_at('user')} or user_id:%(target.user.id)s",
+            "list_project_tags": _SHOW,
+            "get_project_tag": _SHOW,
+            **dict.fromkeys(("update_project_tags", "create_project_tag"), managed("project")),
+            **dict.fromkeys(("delete_project_tags", "delete_project_tag"), managed("project")),
+        }
     )
 
     id = Field(str)
@@ -51,6 +64,7 @@ class Project(Named):
     async def create(self, req: Request, new: dict[str, Any]) -> Row:
         if new.pop("is_domain", False):
             domain = req.service.resources["Domain"]
+            domain.check_new(req, new)
             return await domain.create(req, {key: value for key, value in new.items() if key != "parent_id"})
         parent_id = new.get("parent_id")
         if parent_id is not None:
@@ -119,13 +133,17 @@ class Project(Named):
 
     @route("GET", "/v3/users/{user_id}/projects")
     async def of_user(self, req: Request, user_id: str) -> dict[str, Any]:
-        req.check("identity:list_user_projects", {"user_id": user_id, "target.user.id": user_id})
+        user = await req.db.find(model.USERS, id=user_id)
+        target = {"id": user_id, "domain_id": user.domain_id if user else None}
+        req.check("identity:list_user_projects", {"target": {"user": target}})
+        if user is None:
+            raise UserNotFound(id=user_id)
         rows = await grants.projects_of(req.db, user_id)
         return {"projects": [self.view(req, row) for row in rows], "links": _links(req)}
 
     @route("GET", "/v3/projects/{project_id}/tags")
     async def tags_of(self, req: Request, project_id: str) -> dict[str, Any]:
-        row = await self._for(req, project_id, "show")
+        row = await self._for(req, project_id, "list_project_tags")
         return {"tags": row.tags, "links": _links(req)}
 
     @route(
@@ -134,23 +152,23 @@ class Project(Named):
         body={"type": "object", "properties": {"tags": TAGS}, "required": ["tags"]},
     )
     async def set_tags(self, req: Request, project_id: str) -> dict[str, Any]:
-        row = await self._for(req, project_id, "update")
+        row = await self._for(req, project_id, "update_project_tags")
         await req.db.update(model.PROJECTS, {"id": row.id}, tags=req.body["tags"])
         return {"tags": req.body["tags"], "links": _links(req)}
 
     @route("DELETE", "/v3/projects/{project_id}/tags", status=204)
     async def clear_tags(self, req: Request, project_id: str) -> None:
-        row = await self._for(req, project_id, "update")
+        row = await self._for(req, project_id, "delete_project_tags")
         await req.db.update(model.PROJECTS, {"id": row.id}, tags=[])
 
     @route("GET", "/v3/projects/{project_id}/tags/{tag}", status=204)
     async def has_tag(self, req: Request, project_id: str, tag: str) -> None:
-        if tag not in (await self._for(req, project_id, "show")).tags:
+        if tag not in (await self._for(req, project_id, "get_project_tag")).tags:
             raise NotFound(f"Could not find project tag: {tag}.")
 
     @route("PUT", "/v3/projects/{project_id}/tags/{tag}", status=201)
     async def add_tag(self, req: Request, project_id: str, tag: str) -> Response:
-        row = await self._for(req, project_id, "update")
+        row = await self._for(req, project_id, "create_project_tag")
         if "," in tag or len(tag) > 255 or (tag not in row.tags and len(row.tags) >= 80):
             raise BadRequest("A project has at most 80 tags of 255 characters, without commas and slashes.")
         if tag not in row.tags:
@@ -159,20 +177,23 @@ class Project(Named):
 
     @route("DELETE", "/v3/projects/{project_id}/tags/{tag}", status=204)
     async def remove_tag(self, req: Request, project_id: str, tag: str) -> None:
-        row = await self._for(req, project_id, "update")
+        row = await self._for(req, project_id, "delete_project_tag")
         if tag not in row.tags:
             raise NotFound(f"Could not find project tag: {tag}.")
         await req.db.update(model.PROJECTS, {"id": row.id}, tags=[one for one in row.tags if one != tag])
 
-    async def _for(self, req: Request, project_id: str, verb: str) -> Row:
+    async def _for(self, req: Request, project_id: str, rule: str) -> Row:
         row = await self.find(req, project_id)
-        req.check(self.policy.name(verb), row)
+        req.check(f"identity:{rule}", self.target(row))
         return row
 
 
 async def remove_project(tx: Transaction, project_id: str) -> None:
     """Delete a project with its assignments and as a default of users."""
     await tx.delete(model.ASSIGNMENTS, target_kind="project", target_id=project_id)
+    await tx.delete(model.APPLICATION_CREDENTIALS, project_id=project_id)
+    await tx.delete(model.TRUSTS, project_id=project_id)
+    await tx.delete(model.CREDENTIALS, project_id=project_id)
     await tx.update(model.USERS, {"default_project_id": project_id}, default_project_id=None)
     await tx.delete(model.PROJECTS, id=project_id)
 

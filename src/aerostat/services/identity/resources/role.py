@@ -4,17 +4,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from aerostat.kernel.db import Duplicate, Row
-from aerostat.kernel.errors import BadRequest, NotFound
+from aerostat.kernel.errors import BadRequest, Forbidden, NotFound
 from aerostat.kernel.fields import Field
 from aerostat.kernel.http import Request, Response
-from aerostat.kernel.policy import Policy, Rule, admin, manager, system_reader
+from aerostat.kernel.policy import Policy, Rule, Term, admin
 from aerostat.kernel.resource import Conditions, View, route
 
-from .. import grants, model
-from ..errors import RoleNotFound
+from .. import model
+from ..errors import ProhibitedImplication, RoleNotFound
+from ..rules import SYSTEM_READER
 from .shape import DOMAIN_ID, OPTIONS, Named, changed, links
 
-_LOOK = "role:admin or (role:reader and system_scope:all)"
+_LOOK = SYSTEM_READER
 
 
 class Role(Named):
@@ -28,8 +29,8 @@ class Role(Named):
         "identity:{verb}_role",
         default=admin,
         verbs={"list": "list", "show": "get"},
-        list=admin | system_reader | manager,
-        show=admin | system_reader | manager,
+        list=Term(f"({SYSTEM_READER}) or (role:manager and not domain_id:None)", 0),
+        show=Term(f"({SYSTEM_READER}) or (role:manager and rule:domain_managed_target_role)", 0),
     )
     extra_rules = (
         Rule(name="identity:create_implied_role", text="role:admin"),
@@ -83,9 +84,9 @@ class Role(Named):
     async def imply(self, req: Request, prior_role_id: str, implied_role_id: str) -> Response:
         prior, following = await self.find(req, prior_role_id), await self.find(req, implied_role_id)
         if following.name == "admin":
-            raise BadRequest("The admin role cannot be implied by another role.")
-        if any(role.id == prior.id for role in await grants.with_implied(req.db, {following.id})):
-            raise BadRequest(f"Implying {following.id} by {prior.id} would make a circle.")
+            raise ProhibitedImplication(implied=following.id)
+        if following.domain_id and not prior.domain_id:
+            raise Forbidden("Global role cannot imply a domain-specific role.")
         try:
             await req.db.insert(model.IMPLIED_ROLES, prior_role_id=prior.id, implied_role_id=following.id)
         except Duplicate:

@@ -119,9 +119,28 @@ class Named(Resource):
     """Not used as a resource itself: the verbs that every named thing of identity shares."""
 
     kind = ""
+    in_domain = False  # whether a domain's own manager may make one, there and nowhere else
+
+    def target(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """As upstream's rules name it: `target.user.domain_id`."""
+        return {**row, "target": {self.singular: row}}
+
+    def check_new(self, req: Request, new: Mapping[str, Any], verb: str = "create") -> None:
+        """Policy for what is about to be made, once it is known in which domain that is."""
+        assert self.policy is not None
+        req.check(self.policy.name(verb), self.target({**new, "domain_id": new.get("domain_id")}))
+
+    def _allow(self, req: Request, verb: str, target: Mapping[str, Any] | None = None) -> None:
+        if verb == "create" and self.in_domain:  # the verb calls `check_new` once it knows the domain
+            return
+        if target is None:  # of a list, the caller's own domain is asked for
+            target = {**req.own_target, "target": {self.singular: req.own_target, **req.own_target}}
+        super()._allow(req, verb, target)
 
     async def create(self, req: Request, new: dict[str, Any]) -> Row:
         assert self.table is not None
+        if self.in_domain:
+            self.check_new(req, new)
         return await insert_named(req, self.kind or self.singular, self.table, new)
 
     async def update(self, req: Request, row: Row, changes: dict[str, Any]) -> Row:

@@ -7,12 +7,13 @@ from aerostat.kernel.db import Row
 from aerostat.kernel.errors import BadRequest, Unauthorized
 from aerostat.kernel.fields import Field
 from aerostat.kernel.http import Request, Response
-from aerostat.kernel.policy import Policy, Rule, admin, manager, owner, reader, system_reader
+from aerostat.kernel.policy import Policy, Term
 from aerostat.kernel.resource import Conditions, View, route
 
 from .. import model
 from ..errors import DomainNotFound, UserNotFound
 from ..passwords import hash_password, is_password
+from ..rules import SYSTEM_READER, looked_at, managed
 from .shape import DOMAIN_ID, OPTIONS, Named, changed, check_mutable, links
 
 _PASSWORD = {"type": ["string", "null"], "maxLength": 4096}
@@ -40,22 +41,13 @@ class User(Named):
     project_column = None
     not_found = UserNotFound
     extra_body_keys = True
+    in_domain = True
     policy = Policy(
         "identity:{verb}_user",
-        default=admin | (manager & owner("domain_id", "domain_id")),
+        default=Term(managed("user"), 0),
         verbs={"list": "list", "show": "get"},
-        list=admin | system_reader | (reader & owner("domain_id", "domain_id")),
-        show=admin | system_reader | (reader & owner("domain_id", "domain_id")) | owner("user_id", "id"),
-    )
-    extra_rules = (
-        Rule(
-            name="identity:list_user_projects",
-            text="role:admin or (role:reader and system_scope:all) or user_id:%(user_id)s",
-        ),
-        Rule(
-            name="identity:list_groups_for_user",
-            text="role:admin or (role:reader and system_scope:all) or user_id:%(user_id)s",
-        ),
+        list=Term(f"({SYSTEM_READER}) or (role:reader and domain_id:%(target.domain_id)s)", 0),
+        show=Term(f"{looked_at('user')} or user_id:%(target.user.id)s", 0),
     )
 
     id = Field(str)
@@ -74,6 +66,7 @@ class User(Named):
         new["domain_id"] = (
             new.get("domain_id") or req.context.domain_id or req.context.project_domain_id or "default"
         )
+        self.check_new(req, new)
         if await req.db.find(model.PROJECTS, id=new["domain_id"], is_domain=True) is None:
             raise DomainNotFound(id=new["domain_id"])
         await self._take_password(req, new)
@@ -93,6 +86,8 @@ class User(Named):
     async def delete(self, req: Request, row: Row) -> None:
         check_mutable("user", row)
         async with req.db.transaction() as tx:
+            await tx.delete(model.TRUSTS, trustor_user_id=row.id)
+            await tx.delete(model.TRUSTS, trustee_user_id=row.id)
             await tx.delete(model.ASSIGNMENTS, actor_kind="user", actor_id=row.id)
             await tx.delete(model.USERS, id=row.id)
         changed(req)
@@ -123,6 +118,7 @@ class User(Named):
         if (
             not await is_password(asked["original_password"], row.password_hash if row else None, rounds)
             or row is None
+            or not row.enabled
         ):
             raise Unauthorized("The request you have made requires authentication.")
         if asked["password"] == asked["original_password"]:
@@ -137,7 +133,7 @@ class User(Named):
     @route("GET", "/v3/groups/{group_id}/users")
     async def of_group(self, req: Request, group_id: str) -> dict[str, Any]:
         group = await req.service.resources["Group"].find(req, group_id)
-        req.check("identity:list_users_in_group", group)
+        req.check("identity:list_users_in_group", req.service.resources["Group"].target(group))
         ids = [row.user_id for row in await req.db.all(model.MEMBERSHIPS, {"group_id": group_id})]
         rows = await req.db.all(model.USERS, {"id": ids}) if ids else []
         return {

@@ -148,6 +148,11 @@ class Image(Resource):
             row = await tx.get(model.IMAGES, id=image_id)
         return Response(await self.render(req, row), 200, resource_id=image_id)
 
+    @route("DELETE", "/images")
+    async def delete_unnamed(self, req: Request) -> None:
+        """`/images/`: the id is empty."""
+        raise ImageNotFound(id="")
+
     @route("POST", "/images/{image_id}/actions/deactivate", status=204)
     async def deactivate(self, req: Request, image_id: str) -> None:
         await self._move(req, image_id, "deactivate")
@@ -211,6 +216,11 @@ class Image(Resource):
             await IMAGE.move(tx, model.IMAGES, row.id, event)
 
     # Lists.
+
+    async def list(self, req: Request) -> Page | Rows:
+        if req.path.endswith("/"):  # an image with an empty id is asked for
+            raise ImageNotFound(id="")
+        return await super().list(req)
 
     def visible(self, req: Request) -> Conditions:
         table, project = model.IMAGES, req.context.project_id

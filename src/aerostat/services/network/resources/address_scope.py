@@ -15,7 +15,7 @@ from aerostat.kernel.policy import Policy, Term, admin, project_member, project_
 from aerostat.kernel.resource import Conditions
 
 from .. import model, values
-from ..errors import AddressScopeInUse, AddressScopeNotFound
+from ..errors import AddressScopeInUse, AddressScopeNotFound, AddressScopeUpdateError
 from ..resource import NetworkResource
 from ..sight import SHARED, granted, open_to_all, sees_all
 
@@ -60,6 +60,8 @@ class AddressScope(NetworkResource):
     async def change(
         self, req: Request, tx: Transaction, row: Row, changes: dict[str, Any]
     ) -> dict[str, Any]:
+        if changes.get("shared") is False and row.shared:
+            raise AddressScopeUpdateError(id=row.id, reason="Shared address scope can't be unshared")
         if changes.get("shared", row.shared) != row.shared:
             await open_to_all(tx, "address_scope", row, SHARED, is_open=changes["shared"])
         return changes

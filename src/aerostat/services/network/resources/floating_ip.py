@@ -28,7 +28,7 @@ from ..errors import (
 from ..ports import FLOATING, delete_port, insert_service_port
 from ..resource import NetworkResource
 from ..router_legs import router_for
-from ..sight import sees_all, visible_networks
+from ..sight import sees_all, visible_networks, visible_ports
 
 
 class FloatingIP(NetworkResource):
@@ -99,6 +99,8 @@ class FloatingIP(NetworkResource):
         self, req: Request, tx: Transaction, row: Row, changes: dict[str, Any]
     ) -> dict[str, Any]:
         await touch(tx, "floating_ip", row.id)
+        if not changes:
+            changes["port_id"] = None  # an empty update has always meant this
         fixed_ip = changes.pop("fixed_ip_address", None)
         if "port_id" not in changes and fixed_ip is None:
             return changes
@@ -165,9 +167,12 @@ class FloatingIP(NetworkResource):
         """Where it leads: columns of the port, its address and the router between."""
         if port_id is None:
             return {"port_id": None, "fixed_ip_address": None, "router_id": None}
-        port = await tx.find(model.PORTS, id=port_id)
-        if port is None or not (port.project_id == req.context.project_id or sees_all(req.context)):
+        found = await tx.fetch(
+            select(model.PORTS).where(model.PORTS.c.id == port_id, *visible_ports(req.context))
+        )
+        if not found:
             raise PortNotFound(id=port_id)
+        port = found[0]
         if port.project_id != project_id and not sees_all(req.context):
             raise BadFloatingIPRequest(
                 msg=f"Port {port_id} is associated with a different tenant than Floating IP {own_id} and therefore "

@@ -27,6 +27,7 @@ from ..errors import (
     TunnelIdInUse,
     VlanIdInUse,
 )
+from ..least_mtu import check_mtu
 from ..ports import AUTOMATIC_OWNERS, GATEWAY, delete_port
 from ..resource import NetworkResource
 from ..sight import EXTERNAL, SHARED, open_to_all, sees_all, visible_networks
@@ -78,7 +79,7 @@ class Network(NetworkResource):
     shared = Field(bool, create="optional", update="optional", default=False, compute=_is_shared)
     external = Field(bool, wire="router:external", create="optional", update="optional", default=False)
     is_default = Field(bool, create="optional", update="optional", default=False)
-    mtu = Field(int, create="optional", update="optional", minimum=68, maximum=65535)
+    mtu = Field(int, create="optional", update="optional", minimum=0, maximum=65535)
     port_security_enabled = Field(bool, create="optional", update="optional", default=True)
     dns_domain = Field(str, create="optional", update="optional", default="")
     network_type = Field(
@@ -118,7 +119,8 @@ class Network(NetworkResource):
         settings = req.house.config.section(NetworkConfig)
         await self._choose_segment(tx, settings, new)
         most = settings.external_mtu if new["physical_network"] else settings.mtu
-        if new.setdefault("mtu", most) > most:
+        new["mtu"] = new.get("mtu") or most
+        if new["mtu"] > most:
             raise InvalidInput(error_message=f"Requested MTU is too big, maximum is {most}")
         try:
             row = await tx.insert(model.NETWORKS, **new)
@@ -137,6 +139,9 @@ class Network(NetworkResource):
         most = settings.external_mtu if row.physical_network else settings.mtu
         if changes.get("mtu", 0) > most:
             raise InvalidInput(error_message=f"Requested MTU is too big, maximum is {most}")
+        if "mtu" in changes:
+            for subnet in await tx.all(model.SUBNETS, {"network_id": row.id}):
+                check_mtu(row.id, changes["mtu"], subnet.ip_version)
         if changes.get("shared") is False and row.shared and await self._used_by_others(tx, row):
             raise InvalidSharedSetting(network=row.name)
         leaves = changes.get("external") is False and row.external

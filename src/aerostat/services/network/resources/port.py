@@ -31,13 +31,14 @@ from ..errors import (
     PortNotFound,
     PortSecurityAndIPRequiredForSecurityGroups,
     PortSecurityPortHasSecurityGroup,
+    SecurityGroupConflict,
     SecurityGroupNotFound,
     ServicePortInUse,
     refuse_value,
 )
 from ..ports import INTERFACE, MANAGED_OWNERS, delete_port, insert_port, release_floating
 from ..resource import NetworkResource
-from ..sight import networks_of, sees_all, visible_networks
+from ..sight import may_use, sees_all, visible_networks, visible_ports
 
 _NET_OWNER = Term("role:member") & Term("tenant_id:%(network:tenant_id)s")
 _NET_READER = Term("role:reader") & Term("tenant_id:%(network:tenant_id)s")
@@ -161,14 +162,7 @@ class Port(NetworkResource):
 
     def visible(self, req: Request) -> Conditions:
         """One's own, and whatever stands on one's own networks."""
-        if sees_all(req.context):
-            return []
-        return [
-            or_(
-                model.PORTS.c.project_id == req.context.project_id,
-                model.PORTS.c.network_id.in_(networks_of(req.context)),
-            )
-        ]
+        return visible_ports(req.context)
 
     def filters(self, req: Request) -> Conditions:
         conditions = super().filters(req)
@@ -222,7 +216,7 @@ class Port(NetworkResource):
         elif groups and not new["port_security_enabled"]:
             raise PortSecurityAndIPRequiredForSecurityGroups()
         else:
-            await self._check_groups(req, tx, groups, new["project_id"])
+            await self._check_groups(req, tx, groups)
         return await insert_port(tx, network, new, fixed=fixed, groups=groups, limit=settings.max_fixed_ips)
 
     async def change(
@@ -245,7 +239,7 @@ class Port(NetworkResource):
                 raise PortSecurityAndIPRequiredForSecurityGroups()
             raise PortSecurityPortHasSecurityGroup()
         if groups is not None:
-            await self._check_groups(req, tx, [one for one in groups if one not in had], row.project_id)
+            await self._check_groups(req, tx, groups)
             await tx.delete(model.PORT_GROUPS, port_id=row.id)
             for group_id in groups:
                 await tx.insert(model.PORT_GROUPS, port_id=row.id, security_group_id=group_id)
@@ -284,14 +278,17 @@ class Port(NetworkResource):
             raise NetworkNotFound(id=network_id)
         return found[0]
 
-    async def _check_groups(self, req: Request, tx: Transaction, ids: list[str], project_id: str) -> None:
-        if not ids:
-            return
+    async def _check_groups(self, req: Request, tx: Transaction, ids: list[str]) -> None:
+        kinds = set()
         for group_id in ids:
-            group = await tx.find(model.SECURITY_GROUPS, id=group_id)
-            foreign = group is not None and group.project_id not in (project_id, req.context.project_id)
-            if group is None or (foreign and not sees_all(req.context)):
+            group = await may_use(tx, req.context, model.SECURITY_GROUPS, group_id)
+            if group is None:
                 raise SecurityGroupNotFound(id=group_id)
+            kinds.add(group.stateful)
+        if len(kinds) > 1:
+            raise SecurityGroupConflict(
+                reason="cannot apply both stateful and stateless security groups on the same port"
+            )
 
     async def _check_device(
         self, req: Request, tx: Transaction, new: Mapping[str, Any], project_id: str

@@ -11,7 +11,7 @@ from aerostat.kernel.policy import Rule, admin, owner, reader
 from aerostat.kernel.quota import EVERYONE
 from aerostat.kernel.resource import Resource, route
 
-from ..errors import TenantQuotaNotFound, refuse_body, refuse_value
+from ..errors import QuotaLimitTooLow, TenantQuotaNotFound, refuse_body, refuse_value
 from ..quotas import QUOTAS
 
 _MOST = 0x7FFFFFFF
@@ -69,8 +69,13 @@ class Quota(Resource):
     @route("PUT", "/quotas/{project_id}")
     async def set_limits(self, req: Request, project_id: str) -> dict[str, Any]:
         req.check("update_quota", {"project_id": project_id})
-        limits = _read_limits(req.body)
+        limits, checked = _read_limits(req.body)
         async with req.db.transaction() as tx:
+            if checked:
+                used = await QUOTAS.usage(tx, project_id)
+                for name, limit in limits.items():
+                    if -1 < limit < used[name]:
+                        raise QuotaLimitTooLow(resource=name, limit=limit, used=used[name])
             await QUOTAS.set_limits(tx, project_id, limits)
             return {"quota": await QUOTAS.limits(tx, project_id)}
 
@@ -94,10 +99,13 @@ class Quota(Resource):
         }
 
 
-def _read_limits(body: Any) -> dict[str, int]:
+def _read_limits(body: Any) -> tuple[dict[str, int], bool]:
+    """The limits, and whether they are to be held against what is in use (`check_limit`, or `force` of false)."""
     if not isinstance(body, dict) or not isinstance(body.get("quota"), dict):
         raise refuse_body("Unable to find 'quota' in request body")
     asked = {name: value for name, value in body["quota"].items() if name not in ("project_id", "tenant_id")}
+    checked = asked.pop("check_limit", False) is True
+    checked |= asked.pop("force", True) is False
     if unknown := sorted(set(asked) - set(QUOTAS.names)):
         raise refuse_body(f"Unrecognized attribute(s) '{', '.join(unknown)}'")
     limits = {}
@@ -108,4 +116,4 @@ def _read_limits(body: Any) -> dict[str, int]:
             raise refuse_value(name, f"'{value}' is not an integer") from None
         if isinstance(value, bool) or not -1 <= limits[name] <= _MOST:
             raise refuse_value(name, f"'{value}' is not in valid range")
-    return limits
+    return limits, checked

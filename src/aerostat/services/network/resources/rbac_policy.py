@@ -5,7 +5,7 @@ https://docs.openstack.org/api-ref/network/v2/#rbac-policies
 
 from typing import Any
 
-from sqlalchemy import Table, select
+from sqlalchemy import Table
 
 from aerostat.kernel.db import Duplicate, Row, Transaction
 from aerostat.kernel.fields import Field
@@ -13,8 +13,7 @@ from aerostat.kernel.http import Request
 from aerostat.kernel.policy import Policy, admin, literal, project_member, project_reader
 
 from .. import model, values
-from ..errors import InvalidInput, RbacPolicyExists, RbacPolicyInUse, RbacPolicyNotFound, refuse_body
-from ..ports import GATEWAY
+from ..errors import InvalidInput, RbacPolicyExists, RbacPolicyInUse, RbacPolicyNotFound
 from ..resource import NetworkResource
 from ..sight import EVERYBODY, EXTERNAL, SHARED, sees_all
 
@@ -23,6 +22,15 @@ _TABLES: dict[str, tuple[Table, tuple[str, ...]]] = {
     "security_group": (model.SECURITY_GROUPS, (SHARED,)),
     "subnetpool": (model.SUBNET_POOLS, (SHARED,)),
     "address_scope": (model.ADDRESS_SCOPES, (SHARED,)),
+}
+_USED_BY: dict[tuple[str, str], tuple[tuple[Table, str, str], ...]] = {
+    ("network", SHARED): ((model.PORTS, "network_id", "port"),),
+    ("network", EXTERNAL): (
+        (model.ROUTERS, "gateway_network_id", "router"),
+        (model.FLOATING_IPS, "floating_network_id", "floating IP"),
+    ),
+    ("subnetpool", SHARED): ((model.SUBNETS, "subnetpool_id", "subnet"),),
+    ("address_scope", SHARED): ((model.SUBNET_POOLS, "address_scope_id", "subnet pool"),),
 }
 _NOT_EVERYBODY = ~literal(EVERYBODY, "target_tenant")
 
@@ -67,8 +75,8 @@ class RbacPolicy(NetworkResource):
             raise self.missing(new["object_id"])
         if thing.project_id != req.context.project_id and not sees_all(req.context):
             raise InvalidInput(error_message="Only admins can manipulate policies on objects they do not own")
-        if new["action"] == EXTERNAL and not sees_all(req.context):
-            raise refuse_body("Only admins can manipulate policies on networks they do not own")
+        if new["object_type"] == "subnetpool":
+            await _check_scope(tx, thing, new["target_tenant"])
         try:
             row = await tx.insert(model.RBAC, **new)
         except Duplicate as error:
@@ -80,7 +88,7 @@ class RbacPolicy(NetworkResource):
         await self._check_attributes(req, "update", changes, {**row, **changes})
         async with req.db.transaction() as tx:
             if changes.get("target_tenant", row.target_tenant) != row.target_tenant:
-                await _check_unused(tx, row)
+                await _check_unused(tx, row, changes["target_tenant"])
                 await tx.update(model.RBAC, {"id": row.id}, **changes)
                 await _show(tx, row)
             return await tx.get(model.RBAC, id=row.id)
@@ -93,37 +101,63 @@ class RbacPolicy(NetworkResource):
 
 
 async def _show(tx: Transaction, policy: Row) -> None:
-    """Things that are open to everybody say so themselves."""
-    key = {"object_id": policy.object_id, "action": policy.action, "target_tenant": EVERYBODY}
+    """Things that are open say so themselves; who sees what has changed, so the thing has a new revision."""
+    key = {"object_id": policy.object_id, "action": policy.action}
+    if policy.action == SHARED:
+        key["target_tenant"] = EVERYBODY
     column = "external" if policy.action == EXTERNAL else "shared"
-    is_open = bool(await tx.count(model.RBAC, **key))
-    await tx.update(_TABLES[policy.object_type][0], {"id": policy.object_id}, **{column: is_open})
+    table = _TABLES[policy.object_type][0]
+    thing = await tx.find(table, id=policy.object_id)
+    if thing is not None:
+        is_open = bool(await tx.count(model.RBAC, **key))
+        number = thing.revision_number + 1
+        await tx.update(table, {"id": thing.id}, **{column: is_open}, revision_number=number)
 
 
-async def _check_unused(tx: Transaction, policy: Row) -> None:
-    """Whoever uses the thing by this policy alone keeps it."""
-    details = await _users(tx, policy)
-    if details:
+async def _check_scope(tx: Transaction, pool: Row, target: str) -> None:
+    """A pool of an address scope is of no use to who may not use the scope."""
+    scope = await tx.find(model.ADDRESS_SCOPES, id=pool.address_scope_id) if pool.address_scope_id else None
+    if scope is None or scope.project_id == target:
+        return
+    if not await tx.count(
+        model.RBAC, object_id=scope.id, action=SHARED, target_tenant=list({EVERYBODY, target})
+    ):
+        raise InvalidInput(
+            error_message=f"subnetpool {pool.id} is in address scope {scope.id}, which is not shared with {target}"
+        )
+
+
+async def _check_unused(tx: Transaction, policy: Row, instead: str | None = None) -> None:
+    """Nobody may lose what he uses: other policies must open it to all who do. `instead` is a new target."""
+    thing = await tx.find(_TABLES[policy.object_type][0], id=policy.object_id)
+    if thing is None:
+        return
+    others = await tx.all(model.RBAC, {"object_id": policy.object_id, "action": policy.action})
+    kept = {other.target_tenant for other in others if other.id != policy.id} | {
+        instead,
+        thing.project_id,
+        "",
+    }
+    if EVERYBODY in kept:
+        return
+    lost = [
+        (project_id, user)
+        for project_id, user in await _users(tx, policy, thing)
+        if project_id not in kept and policy.target_tenant in (EVERYBODY, project_id)
+    ]
+    if lost:
+        details = ", ".join(f"{user} of project {project_id}" for project_id, user in lost[:3])
         raise RbacPolicyInUse(object_id=policy.object_id, details=details)
 
 
-async def _users(tx: Transaction, policy: Row) -> str:
-    ports = model.PORTS.c
-    thing = await tx.find(_TABLES[policy.object_type][0], id=policy.object_id)
-    if thing is None:
-        return ""
-    if policy.object_type == "network" and policy.action == SHARED:
-        users = select(ports.id).where(
-            ports.network_id == thing.id, ports.project_id.notin_(("", thing.project_id))
-        )
-    elif policy.object_type == "network":
-        users = select(ports.id).where(ports.network_id == thing.id, ports.device_owner == GATEWAY)
-    elif policy.object_type == "security_group":
-        wearing = select(model.PORT_GROUPS.c.port_id).where(model.PORT_GROUPS.c.security_group_id == thing.id)
-        users = select(ports.id).where(ports.id.in_(wearing), ports.project_id != thing.project_id)
-    else:
-        return ""
-    if policy.target_tenant != EVERYBODY and policy.action == SHARED:
-        users = users.where(ports.project_id == policy.target_tenant)
-    found = await tx.fetch(users.limit(3))
-    return ", ".join(f"port {row.id}" for row in found)
+async def _users(tx: Transaction, policy: Row, thing: Row) -> list[tuple[str, str]]:
+    """Project and name of each thing that stands on this one."""
+    if policy.object_type == "security_group":
+        wearing = await tx.all(model.PORT_GROUPS, {"security_group_id": thing.id})
+        rows = await tx.all(model.PORTS, {"id": [one.port_id for one in wearing]})
+        return [(row.project_id, f"port {row.id}") for row in rows]
+    found: list[tuple[str, str]] = []
+    for table, column, kind in _USED_BY[policy.object_type, policy.action]:
+        rows = await tx.all(table, {column: thing.id})
+        found += [(row.project_id, f"{kind} {row.id}") for row in rows]
+    return found

@@ -45,7 +45,8 @@ _PROTOCOLS = {
 _WITH_PORTS = frozenset({"tcp", "udp", "sctp", "dccp", "udplite", "6", "17", "132", "33", "136"})
 _ICMP = frozenset({"icmp", "1", "icmpv6", "ipv6-icmp", "58"})
 _ONLY_V6 = frozenset(
-    {"icmpv6", "ipv6-icmp", "58", "ipv6-encap", "ipv6-frag", "ipv6-nonxt", "ipv6-opts", "ipv6-route"}
+    {"icmpv6", "ipv6-icmp", "ipv6-encap", "ipv6-frag", "ipv6-nonxt", "ipv6-opts", "ipv6-route"}
+    | {"41", "43", "44", "58", "59", "60"}
 )
 _SAME = (
     "direction", "ethertype", "protocol", "port_range_min", "port_range_max", "remote_ip_prefix", "remote_group_id",
@@ -102,7 +103,7 @@ class SecurityGroupRule(NetworkResource):
         "protocol": _protocol,
         "port_range_min": _port,
         "port_range_max": _port,
-        "remote_ip_prefix": values.prefix,
+        "remote_ip_prefix": values.interface,
     }
     _ANYTHING: Mapping[str, Any] = {}
 
@@ -115,7 +116,7 @@ class SecurityGroupRule(NetworkResource):
     remote_ip_prefix = Field(str, create="optional", nullable=True, default=None)
     remote_group_id = Field(str, create="optional", nullable=True, default=None)
     remote_address_group_id = Field(str, compute=lambda row, req: None)
-    normalized_cidr = Field(str, compute=lambda row, req: row.remote_ip_prefix)
+    normalized_cidr = Field(str, compute=lambda row, req: values.prefix(row.remote_ip_prefix))
     description = Field(str, create="optional", nullable=True, length=(0, 255), default="")
 
     def visible(self, req: Request) -> Conditions:
@@ -169,7 +170,7 @@ def _check_remote(new: Mapping[str, Any]) -> None:
     prefix = new["remote_ip_prefix"]
     if prefix is not None and new["remote_group_id"] is not None:
         raise SecurityGroupRemoteGroupAndRemoteIpPrefix()
-    if prefix is not None and f"IPv{ipaddress.ip_network(prefix).version}" != new["ethertype"]:
+    if prefix is not None and f"IPv{ipaddress.ip_interface(prefix).version}" != new["ethertype"]:
         raise SecurityGroupRuleParameterConflict(ethertype=new["ethertype"], cidr=prefix)
 
 

@@ -33,6 +33,7 @@ from ..errors import (
     SubnetInUse,
     SubnetNotFound,
 )
+from ..least_mtu import check_mtu
 from ..ports import AUTOMATIC_OWNERS, GATEWAY, INTERFACE, fit_metadata_port
 from ..resource import NetworkResource
 from ..sight import EVERYBODY, SHARED, granted, sees_all, visible_networks
@@ -58,8 +59,8 @@ class Subnet(NetworkResource):
         show=_MAY_SEE,
     )
     attribute_rules = {
-        "create_subnet:service_types": admin,
-        "update_subnet:service_types": admin,
+        "create_subnet:service_types": admin | project_member | _NET_OWNER,
+        "update_subnet:service_types": admin | project_member | _NET_OWNER,
     }
     readers = {
         "network_id": values.uuid,
@@ -137,6 +138,7 @@ class Subnet(NetworkResource):
         await allocate_from_pool(req, tx, network, new)
         prefix = ipaddress.ip_network(new["cidr"])
         self._check_version(new, prefix)
+        check_mtu(network.id, network.mtu, prefix.version)
         _check_modes(new, prefix)
         _check_prefix(prefix, new["enable_dhcp"])
         await self._check_overlap(tx, network, prefix)
@@ -155,7 +157,7 @@ class Subnet(NetworkResource):
             await fit_metadata_port(tx, network.id)
         elif is_automatic(row):
             await self._spread(tx, network, row)
-        await tx.update(model.NETWORKS, {"id": network.id}, revision_number=network.revision_number + 1)
+        await self._revise_network(tx, network.id)
         return row
 
     async def change(
@@ -184,6 +186,7 @@ class Subnet(NetworkResource):
             ports = [one.id for one in await tx.all(model.PORTS, {"network_id": row.network_id})]
             await touch(tx, "port", *ports)
         await touch(tx, "subnet", row.id)
+        await self._revise_network(tx, row.network_id)
         if "gateway_ip" in changes:
             gateways = await tx.all(model.ROUTERS, {"gateway_network_id": row.network_id})
             await touch(tx, "router", *[router.id for router in gateways])
@@ -202,6 +205,12 @@ class Subnet(NetworkResource):
         await fit_metadata_port(tx, row.network_id)
         await touch_ports(tx, *users)
         await touch(tx, "subnet", row.id)
+        await self._revise_network(tx, row.network_id)
+
+    async def _revise_network(self, tx: Transaction, network_id: str) -> None:
+        """A network's subnets are part of it."""
+        network = await tx.get(model.NETWORKS, id=network_id)
+        await tx.update(model.NETWORKS, {"id": network_id}, revision_number=network.revision_number + 1)
 
     async def _network(self, req: Request, tx: Transaction, network_id: str) -> Row:
         found = await tx.fetch(

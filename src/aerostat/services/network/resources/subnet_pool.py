@@ -22,13 +22,14 @@ from ..errors import (
     EmptySubnetPoolPrefixList,
     IllegalSubnetPoolPrefixBounds,
     IllegalSubnetPoolPrefixUpdate,
+    IllegalSubnetPoolUpdate,
     InvalidInput,
     PrefixVersionMismatch,
     SubnetPoolDeleteError,
     SubnetPoolNotFound,
 )
 from ..resource import NetworkResource
-from ..sight import SHARED, granted, open_to_all, sees_all
+from ..sight import SHARED, granted, may_use, open_to_all, sees_all
 
 _MAY_SEE = admin | project_reader | Term("field:subnetpools:shared=True")
 _LOWEST = {4: 8, 6: 64}
@@ -43,6 +44,18 @@ def _prefixes(value: Any) -> list[str]:
     if len({one.version for one in found}) > 1:
         raise PrefixVersionMismatch()
     return [str(one) for one in ipaddress.collapse_addresses(found)]  # type: ignore[type-var]
+
+
+def _length(name: str) -> Field:
+    """A prefix's length: a number in, a text out, as upstream has it."""
+    return Field(
+        int,
+        create="optional",
+        update="optional",
+        minimum=0,
+        maximum=128,
+        compute=lambda row, req: str(row[name]),
+    )
 
 
 class SubnetPool(NetworkResource):
@@ -67,9 +80,9 @@ class SubnetPool(NetworkResource):
     name = Field(str, create="required", update="optional", length=(0, 255))
     prefixes = Field(list, create="required", update="optional")
     ip_version = Field(int)
-    min_prefixlen = Field(int, create="optional", update="optional", minimum=0, maximum=128)
-    max_prefixlen = Field(int, create="optional", update="optional", minimum=0, maximum=128)
-    default_prefixlen = Field(int, create="optional", update="optional", minimum=0, maximum=128)
+    min_prefixlen = _length("min_prefixlen")
+    max_prefixlen = _length("max_prefixlen")
+    default_prefixlen = _length("default_prefixlen")
     default_quota = Field(int, create="optional", update="optional", nullable=True, minimum=0)
     shared = Field(bool, create="optional", default=False)
     is_default = Field(bool, create="optional", update="optional", default=False)
@@ -132,11 +145,11 @@ class SubnetPool(NetworkResource):
         scope_id = new["address_scope_id"]
         if scope_id is None:
             return
-        scope = await tx.find(model.ADDRESS_SCOPES, id=scope_id)
-        if scope is None or not (
-            scope.shared or scope.project_id == req.context.project_id or sees_all(req.context)
-        ):
+        scope = await may_use(tx, req.context, model.ADDRESS_SCOPES, scope_id)
+        if scope is None:
             raise AddressScopeNotFound(id=scope_id)
+        if own_id and scope.project_id != req.context.project_id and not sees_all(req.context):
+            raise IllegalSubnetPoolUpdate(reason=f"address scope {scope_id} belongs to another project")
         if scope.ip_version != new["ip_version"]:
             raise InvalidInput(error_message=f"address scope {scope_id} is of IPv{scope.ip_version}")
         own: list[Any] = [ipaddress.ip_network(one) for one in new["prefixes"]]

@@ -17,7 +17,7 @@ from ... import model, networking
 from ...errors import ServerNotFound
 from ...room import instance_name, room_of
 from ...states import RESTING
-from ..arguments import at_least, links
+from ..arguments import at_least, links, read_address
 from ..schemas import DESCRIPTION, DISK_CONFIG, IPV4, IPV6, NAME
 from ..terms import ADMIN, MEMBER, READER, rules
 from . import view
@@ -155,7 +155,7 @@ class Server(Resource):
             changes["hostname"] = changes.pop("new_hostname")
         for name in ("access_ipv4", "access_ipv6"):
             if name in changes:
-                changes[name] = changes[name] or None
+                changes[name] = read_address(changes[name])
         if changes:
             await req.db.update(model.SERVERS, {"id": row.id}, **changes)
         return await find_server(req, row.id)

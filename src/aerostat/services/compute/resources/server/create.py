@@ -21,7 +21,7 @@ from ...errors import FlavorNotFound, QuotaExceeded
 from ...flows.create_server import create_server
 from ...quotas import QUOTAS
 from ...room import room_of
-from ..arguments import at_least, links
+from ..arguments import at_least, links, read_address
 from ..flavor import find_flavor
 from ..flavor import snapshot as flavor_snapshot
 from ..keypair import snapshot as keypair_snapshot
@@ -194,8 +194,8 @@ async def create_servers(req: Request, body: Mapping[str, Any]) -> Response:
         "config_drive": config_drive,
         "metadata": asked.get("metadata", {}),
         "tags": list(dict.fromkeys(asked.get("tags", ()))),
-        "access_ipv4": asked.get("accessIPv4") or None,
-        "access_ipv6": asked.get("accessIPv6") or None,
+        "access_ipv4": read_address(asked.get("accessIPv4")),
+        "access_ipv6": read_address(asked.get("accessIPv6")),
         "disk_config": asked.get("OS-DCF:diskConfig", "MANUAL"),
         "server_group_id": await _group(req, hints),
         "scheduler_hints": hints,

@@ -164,7 +164,7 @@ def _states(req: Request, asked: dict[str, str]) -> list[ColumnElement[bool]]:
             if at_least(req, 38) and not any(status.upper() in STATUSES for status in statuses):
                 raise BadRequest("Invalid status value")
             raise Nothing
-        alike = _S.state.in_(states)
+        alike: ColumnElement[bool] = _S.state.in_(states)
         resting = [state for state in states if state in ("active", "stopped", "paused", "suspended")]
         if resting:
             alike = or_(alike, and_(_S.state.in_(("deleting", "snapshotting")), _S.state_before.in_(resting)))

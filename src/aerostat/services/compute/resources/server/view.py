@@ -110,6 +110,8 @@ def complete(server: Server, req: Request, view: dict[str, Any]) -> dict[str, An
             view.pop(name, None)
         for name in [name for name in view if name.startswith("OS-EXT-SRV-ATTR:")]:
             del view[name]
+        for entry in [entry for entries in view["addresses"].values() for entry in entries]:
+            del entry["OS-EXT-IPS:type"], entry["OS-EXT-IPS-MAC:mac_addr"]
     return view
 
 

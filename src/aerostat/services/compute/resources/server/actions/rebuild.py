@@ -18,7 +18,7 @@ from .... import imaging, model
 from ....flows.rebuild_server import rebuild_server
 from ....flows.resize_server import confirm_resize, resize_server, revert_resize
 from ....quotas import QUOTAS
-from ...arguments import at_least
+from ...arguments import at_least, read_address
 from ...flavor import snapshot as flavor_snapshot
 from ...keypair import snapshot as keypair_snapshot
 from ...schemas import (
@@ -93,6 +93,9 @@ async def rebuild(req: Request, server: Row, body: Any) -> Response:
                          ("hostname", "hostname"), ("personality", "personality")):  # fmt: skip
         if wire in body:
             changes[column] = body[wire]
+    for column in ("access_ipv4", "access_ipv6"):
+        if column in changes:
+            changes[column] = read_address(changes[column])
     if "name" in body and "hostname" not in body:
         changes["hostname"] = hostname_of(body["name"], server.id)
     if "metadata" in body:

@@ -58,7 +58,6 @@ REFUSED = (
     _not_yet("migrate", "os_compute_api:os-migrate-server:migrate", "migration of servers", ADMIN),
     _not_yet("os-migrateLive", "os_compute_api:os-migrate-server:migrate_live", "live migration", ADMIN),
     _not_yet("evacuate", "os_compute_api:os-evacuate", "evacuation of servers", ADMIN),
-    _not_yet("createImage", "os_compute_api:servers:create_image", "images of servers"),
     _not_yet("createBackup", "os_compute_api:os-create-backup", "backups of servers"),
     _not_yet("trigger_crash_dump", "os_compute_api:servers:trigger_crash_dump", "crash dumps"),
 )

@@ -1,0 +1,60 @@
+"""An image of a server."""
+
+from typing import Any
+
+import pytest
+
+from aerostat.kernel.errors import DriverError
+
+from .conftest import Cloud
+
+
+async def create(cloud: Cloud, server_id: str, version: str | None = None, **body: Any) -> Any:
+    return await cloud.act(server_id, "createImage", {"name": "copy", **body}, version=version)
+
+
+async def test_the_disk_becomes_an_image(cloud: Cloud) -> None:
+    server_id = await cloud.active_server()
+    answer = await create(cloud, server_id, metadata={"why": "test"})
+    assert answer.status_code == 202, answer.text
+    image_id = answer.headers["location"].rsplit("/", 1)[1]
+    image = cloud.world.images[image_id]
+    assert (image["status"], image["name"], image["why"]) == ("queued", "copy", "test")
+    assert (image["base_image_ref"], image["image_type"]) == (cloud.image["id"], "snapshot")
+    busy = await cloud.server(server_id)
+    assert (busy["status"], busy["OS-EXT-STS:task_state"]) == ("ACTIVE", "image_snapshot")
+    assert (await cloud.act(server_id, "os-stop")).status_code == 409
+    await cloud.settle()
+    assert image["status"] == "active"
+    assert image["data"].startswith(b"disk of instance-")
+    assert (await cloud.server(server_id))["OS-EXT-STS:task_state"] is None
+    body = await create(cloud, server_id, "2.45")
+    assert body.json()["image_id"] in cloud.world.images
+
+
+@pytest.mark.parametrize("action", ["os-stop", "pause", "suspend"])
+async def test_a_server_that_rests_rests_again(cloud: Cloud, action: str) -> None:
+    server_id = await cloud.active_server()
+    await cloud.act(server_id, action)
+    await cloud.settle()
+    before = (await cloud.server(server_id))["status"]
+    assert (await create(cloud, server_id)).status_code == 202
+    assert (await cloud.server(server_id))["status"] == before
+    await cloud.settle()
+    assert (await cloud.server(server_id))["status"] == before
+
+
+async def test_a_host_that_cannot(cloud: Cloud) -> None:
+    server_id = await cloud.active_server()
+    cloud.host().faults.fail("export_disk", error=DriverError("The disk is full."))
+    await create(cloud, server_id)
+    await cloud.settle()
+    assert (await cloud.server(server_id))["status"] == "ACTIVE"
+    assert len(cloud.world.images) == 1
+
+
+@pytest.mark.parametrize("body", [{"name": ""}, {"name": "x" * 256}, {"metadata": {"": "x"}}, {"odd": 1}])
+async def test_refusals(cloud: Cloud, body: dict[str, Any]) -> None:
+    server_id = await cloud.active_server()
+    assert (await create(cloud, server_id, **body)).status_code == 400
+    assert len(cloud.world.images) == 1
