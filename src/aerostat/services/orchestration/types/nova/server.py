@@ -89,7 +89,7 @@ class Server(ResourceType):
         "availability_zone": text("Name of the availability zone for server placement."),
         "security_groups": listing("List of security group names or IDs.", text(), default=[]),
         "networks": listing(
-            "An ordered list of nics to be added to this server, with information about connected networks, fixed ips, port etc.",
+            "An ordered list of nics to be added to this server, with connected networks, fixed ips, port etc.",
             mapping(
                 inner={
                     "network": text("Name or ID of network to create a port on.", custom="neutron.network"),
