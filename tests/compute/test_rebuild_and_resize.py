@@ -80,8 +80,8 @@ def claimed(cloud: Cloud, server_id: str) -> int:
 async def test_resize_and_confirm(cloud: Cloud) -> None:
     server_id = await cloud.active_server()
     await resize(cloud, server_id)
-    assert cloud.host().spec(server_id).memory_mib == 128
-    assert claimed(cloud, server_id) == 128
+    assert cloud.host().spec(server_id).memory_mib == 192
+    assert claimed(cloud, server_id) == 192
     assert (await cloud.act(server_id, "os-stop")).status_code == 409
     assert (await cloud.act(server_id, "confirmResize")).status_code == 204
     await cloud.settle()
@@ -96,7 +96,7 @@ async def test_resize_and_revert(cloud: Cloud) -> None:
     await cloud.settle()
     server = await cloud.server(server_id)
     assert (server["status"], server["flavor"]["id"]) == ("ACTIVE", "42")
-    assert cloud.host().spec(server_id).memory_mib == 64
+    assert cloud.host().spec(server_id).memory_mib == 128
     assert claimed(cloud, server_id) == 128
 
 
@@ -127,7 +127,7 @@ async def test_a_resize_that_fails_changes_nothing(cloud: Cloud) -> None:
     await cloud.settle()
     server = await cloud.server(server_id)
     assert (server["status"], server["flavor"]["id"]) == ("ACTIVE", "42")
-    assert (cloud.host().spec(server_id).memory_mib, claimed(cloud, server_id)) == (64, 64)
+    assert (cloud.host().spec(server_id).memory_mib, claimed(cloud, server_id)) == (128, 128)
 
 
 async def test_a_resize_without_room_changes_nothing(cloud: Cloud) -> None:
