@@ -115,9 +115,14 @@ def config_overrides() -> dict[str, str]:
 
 
 @pytest.fixture
-async def cloud(tmp_path: Path, config_overrides: dict[str, str]) -> AsyncIterator[Cloud]:
+def database_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/compute.sqlite"
+
+
+@pytest.fixture
+async def cloud(tmp_path: Path, config_overrides: dict[str, str], database_url: str) -> AsyncIterator[Cloud]:
     config = load(StateFolder(tmp_path), {"compute": ComputeConfig}, environ=config_overrides, fake=True)
-    store = await open_store(f"sqlite:///{tmp_path}/compute.sqlite")
+    store = await open_store(database_url)
     assert SERVICE.tables is not None
     await create_schema(store, [kernel_model.metadata, SERVICE.tables])
     bus = await open_memory_bus()
