@@ -97,7 +97,7 @@ async def test_resize_and_revert(cloud: Cloud) -> None:
     server = await cloud.server(server_id)
     assert (server["status"], server["flavor"]["id"]) == ("ACTIVE", "42")
     assert cloud.host().spec(server_id).memory_mib == 64
-    assert claimed(cloud, server_id) == 64
+    assert claimed(cloud, server_id) == 128
 
 
 @pytest.mark.parametrize("answer", ["confirmResize", "revertResize"])
@@ -139,7 +139,7 @@ async def test_a_resize_without_room_changes_nothing(cloud: Cloud) -> None:
     await cloud.settle()
     server = await cloud.server(server_id)
     assert (server["status"], server["flavor"]["id"]) == ("ACTIVE", "42")
-    assert claimed(cloud, server_id) == 64
+    assert claimed(cloud, server_id) == 128
 
 
 async def test_each_resize_is_listed_as_a_migration(cloud: Cloud) -> None:
