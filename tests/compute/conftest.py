@@ -20,10 +20,13 @@ from aerostat.kernel.policy import Rules
 from aerostat.kernel.state_folder import StateFolder
 from aerostat.kernel.work import Engine
 from aerostat.services.compute import SERVICE
+from aerostat.services.compute.bootstrap import FLAVORS
 from aerostat.services.compute.config import ComputeConfig
 
 from .neighbours import Neighbours, rooms
 
+MEMORY_MIB = {id: memory_mib for id, _, memory_mib, _, _ in FLAVORS}
+NANO, MICRO = MEMORY_MIB["42"], MEMORY_MIB["84"]
 PEOPLE = {
     "alice": Context(request_id="", user_id="alice", project_id="p1", roles=("member", "reader")),
     "ann": Context(request_id="", user_id="ann", project_id="p1", roles=("reader",)),

@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 import pytest
 
-from .conftest import Cloud
+from .conftest import MICRO, Cloud
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ async def test_a_life_with_lists(cloud: Cloud) -> None:
     await cloud.settle()
     assert (await cloud.act(server_id, "confirmResize")).status_code == 204
     await cloud.settle()
-    assert (await cloud.get("/os-quota-sets/p1/detail"))["quota_set"]["ram"]["in_use"] == 128
+    assert (await cloud.get("/os-quota-sets/p1/detail"))["quota_set"]["ram"]["in_use"] == MICRO
     assert len((await cloud.get("/os-migrations?limit=5", user="root", version="2.59"))["migrations"]) == 1
     assert (await cloud.get("/os-simple-tenant-usage/p1"))["tenant_usage"]["server_usages"]
     assert (await cloud.get("/flavors/detail?minRam=64&limit=2"))["flavors"]
