@@ -79,7 +79,7 @@ def test_a_server_is_made_changed_replaced_and_deleted(cloud: Cloud) -> None:
 
 
 def test_why_no_host_fits_is_in_the_stack(cloud: Cloud) -> None:
-    cloud.connection.compute.create_flavor(name="giant", ram=10_000_000, vcpus=2, disk=1)
+    cloud.connection.compute.create_flavor(name="giant", ram=64, vcpus=1, disk=10_000_000)
     heat = cloud.connect("demo").orchestration
     stack = heat.create_stack(name="giant", template=template(flavor="giant"))
     path = f"/stacks/giant/{stack.id}"
