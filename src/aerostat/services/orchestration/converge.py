@@ -37,7 +37,7 @@ from .wanted import STORED, Wanted
 
 log = get_logger(__name__)
 
-_SHORTEST_WAIT_S, _LONGEST_WAIT_S = 0.1, 2.0
+_SHORTEST_WAIT_S = 0.1
 _MOST_TRIES = 8
 _BEFORE, _CALLED, _TRIES = "before", "called", "tries"  # keys of a row's data while something is going on
 _TIMED_OUT = "Timed out"
@@ -378,7 +378,7 @@ class Convergence:
         if not is_ready:
             await thing.keep()
             since_s = (clock.now() - (row.begun_at or clock.now())).total_seconds()
-            self.waiting[row.id] = min(max(_SHORTEST_WAIT_S, since_s / 4), _LONGEST_WAIT_S)
+            self.waiting[row.id] = min(max(_SHORTEST_WAIT_S, since_s / 4), thing.kind.longest_wait_s)
             return
         row.state = complete(action_of(row.state))
         row.state_reason = "state changed"
