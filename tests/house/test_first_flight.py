@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,7 @@ def test_the_command_line_client_flies(aerostat_cloud, demo):
 
     def cli(*words: str) -> str:
         done = subprocess.run(
-            ["openstack", *words],
+            [Path(sys.executable).with_name("openstack"), *words],
             env={**inherited, **auth, "OS_IDENTITY_API_VERSION": "3"},
             capture_output=True,
             text=True,

@@ -3,6 +3,8 @@
 import json
 import os
 import subprocess
+import sys
+from pathlib import Path
 
 import openstack.exceptions
 import pytest
@@ -11,7 +13,7 @@ import pytest
 def openstack_cli(cloud, *words: str) -> str:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
     done = subprocess.run(
-        ["openstack", *words],
+        [Path(sys.executable).with_name("openstack"), *words],
         env={**inherited, **cloud.environment},
         capture_output=True,
         text=True,

@@ -23,6 +23,7 @@ async def test_versions(world: World) -> None:
         assert version["links"][0]["href"] == "http://cloud.test/orchestration/v1/"
 
 
+@pytest.mark.parametrize("world", ["sqlite", "postgres"], indirect=True)
 async def test_lists_filter_page_and_count(world: World) -> None:
     for name, tags in (("one", "red,big"), ("two", "red"), ("three", None)):
         await world.create(name, SMALL, **({"tags": tags} if tags else {}))

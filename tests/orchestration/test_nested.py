@@ -99,6 +99,7 @@ async def test_a_failure_below_is_told_above(world: World) -> None:
     )
 
 
+@pytest.mark.parametrize("world", ["sqlite", "postgres"], indirect=True)
 async def test_group(world: World) -> None:
     path = await world.create("one", group())
     stack = await world.stack(path)

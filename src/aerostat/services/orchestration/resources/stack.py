@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from sqlalchemy import Text, and_, or_, type_coerce
+from sqlalchemy import Text, and_, func, or_, select, type_coerce
 from sqlalchemy.sql import ColumnElement
 
 from aerostat.kernel import ids
@@ -153,9 +153,10 @@ class Stack(Resource):
         if page.next_marker:
             answer["links"] = [link(next_url(req, page), "next")]
         if req.flag("with_count"):
-            # Counted without pages: the same conditions, no marker.
-            found = await req.db.fetch(model.STACKS.select().where(and_(True, *conditions)))
-            answer["count"] = len(found)
+            counted = (
+                select(func.count().label("total")).select_from(model.STACKS).where(and_(True, *conditions))
+            )
+            answer["count"] = (await req.db.fetch(counted))[0].total
         return answer
 
     @route("GET", _BASE + "/detail", policy="stacks:detail", default=READER)

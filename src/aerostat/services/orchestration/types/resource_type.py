@@ -33,6 +33,9 @@ class ResourceType:
     outside: ClassVar[bool] = True  # whether something is made that a lost row would leave behind
     always_updates: ClassVar[bool] = False  # whether it must look by itself if anything changed
     physical_name_length: ClassVar[int] = 255
+    longest_wait_s: ClassVar[float] = (
+        2.0  # between two looks at what takes time; more where something wakes us
+    )
     support: ClassVar[Mapping[str, Any]] = {}
 
     async def check(self, properties: Mapping[str, Any]) -> None:
