@@ -171,7 +171,7 @@ async def test_quotas(cloud: Cloud, quota: str, limit: int) -> None:
 
 
 async def test_an_image_that_does_not_fit(cloud: Cloud) -> None:
-    for attributes in ({"min_ram": 128}, {"min_disk": 2}, {"size": 2 << 30}, {"status": "queued"}):
+    for attributes in ({"min_ram": 256}, {"min_disk": 2}, {"size": 2 << 30}, {"status": "queued"}):
         image = cloud.world.add_image(**attributes)
         assert (await post(cloud, imageRef=image["id"])).status_code == 400
 

@@ -37,7 +37,7 @@ async def test_change_and_reset(cloud: Cloud) -> None:
     assert (await put(instances="3")).json()["quota_set"]["instances"] == 3
     detail = (await cloud.get(f"{url}/detail"))["quota_set"]
     assert detail["instances"] == {"limit": 3, "in_use": 1, "reserved": 0}
-    assert detail["ram"]["in_use"] == 64
+    assert detail["ram"]["in_use"] == 128
     assert (await put(instances=0)).status_code == 400
     assert (await put(instances=0, force=True)).status_code == 200
     assert (await put(user="alice", instances=9)).status_code == 403
@@ -125,7 +125,7 @@ async def test_usage(cloud: Cloud, standing_clock: None) -> None:
     (usage,) = (await cloud.get("/os-simple-tenant-usage?detailed=1", user="root"))["tenant_usages"]
     assert usage["tenant_id"] == "p1"
     assert usage["total_hours"] == pytest.approx(2.0)
-    assert usage["total_memory_mb_usage"] == pytest.approx(128.0)
+    assert usage["total_memory_mb_usage"] == pytest.approx(256.0)
     (server,) = usage["server_usages"]
     assert (server["instance_id"], server["state"], server["uptime"]) == (server_id, "active", 7200)
     own = (await cloud.get("/os-simple-tenant-usage/p1"))["tenant_usage"]

@@ -68,7 +68,7 @@ async def test_the_flavor_is_embedded_since_2_47(cloud: Cloud) -> None:
     server_id = await cloud.active_server()
     assert set((await cloud.server(server_id, version="2.46"))["flavor"]) == {"id", "links"}
     assert (await cloud.server(server_id, version="2.47"))["flavor"] == {
-        "vcpus": 1, "ram": 64, "disk": 1, "ephemeral": 0, "swap": 0, "original_name": "m1.nano", "extra_specs": {}
+        "vcpus": 1, "ram": 128, "disk": 1, "ephemeral": 0, "swap": 0, "original_name": "m1.nano", "extra_specs": {}
     }  # fmt: skip
 
 

@@ -92,7 +92,9 @@ def test_deleted_while_building_it_is_gone(aerostat_cloud, demo, new_server):
     aerostat_cloud.faults.delay("compute", "ensure_domain", 0.5)
     server = new_server(demo)
     eventually(
-        lambda: aerostat_cloud.house.state["compute"].fake_world.hosts["fake-1"].faults.calls["ensure_domain"],
+        lambda: (
+            aerostat_cloud.house.state["compute"].fake_world.hosts["fake-1"].faults.calls["ensure_domain"]
+        ),
         WAIT_S,
         every_s=0.01,
     )
@@ -114,7 +116,9 @@ def test_over_quota_says_of_what_and_how_much(aerostat_cloud, demo, new_server):
     wait(demo, new_server(demo))
     with pytest.raises(openstack.exceptions.ForbiddenException) as refused:
         new_server(demo)
-    assert "Quota exceeded for instances: Requested 1, but already used 1 of 1 instances" in str(refused.value)
+    assert "Quota exceeded for instances: Requested 1, but already used 1 of 1 instances" in str(
+        refused.value
+    )
     aerostat_cloud.faults.set_quota("network", demo.current_project_id, network=1)
     with pytest.raises(openstack.exceptions.ConflictException, match="Quota exceeded for resources"):
         demo.network.create_network(name="one too many")

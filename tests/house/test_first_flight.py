@@ -1,107 +1,173 @@
-"""The example stack with all rooms in one process and fakes for the hardware: made, called back, deleted."""
+"""The first-flight template on a fake cloud: made, asked, changed and taken away again by official clients."""
 
 import json
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
+import openstack.exceptions
 import pytest
 
 from aerostat.testing import Cloud
+from tests.house.conftest import WAIT_S
+from tests.house.simulated_guest import boot_guests
+from tests.house.world import assert_nothing_is_left, explain
+from tests.waiting import eventually
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-LIMIT_S = 30.0
+TEMPLATE = EXAMPLES / "first-flight.yaml"
 
 
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[Cloud]:
-    with Cloud(log_level="error") as cloud:
-        yield cloud
+@pytest.fixture
+def demo(aerostat_cloud: Cloud) -> Any:
+    connection = aerostat_cloud.connect("demo")
+    connection.compute.create_keypair(name="mine")
+    return connection
 
 
-def until(look: Callable[[], Any]) -> Any:
-    """What `look` answers once it is true; the last answer when it never is."""
-    give_up_at = time.monotonic() + LIMIT_S
-    while not (found := look()) and time.monotonic() < give_up_at:
-        time.sleep(0.05)
-    return found
-
-
-def stack_in(heat: Any, path: str, *states: str) -> dict[str, Any]:
-    def look() -> Any:
-        stack = heat.get(path).json()["stack"]
-        return stack if stack["stack_status"] in states or stack["stack_status"].endswith("FAILED") else None
-
-    stack: dict[str, Any] = until(look) or heat.get(path).json()["stack"]
-    assert stack["stack_status"] in states, stack["stack_status_reason"]
+def ended(demo: Any, stack_id: str, status: str = "COMPLETE") -> Any:
+    """The stack when nothing is done with it any more; fails with its reason if it is not as wished."""
+    stack = eventually(
+        lambda: (
+            (now := demo.orchestration.get_stack(stack_id)).status.endswith(("COMPLETE", "FAILED")) and now
+        ),
+        WAIT_S,
+        every_s=0.02,
+    )
+    assert stack.status.endswith(status), stack.status_reason
     return stack
 
 
-def call_back(cloud: Cloud, heat: Any, path: str, data: str) -> None:
-    """What the guest would do."""
-    handle = heat.get(f"{path}/resources/ready").json()["resource"]["attributes"]
-    request = urllib.request.Request(
-        handle["endpoint"],
-        data=json.dumps({"status": "SUCCESS", "data": data}).encode(),
-        headers={"X-Auth-Token": handle["token"], "Content-Type": "application/json"},
-        method="POST",
+def launch(demo: Any, name: str = "first", **parameters: Any) -> Any:
+    return demo.orchestration.create_stack(
+        name=name, template=TEMPLATE.read_text(), parameters={"key_name": "mine", **parameters}
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        assert answer.status == 200
 
 
-def test_first_flight(cloud: Cloud) -> None:
-    demo = cloud.connect("demo")
-    heat = demo.orchestration
-    demo.compute.create_keypair(name="pilot")
-    ports_before = {port.id for port in demo.network.ports()}
-    stack = heat.create_stack(
-        name="first", template=(EXAMPLES / "first-flight.yaml").read_text(), parameters={"key_name": "pilot"}
-    )
-    path = f"/stacks/first/{stack.id}"
+def outputs(stack: Any) -> dict[str, Any]:
+    return {one["output_key"]: one["output_value"] for one in stack.outputs}
 
-    def waits() -> bool:
-        states = {one.name: one.status for one in heat.resources(stack.id)}
-        return states.get("called_back") == "CREATE_IN_PROGRESS"
 
-    assert until(waits), heat.get(path).json()["stack"]["stack_status_reason"]
+def test_the_machine_calls_back_and_is_taken_away_again(aerostat_cloud, demo):
+    statuses = boot_guests(aerostat_cloud)
+    stack = ended(demo, launch(demo, message="hello there").id)
+    assert stack.status == "CREATE_COMPLETE"
+    assert statuses == [200]
+    said = outputs(stack)
+    assert "hello there" in json.dumps(said["message"])
+    assert said["floating_address"].startswith("172.24.4.")
+
     (server,) = demo.compute.servers()
     assert server.status == "ACTIVE"
-    call_back(cloud, heat, path, "all is well")
-    shown = stack_in(heat, path, "CREATE_COMPLETE")
-    outputs = {one["output_key"]: one["output_value"] for one in shown["outputs"]}
-    assert json.loads(outputs["message"]) == {"1": "all is well"}
-    assert outputs["private_address"].startswith("10.20.0.")
-    assert outputs["floating_address"].startswith("172.24.4.")
+    addresses = [one["addr"] for many in server.addresses.values() for one in many]
+    assert addresses == [said["private_address"], said["floating_address"]]
+    resources = {one.name: one.status for one in demo.orchestration.resources(stack)}
+    assert set(resources.values()) == {"CREATE_COMPLETE"}
+    assert resources.keys() >= {"network", "router", "machine", "called_back"}
+    events = [(one.resource_name, one.resource_status) for one in demo.orchestration.stack_events(stack)]
+    assert events[0] == ("first", "CREATE_IN_PROGRESS")
+    assert events[-1] == ("first", "CREATE_COMPLETE")
+    assert events.index(("machine", "CREATE_COMPLETE")) < events.index(("called_back", "CREATE_COMPLETE"))
+    assert explain(aerostat_cloud, stack.id)
 
-    heat.delete_stack(stack.id)
-    stack_in(heat, path, "DELETE_COMPLETE")
-    assert not [*demo.compute.servers()]
-    assert {port.id for port in demo.network.ports()} == ports_before
-    assert not [one for one in demo.network.routers() if one.name.startswith("first-")]
-    assert not [*demo.network.ips()]
+    demo.orchestration.delete_stack(stack)
+    eventually(
+        lambda: (
+            demo.orchestration.find_stack("first") is None
+            or demo.orchestration.find_stack("first").status == "DELETE_COMPLETE"
+        ),
+        WAIT_S,
+        every_s=0.05,
+    )
+    assert [one.name for one in demo.network.networks() if one.name not in ("public", "private")] == []
+    assert [one.name for one in demo.network.routers()] == ["router1"]
+    assert list(demo.network.ips()) == []
+    assert [one.name for one in demo.network.security_groups()] == ["default"]
+    assert_nothing_is_left(aerostat_cloud)
 
 
-@pytest.mark.parametrize("example", ["resource-group.yaml", "conditions.yaml"])
-def test_small_examples(cloud: Cloud, example: str) -> None:
-    heat = cloud.connect("demo").orchestration
-    name = example.removesuffix(".yaml")
-    stack = heat.create_stack(name=name, template=(EXAMPLES / example).read_text())
-    shown = stack_in(heat, f"/stacks/{name}/{stack.id}", "CREATE_COMPLETE")
-    assert all(one["output_value"] for one in shown["outputs"])
-    heat.delete_stack(stack.id)
-    stack_in(heat, f"/stacks/{name}/{stack.id}", "DELETE_COMPLETE")
+def test_an_update_changes_what_changed_and_nothing_else(aerostat_cloud, demo):
+    boot_guests(aerostat_cloud)
+    stack = ended(demo, launch(demo).id)
+    (server,) = demo.compute.servers()
+    template = TEMPLATE.read_text().replace("port_range_min: 22", "port_range_min: 20")
+    demo.orchestration.update_stack(stack, name="first", template=template, parameters={"key_name": "mine"})
+    stack = eventually(
+        lambda: (
+            (now := demo.orchestration.get_stack(stack.id)).status.startswith("UPDATE_")
+            and not now.status.endswith("PROGRESS")
+            and now
+        ),
+        WAIT_S,
+        every_s=0.02,
+    )
+    assert stack.status == "UPDATE_COMPLETE", stack.status_reason
+    assert [one.id for one in demo.compute.servers()] == [server.id]
+    (group,) = [one for one in demo.network.security_groups() if one.name != "default"]
+    ranges = {rule["port_range_min"] for rule in group.security_group_rules if rule["protocol"] == "tcp"}
+    assert ranges == {20}
 
 
-def test_nested_example(cloud: Cloud) -> None:
-    heat = cloud.connect("demo").orchestration
-    outer = (EXAMPLES / "nested.yaml").read_text()
-    inner = (EXAMPLES / "nested-room.yaml").read_text()
-    stack = heat.create_stack(name="nested", template=outer, files={"nested-room.yaml": inner})
-    shown = stack_in(heat, f"/stacks/nested/{stack.id}", "CREATE_COMPLETE")
-    outputs = {one["output_key"]: one["output_value"] for one in shown["outputs"]}
-    assert outputs["ranges"] == ["10.31.0.0/24", "10.32.0.0/24"]
-    heat.delete_stack(stack.id)
-    stack_in(heat, f"/stacks/nested/{stack.id}", "DELETE_COMPLETE")
+def test_a_machine_that_never_calls_back_is_told_of(aerostat_cloud, demo):
+    stack = ended(demo, launch(demo, timeout=1).id, "FAILED")
+    assert stack.status == "CREATE_FAILED"
+    assert "called_back" in stack.status_reason
+    assert "WaitConditionTimeout" in stack.status_reason
+
+
+def test_the_reason_of_a_room_is_the_reason_of_the_stack(aerostat_cloud, demo):
+    aerostat_cloud.faults.set_quota("compute", demo.current_project_id, instances=0)
+    stack = ended(demo, launch(demo).id, "FAILED")
+    assert "resources.machine" in stack.status_reason
+    assert "Quota exceeded for instances" in stack.status_reason
+
+
+def test_deleted_while_it_waits_nothing_is_left(aerostat_cloud, demo):
+    stack = launch(demo)
+    eventually(lambda: list(demo.compute.servers()), WAIT_S, every_s=0.01)
+    demo.orchestration.delete_stack(stack)
+    eventually(lambda: demo.orchestration.find_stack("first") is None, WAIT_S, every_s=0.05)
+    assert list(demo.network.ips()) == []
+    assert_nothing_is_left(aerostat_cloud)
+
+
+def test_a_wrong_template_makes_nothing(demo):
+    with pytest.raises(openstack.exceptions.BadRequestException, match="key pair|Key|key_name"):
+        launch(demo, key_name="nobody's")
+    assert list(demo.orchestration.stacks()) == []
+
+
+def test_the_command_line_client_flies(aerostat_cloud, demo):
+    """The words of the README."""
+    boot_guests(aerostat_cloud)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
+    auth = {f"OS_{key.upper()}": value for key, value in aerostat_cloud.auth_of("demo").items()}
+
+    def cli(*words: str) -> str:
+        done = subprocess.run(
+            ["openstack", *words],
+            env={**inherited, **auth, "OS_IDENTITY_API_VERSION": "3"},
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    create = ["--wait", "-t", str(TEMPLATE), "--parameter", "key_name=mine"]
+    assert "CREATE_COMPLETE" in cli("stack", "create", *create, "first")
+    assert "hello from the other side" in cli("stack", "output", "show", "first", "--all")
+    assert "CREATE_COMPLETE" in cli("stack", "event", "list", "first")
+    cli("stack", "delete", "--yes", "--wait", "first")
+    assert_nothing_is_left(aerostat_cloud)
+
+
+@pytest.mark.parametrize("name", ["conditions.yaml", "nested.yaml", "resource-group.yaml"])
+def test_the_other_examples_work_as_they_are(aerostat_cloud, demo, name):
+    stack = demo.orchestration.create_stack(
+        name="example",
+        **demo.orchestration.read_env_and_templates(template_file=str(EXAMPLES / name)),
+    )
+    assert ended(demo, stack.id).status == "CREATE_COMPLETE"

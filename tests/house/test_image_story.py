@@ -6,7 +6,6 @@ import openstack.exceptions
 import pytest
 
 
-
 def qcow2_behind(backing_file: bytes) -> bytes:
     """The first cluster of a qcow2 image (version 3, 1 MiB) whose missing blocks are read from another file."""
     fields = [(b"QFI\xfb", 4), (3, 4), (112, 8), (len(backing_file), 4), (16, 4), (1 << 20, 8)]

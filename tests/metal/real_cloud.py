@@ -131,6 +131,20 @@ class RealCloud:
         )
         return {name for name, kind in json.loads(listed.stdout)["data"] if not kind}
 
+    def logical_things(self) -> set[tuple[str, str]]:
+        """Every switch, router, port, address translation and group that OVN was told of."""
+        found = set()
+        tables = ("Logical_Switch", "Logical_Switch_Port", "Logical_Router", "Logical_Router_Port")
+        for table in (*tables, "NAT", "Port_Group", "ACL", "DHCP_Options"):
+            listed = subprocess.run(
+                ["ovn-nbctl", f"--db=unix:{self.folder.ovn}/nb.sock", "--timeout=20", "--format=json"]
+                + ["--columns=_uuid", "list", table],
+                capture_output=True,
+                check=True,
+            )
+            found |= {(table, row[0][1]) for row in json.loads(listed.stdout)["data"]}
+        return found
+
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         with sqlite3.connect(f"file:{self.folder.database}?mode=ro", uri=True, timeout=20) as database:
             return database.execute(query).fetchall()

@@ -1,4 +1,4 @@
-"""First flight, without a template: one command starts a cloud, a real machine boots in it and is reached.
+"""First flight: one command starts a cloud, a real machine boots in it and is reached; then the same by a template.
 
 The tests of this file are one story, told in order on one cloud.
 """
@@ -23,6 +23,7 @@ pytestmark = [
 
 BOOT_LIMIT_S = 180.0
 PATH_LIMIT_S = 30.0  # until a change of rules or addresses has reached the switches
+TEMPLATE = Path(__file__).parents[2] / "examples" / "first-flight.yaml"
 USER_DATA = "#!/bin/sh\necho user data ran on $(hostname)\n"
 
 
@@ -98,10 +99,10 @@ def let_ssh_in(demo: Any, group: Any) -> Any:
     )
 
 
-def ssh(cloud: RealCloud, key: Path, *command: str) -> str:
+def ssh(cloud: RealCloud, key: Path, *command: str, server: str = "flyer") -> str:
     """What the command printed in the guest, empty if the guest was not reached in time."""
     try:
-        return cloud.run("ssh", "flyer", "-i", str(key), "--", *command, limit_s=30, check=False)
+        return cloud.run("ssh", server, "-i", str(key), "--", *command, limit_s=30, check=False)
     except subprocess.TimeoutExpired:
         return ""
 
@@ -184,6 +185,38 @@ def test_deleted_it_leaves_nothing(cloud, demo, server):
     demo.network.delete_ip(address)
     usage = demo.compute.get_limits().absolute
     assert (usage.instances_used, usage.total_cores_used, usage.total_ram_used) == (0, 0, 0)
+
+
+def test_a_template_flies(cloud, demo, key):
+    """The machine is made by a stack, with its own network, and calls back when it has booted."""
+    before = cloud.logical_things()
+    stack = demo.orchestration.create_stack(
+        name="first",
+        template=TEMPLATE.read_text(),
+        parameters={"key_name": "flight", "message": "made it"},
+    )
+    stack = eventually(
+        lambda: (now := demo.orchestration.get_stack(stack.id)).status != "CREATE_IN_PROGRESS" and now,
+        BOOT_LIMIT_S + 60,
+        why="the stack's end",
+    )
+    assert stack.status == "CREATE_COMPLETE", stack.status_reason
+    said = {one["output_key"]: one["output_value"] for one in stack.outputs}
+    assert "made it" in said["message"]
+    (machine,) = demo.compute.servers()
+    addresses = [one["addr"] for many in machine.addresses.values() for one in many]
+    assert addresses == [said["private_address"], said["floating_address"]]
+    reached = eventually(
+        lambda: ssh(cloud, key, "ip", "-4", "addr", server=machine.name), PATH_LIMIT_S, why="ssh"
+    )
+    assert f" {said['private_address']}/" in reached
+    assert cloud.run("explain", "first")
+
+    demo.orchestration.delete_stack(stack)
+    eventually(lambda: demo.orchestration.find_stack("first") is None, 60, why="the stack is gone")
+    eventually(lambda: cloud.left() == Left(), 30, why=str(cloud.left()))
+    assert list(demo.network.ips()) == []
+    eventually(lambda: cloud.logical_things() == before, 30, why="OVN is as it was")
 
 
 def test_purged_the_cloud_leaves_nothing(cloud):

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 
 # id, name, memory (MiB), processors, disk (GiB)
 FLAVORS = (
-    ("42", "m1.nano", 64, 1, 1),
-    ("84", "m1.micro", 128, 1, 1),
+    ("42", "m1.nano", 128, 1, 1),
+    ("84", "m1.micro", 192, 1, 1),
     ("1", "m1.tiny", 512, 1, 1),
     ("2", "m1.small", 2048, 1, 20),
     ("3", "m1.medium", 4096, 2, 40),

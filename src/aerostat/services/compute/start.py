@@ -2,16 +2,20 @@
 
 from typing import TYPE_CHECKING
 
+from . import model
 from .drivers.fake import FakeWorld
+from .guest import guest_of
 from .host.agent import HostAgent
 from .host.orders import CONTROL_TOPIC, GUEST_EVENT
 from .hosts import HostDesk
-from .room import Room
+from .room import Room, room_of
+from .states import DESIRED_POWER
 
 if TYPE_CHECKING:
     from aerostat.kernel.house import House
 
 PORTS_CHANGED = "network.ports_changed"
+WITHOUT_GUEST = ("building", "deleting", "deleted", "error")
 
 
 class NoTaps:
@@ -53,3 +57,18 @@ async def _start_fake_hosts(house: "House", room: Room) -> None:
         room.agents.append(agent)
         await agent.start()
         await desk.take_report(await agent.describe())
+    await _bring_back_guests(house, world)
+
+
+async def _bring_back_guests(house: "House", world: FakeWorld) -> None:
+    """A fake world begins empty. The guests that rows speak of are made again, each as it was."""
+    request_id = "fake-world"
+    for server in await house.store.all(model.SERVERS):
+        if server.host not in world.hosts or server.state in WITHOUT_GUEST:
+            continue
+        world.hosts[server.host].remember_image(server.image_id)
+        host = room_of(house).host(server.host, request_id)
+        power = DESIRED_POWER.get(server.state) or DESIRED_POWER.get(server.state_before, "running")
+        spec = await guest_of(house, server, request_id)
+        await host.ensure_guest(spec, "shutoff" if power == "shutoff" else "running")
+        await host.set_power(server.id, power)

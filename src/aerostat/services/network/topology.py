@@ -34,6 +34,7 @@ from .ports import FLOATING, GATEWAY, INTERFACE, METADATA
 from .values import prefix
 
 Ids = list[str] | None
+_ANY_IP = {"ip": "0", "hopopt": "0"}  # names of number 0, which means any
 _AT_ONCE = 500  # ids in one query
 
 
@@ -104,7 +105,7 @@ async def _groups(store: Store, ids: Ids) -> list[Thing]:
                 id=row.id,
                 direction=row.direction,
                 ethertype=row.ethertype,
-                protocol=row.protocol,
+                protocol=_ANY_IP.get(row.protocol, row.protocol),
                 port_min=row.port_range_min,
                 port_max=row.port_range_max,
                 remote_ip_prefix=prefix(row.remote_ip_prefix),
@@ -112,7 +113,11 @@ async def _groups(store: Store, ids: Ids) -> list[Thing]:
             )
         )
     return [
-        SecurityGroup(id=row.id, rules=tuple(sorted(rules[row.id], key=lambda rule: rule.id)))
+        SecurityGroup(
+            id=row.id,
+            rules=tuple(sorted(rules[row.id], key=lambda rule: rule.id)),
+            stateful=row.stateful,
+        )
         for row in groups
     ]
 

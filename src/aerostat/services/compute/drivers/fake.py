@@ -240,6 +240,11 @@ class FakeHypervisor:
         async with self.faults.around("find_base_image"):
             return self._image(image_id) if image_id in self._images else None
 
+    def remember_image(self, image_id: str) -> None:
+        """An image that the host had fetched before this world began, as a real host's cache would have it."""
+        unknown = BaseImage(id=image_id, format="raw", virtual_bytes=0, file_bytes=0)
+        self._images.setdefault(image_id, unknown)
+
     async def remove_base_image(self, image_id: str) -> None:
         async with self.faults.around("remove_base_image"):
             self._images.pop(image_id, None)

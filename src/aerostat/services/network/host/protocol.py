@@ -137,8 +137,11 @@ class Rule(Struct, frozen=True, kw_only=True):
 
 
 class SecurityGroup(Struct, frozen=True, kw_only=True):
+    """`stateful`: what answers something allowed is let through; otherwise each direction stands for itself."""
+
     id: str
     rules: tuple[Rule, ...] = ()
+    stateful: bool = True
 
 
 class Route(Struct, frozen=True):

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from sqlalchemy import and_, or_
+from sqlalchemy import Text, and_, or_, type_coerce
 from sqlalchemy.sql import ColumnElement
 
 from aerostat.kernel import ids
@@ -442,7 +442,9 @@ def _conditions(req: Request, project_id: str) -> "list[ColumnElement[bool]]":
     for argument in ("tags", "tags_any", "not_tags", "not_tags_any"):
         text = req.argument(argument)
         if text:
-            held = [c.tags.like(f'%"{_escaped(tag)}"%', escape="\\") for tag in text.split(",")]
+            held = [
+                type_coerce(c.tags, Text).like(f'%"{_escaped(tag)}"%', escape="\\") for tag in text.split(",")
+            ]
             joined = or_(*held) if argument.endswith("any") else and_(*held)
             conditions.append(or_(c.tags.is_(None), ~joined) if argument.startswith("not") else joined)
     return conditions  # type: ignore[no-any-return]

@@ -249,9 +249,10 @@ def _router_leg(owner: str, port: Port, gateway_hosts: Sequence[str]) -> Iterato
 def _security_group(owner: str, group: SecurityGroup) -> Iterator[Row]:
     name = acl.group_name(group.id)
     yield Row(table="Port_Group", key=name, owner=owner, columns={"name": name})
+    action = "allow-related" if group.stateful else "allow-stateless"
     for rule in group.rules:
         direction, match = acl.rule_direction(rule), acl.rule_match(name, rule)
-        yield _acl(owner, name, rule.id, direction, acl.ALLOW_PRIORITY, match, "allow-related")
+        yield _acl(owner, name, rule.id, direction, acl.ALLOW_PRIORITY, match, action)
 
 
 def _acl(owner: str, group: str, key: str, direction: str, priority: int, match: str, action: str) -> Row:
