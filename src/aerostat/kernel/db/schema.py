@@ -1,8 +1,7 @@
 """Making the tables of a fresh database from their declarations."""
 
 import functools
-from collections.abc import Callable, Hashable, Iterable
-from typing import cast
+from collections.abc import Callable, Iterable
 
 from sqlalchemy import Dialect, MetaData
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -15,7 +14,7 @@ async def create_schema(store: Store, parts: Iterable[MetaData]) -> None:
     async with store.transaction() as tx:
         await tx.lock("schema")
         for metadata in parts:
-            for sql in _definitions(metadata, cast(Hashable, type(store.dialect))):
+            for sql in _definitions(metadata, store.dialect.__class__):
                 await tx.run_sql(sql)
 
 
