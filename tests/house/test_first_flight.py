@@ -134,7 +134,7 @@ def test_deleted_while_it_waits_nothing_is_left(aerostat_cloud, demo):
 
 
 def test_a_wrong_template_makes_nothing(demo):
-    with pytest.raises(openstack.exceptions.BadRequestException, match="key pair|Key|key_name"):
+    with pytest.raises(openstack.exceptions.BadRequestException, match="key_name"):
         launch(demo, key_name="nobody's")
     assert list(demo.orchestration.stacks()) == []
 
