@@ -6,8 +6,20 @@ from typing import Any
 import pytest
 
 from aerostat.testing import Cloud
+from tests.house.conftest import WAIT_S
+from tests.waiting import eventually
 
-from .test_first_flight import stack_in
+
+def stack_in(heat: Any, path: str, *states: str) -> dict[str, Any]:
+    """The stack when it is in one of these states; fails with its reason when it ends in another."""
+
+    def look() -> Any:
+        stack = heat.get(path).json()["stack"]
+        return stack if stack["stack_status"] in states or stack["stack_status"].endswith("FAILED") else None
+
+    stack: dict[str, Any] = eventually(look, WAIT_S, every_s=0.05)
+    assert stack["stack_status"] in states, stack["stack_status_reason"]
+    return stack
 
 
 @pytest.fixture(scope="module")
