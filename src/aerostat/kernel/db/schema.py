@@ -1,7 +1,8 @@
 """Making the tables of a fresh database from their declarations."""
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
+from typing import cast
 
 from sqlalchemy import Dialect, MetaData
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -14,7 +15,7 @@ async def create_schema(store: Store, parts: Iterable[MetaData]) -> None:
     async with store.transaction() as tx:
         await tx.lock("schema")
         for metadata in parts:
-            for sql in _definitions(metadata, store.dialect.__class__):
+            for sql in _definitions(metadata, cast(Hashable, type(store.dialect))):
                 await tx.run_sql(sql)
 
 

@@ -29,7 +29,7 @@ async def ensure_test_image(house: House, build: Callable[[], Awaitable[Path]] |
             visibility="public",
             disk_format="qcow2",
             container_format="bare",
-            min_ram=MIN_RAM_MIB,
+            min_ram=0 if built is None else MIN_RAM_MIB,
             os_distro="debian",
             hw_qemu_guest_agent="yes",
         )
