@@ -6,8 +6,20 @@ from typing import Any
 import pytest
 
 from aerostat.testing import Cloud
+from tests.house.conftest import WAIT_S
+from tests.waiting import eventually
 
-from .test_first_flight import stack_in
+
+def stack_in(heat: Any, path: str, state: str) -> dict[str, Any]:
+    """The stack once it is in this state; fails with its reason when it came to a bad end instead."""
+
+    def look() -> Any:
+        now = heat.get(path).json()["stack"]
+        return now if now["stack_status"] == state or now["stack_status"].endswith("FAILED") else None
+
+    stack: dict[str, Any] = eventually(look, WAIT_S, every_s=0.05)
+    assert stack["stack_status"] == state, stack["stack_status_reason"]
+    return stack
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +91,7 @@ def test_a_server_is_made_changed_replaced_and_deleted(cloud: Cloud) -> None:
 
 
 def test_why_no_host_fits_is_in_the_stack(cloud: Cloud) -> None:
-    cloud.connection.compute.create_flavor(name="giant", ram=64, vcpus=1, disk=10_000_000)
+    cloud.connection.compute.create_flavor(name="giant", ram=512, vcpus=1, disk=10_000_000)
     heat = cloud.connect("demo").orchestration
     stack = heat.create_stack(name="giant", template=template(flavor="giant"))
     path = f"/stacks/giant/{stack.id}"
