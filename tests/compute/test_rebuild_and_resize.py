@@ -6,7 +6,7 @@ import pytest
 
 from aerostat.kernel.errors import DriverError
 
-from .conftest import Cloud
+from .conftest import MICRO, NANO, Cloud
 
 
 async def rebuild(cloud: Cloud, server_id: str, version: str | None = None, **body: Any) -> Any:
@@ -80,8 +80,8 @@ def claimed(cloud: Cloud, server_id: str) -> int:
 async def test_resize_and_confirm(cloud: Cloud) -> None:
     server_id = await cloud.active_server()
     await resize(cloud, server_id)
-    assert cloud.host().spec(server_id).memory_mib == 128
-    assert claimed(cloud, server_id) == 128
+    assert cloud.host().spec(server_id).memory_mib == MICRO
+    assert claimed(cloud, server_id) == MICRO
     assert (await cloud.act(server_id, "os-stop")).status_code == 409
     assert (await cloud.act(server_id, "confirmResize")).status_code == 204
     await cloud.settle()
@@ -96,8 +96,8 @@ async def test_resize_and_revert(cloud: Cloud) -> None:
     await cloud.settle()
     server = await cloud.server(server_id)
     assert (server["status"], server["flavor"]["id"]) == ("ACTIVE", "42")
-    assert cloud.host().spec(server_id).memory_mib == 64
-    assert claimed(cloud, server_id) == 128
+    assert cloud.host().spec(server_id).memory_mib == NANO
+    assert claimed(cloud, server_id) == NANO
 
 
 @pytest.mark.parametrize("answer", ["confirmResize", "revertResize"])
@@ -127,7 +127,7 @@ async def test_a_resize_that_fails_changes_nothing(cloud: Cloud) -> None:
     await cloud.settle()
     server = await cloud.server(server_id)
     assert (server["status"], server["flavor"]["id"]) == ("ACTIVE", "42")
-    assert (cloud.host().spec(server_id).memory_mib, claimed(cloud, server_id)) == (64, 64)
+    assert (cloud.host().spec(server_id).memory_mib, claimed(cloud, server_id)) == (NANO, NANO)
 
 
 async def test_a_resize_without_room_changes_nothing(cloud: Cloud) -> None:
@@ -139,7 +139,7 @@ async def test_a_resize_without_room_changes_nothing(cloud: Cloud) -> None:
     await cloud.settle()
     server = await cloud.server(server_id)
     assert (server["status"], server["flavor"]["id"]) == ("ACTIVE", "42")
-    assert claimed(cloud, server_id) == 128
+    assert claimed(cloud, server_id) == NANO
 
 
 async def test_each_resize_is_listed_as_a_migration(cloud: Cloud) -> None:

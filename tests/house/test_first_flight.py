@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ def test_deleted_while_it_waits_nothing_is_left(aerostat_cloud, demo):
 
 
 def test_a_wrong_template_makes_nothing(demo):
-    with pytest.raises(openstack.exceptions.BadRequestException, match="key pair|Key|key_name"):
+    with pytest.raises(openstack.exceptions.BadRequestException, match="key_name"):
         launch(demo, key_name="nobody's")
     assert list(demo.orchestration.stacks()) == []
 
@@ -146,7 +147,7 @@ def test_the_command_line_client_flies(aerostat_cloud, demo):
 
     def cli(*words: str) -> str:
         done = subprocess.run(
-            ["openstack", *words],
+            [Path(sys.executable).with_name("openstack"), *words],
             env={**inherited, **auth, "OS_IDENTITY_API_VERSION": "3"},
             capture_output=True,
             text=True,
@@ -171,3 +172,20 @@ def test_the_other_examples_work_as_they_are(aerostat_cloud, demo, name):
         **demo.orchestration.read_env_and_templates(template_file=str(EXAMPLES / name)),
     )
     assert ended(demo, stack.id).status == "CREATE_COMPLETE"
+
+
+def test_another_message_makes_another_machine_on_the_same_port(aerostat_cloud, demo):
+    boot_guests(aerostat_cloud)
+    stack = ended(demo, launch(demo, message="before").id)
+    before = outputs(stack)
+    (old,) = demo.compute.servers()
+    demo.orchestration.update_stack(
+        stack.id, template=TEMPLATE.read_text(), parameters={"key_name": "mine", "message": "after"}
+    )
+    after = outputs(ended(demo, stack.id, "UPDATE_COMPLETE"))
+    (new,) = demo.compute.servers()
+    assert new.id != old.id
+    assert after["private_address"] == before["private_address"]
+    demo.orchestration.delete_stack(stack.id)
+    eventually(lambda: not list(demo.orchestration.stacks()), WAIT_S, every_s=0.02)
+    assert_nothing_is_left(aerostat_cloud)

@@ -123,27 +123,22 @@ class RealCloud:
 
     def guest_ports(self) -> set[str]:
         """Logical switch ports that belong to guests: those that carry addresses and no type."""
-        listed = subprocess.run(
-            ["ovn-nbctl", f"--db=unix:{self.folder.ovn}/nb.sock", "--timeout=20", "--format=json"]
-            + ["--columns=name,type", "list", "Logical_Switch_Port"],
-            capture_output=True,
-            check=True,
-        )
-        return {name for name, kind in json.loads(listed.stdout)["data"] if not kind}
+        rows = self._northbound("Logical_Switch_Port", "name,type")
+        return {name for name, kind in rows if not kind}
 
     def logical_things(self) -> set[tuple[str, str]]:
         """Every switch, router, port, address translation and group that OVN was told of."""
         found = set()
         tables = ("Logical_Switch", "Logical_Switch_Port", "Logical_Router", "Logical_Router_Port")
         for table in (*tables, "NAT", "Port_Group", "ACL", "DHCP_Options"):
-            listed = subprocess.run(
-                ["ovn-nbctl", f"--db=unix:{self.folder.ovn}/nb.sock", "--timeout=20", "--format=json"]
-                + ["--columns=_uuid", "list", table],
-                capture_output=True,
-                check=True,
-            )
-            found |= {(table, row[0][1]) for row in json.loads(listed.stdout)["data"]}
+            found |= {(table, uuid[1]) for (uuid,) in self._northbound(table, "_uuid")}
         return found
+
+    def _northbound(self, table: str, columns: str) -> list[list[Any]]:
+        database = f"--db=unix:{self.folder.ovn}/nb.sock"
+        words = ["--timeout=20", "--format=json", f"--columns={columns}", "list", table]
+        listed = subprocess.run(["ovn-nbctl", database, *words], capture_output=True, check=True)
+        return list(json.loads(listed.stdout)["data"])
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         with sqlite3.connect(f"file:{self.folder.database}?mode=ro", uri=True, timeout=20) as database:

@@ -55,6 +55,12 @@ async def everything(api: Api) -> AsyncIterator[str]:
     yield "no DHCP"
     await api.change(f"subnets/{second['id']}", enable_dhcp=True)
     yield "DHCP again"
+    await api.change(
+        f"ports/{port['id']}", extra_dhcp_opts=[{"opt_name": "bootfile-name", "opt_value": "pxe.0"}]
+    )
+    yield "DHCP options of a port"
+    await api.change(f"subnets/{subnet['id']}", dns_nameservers=["9.9.9.10"])
+    yield "what its subnet says"
     await api.change(f"networks/{network['id']}", mtu=1400)
     yield "smaller frames"
     await api.change(f"networks/{network['id']}", dns_domain="example.net.")

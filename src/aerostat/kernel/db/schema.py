@@ -14,7 +14,7 @@ async def create_schema(store: Store, parts: Iterable[MetaData]) -> None:
     async with store.transaction() as tx:
         await tx.lock("schema")
         for metadata in parts:
-            for sql in _definitions(metadata, type(store.dialect)):
+            for sql in _definitions(metadata, store.dialect.__class__):
                 await tx.run_sql(sql)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from aerostat.kernel import clock
 from aerostat.kernel.db import Row, StoreUnavailable, Transaction
+from aerostat.kernel.errors import Unavailable
 from aerostat.kernel.log import get_logger
 from aerostat.kernel.work import Outcome, Work
 
@@ -40,6 +41,7 @@ log = get_logger(__name__)
 _SHORTEST_WAIT_S = 0.1
 _MOST_TRIES = 8
 _BEFORE, _CALLED, _TRIES = "before", "called", "tries"  # keys of a row's data while something is going on
+_ROBBED = "robbed"  # a replaced row that had to give away what its successor needs
 _TIMED_OUT = "Timed out"
 
 
@@ -175,7 +177,7 @@ class Convergence:
             oldest = row
             while oldest.replaces in by_id:
                 oldest = by_id[oldest.replaces]
-            if not oldest.state.startswith("DELETE"):
+            if not oldest.state.startswith("DELETE") and not oldest.data.get(_ROBBED):
                 changes.append((row, oldest))
         if not changes:
             return
@@ -360,11 +362,25 @@ class Convergence:
         await self._settle(thing, await wanted.kind.is_created(thing))
 
     async def _make(self, thing: Thing) -> None:
+        await self._take_over(thing)
         made = await thing.kind.create(thing)
         if thing.row.physical_id is None:
             thing.row.physical_id = made
         if thing.kind.outside:  # at once: what is made and not written down would be lost
             await thing.keep()
+
+    async def _take_over(self, thing: Thing) -> None:
+        """What a replaced thing gave away is not put back: rolling back, it is replaced once more."""
+        old = self.rows.get(thing.row.replaces)
+        if old is None or old.physical_id is None or old.kind != thing.row.kind:
+            return
+        try:
+            await thing.kind.take_over(thing, old.physical_id)
+        except Unavailable:
+            if not old.data.get(_ROBBED):
+                old.data[_ROBBED] = True
+                await self.ledger.write(lambda tx: tx.update(model.RESOURCES, {"id": old.id}, data=old.data))
+            raise
 
     def _thing_for(self, row: Row, wanted: Wanted) -> Thing:
         thing = self._thing(row)

@@ -45,6 +45,12 @@ class ResourceType:
         """Names of resources that must be there first though the template does not say so."""
         return ()
 
+    async def take_over(self, thing: "Thing", replaced_id: str) -> None:
+        """Before it is made in another one's place: have that one let go of what only one of them can have.
+
+        Raises `Unavailable` as long as it holds on; the other one is then not whole any more. May run many times.
+        """
+
     async def create(self, thing: "Thing") -> str | None:
         """Make it; answers its id outside."""
         return thing.physical_name

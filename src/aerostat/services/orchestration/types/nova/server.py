@@ -15,7 +15,14 @@ from ...thing import Thing
 from ..outside import id_of, subnets_of, unless_gone, without_none
 from ..property import LIST, MAP, Attribute, boolean, integer, listing, mapping, text
 from ..resource_type import Replace, ResourceType, is_gone
-from ..server_networks import attach, delete_ports, detach, networks_body, shown_addresses
+from ..server_networks import (
+    attach,
+    delete_ports,
+    detach,
+    networks_body,
+    shown_addresses,
+    take_over_ports,
+)
 from ..user_data import HEAT_CFNTOOLS, RAW, SOFTWARE_CONFIG, encoded_user_data
 
 _WORKING = (
@@ -208,6 +215,9 @@ class Server(ResourceType):
         hints = {key: value for key, value in (values["scheduler_hints"] or {}).items() if value is not None}
         made = await thing.client("compute").create_server(hints or None, **without_none(body))
         return str(made["id"])
+
+    async def take_over(self, thing: Thing, replaced_id: str) -> None:
+        await take_over_ports(thing, replaced_id)
 
     async def find_made(self, thing: Thing) -> str | None:
         found = await thing.client("compute").list_servers(name=f"^{_escaped(thing.named)}$")
