@@ -8,8 +8,7 @@ process died, the sweeper does that.
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from typing import Any
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aerostat.kernel.clock import now
 from aerostat.kernel.db import Row, Store, StoreUnavailable
