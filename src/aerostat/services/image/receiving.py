@@ -8,7 +8,7 @@ process died, the sweeper does that.
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aerostat.kernel.clock import now
 from aerostat.kernel.db import Row, Store, StoreUnavailable
@@ -54,7 +54,7 @@ async def receive(
 
 async def _copied(
     claim: "Claim", upload: Upload, inspection: "Inspection", limit_bytes: int, chunks: AsyncIterator[bytes]
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Every byte into the upload; answers what the row then says of them."""
     md5, sha512 = hashlib.md5(usedforsecurity=False), hashlib.sha512()
     size = 0
@@ -110,7 +110,7 @@ class Claim:
         if self._is_lost:
             raise ImageGone(id=self.image_id)
 
-    async def fulfil(self, facts: dict[str, object]) -> None:
+    async def fulfil(self, facts: dict[str, Any]) -> None:
         """The bytes are kept: the image is active. Raises `ImageGone`."""
         async with self.db.transaction() as tx:
             if not await tx.count(model.IMAGES, id=self.image_id, upload_token=self.token):

@@ -59,7 +59,7 @@ class Credential(Resource):
     @route("GET", "/v3/credentials")
     async def list_credentials(self, req: Request) -> dict[str, Any]:
         """Those that the caller may see; for most that is the own ones."""
-        where = {key: req.query[key][-1] for key in ("user_id", "type") if key in req.query}
+        where: dict[str, Any] = {key: req.query[key][-1] for key in ("user_id", "type") if key in req.query}
         rows = await req.db.all(model.CREDENTIALS, where)
         seen = [row for row in rows if req.allows("identity:list_credentials", _target(row))]
         return {"credentials": [_view(req, row) for row in seen], "links": _links(req)}

@@ -18,7 +18,7 @@ from aerostat.kernel.http import Page, Request, Response
 from aerostat.kernel.http.paging import next_url
 from aerostat.kernel.policy import Policy, Rule, admin, project_member, project_reader, reader
 from aerostat.kernel.policy.terms import Term
-from aerostat.kernel.resource import Conditions, Resource, Rows, View, Views, route
+from aerostat.kernel.resource import Conditions, Resource, Rows, View, Views, get_or, route
 
 from .. import model
 from ..config import ImageConfig
@@ -141,9 +141,7 @@ class Image(Resource):
         row = await self.find(req, image_id)
         req.check("modify_image", self.target(row))
         async with req.db.transaction() as tx:
-            row = await tx.find(model.IMAGES, id=image_id)
-            if row is None:
-                raise ImageNotFound(id=image_id)
+            row = await get_or(ImageNotFound(id=image_id), tx.get(model.IMAGES, id=image_id))
             await apply_patch(req, tx, row, changes)
             row = await tx.get(model.IMAGES, id=image_id)
         return Response(await self.render(req, row), 200, resource_id=image_id)
