@@ -1,43 +1,29 @@
 """People and projects, as the SDK and the command line client see them."""
 
 import json
-import os
-import subprocess
 
 import openstack.exceptions
 import pytest
 
-
-def openstack_cli(cloud, *words: str) -> str:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
-    done = subprocess.run(
-        ["openstack", *words],
-        env={**inherited, **cloud.environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+from tests.house import command_line
 
 
 def test_the_command_line_client_gets_a_token_and_the_catalog(shared_aerostat_cloud):
-    token = json.loads(openstack_cli(shared_aerostat_cloud, "token", "issue", "-f", "json"))
+    token = json.loads(command_line.openstack(shared_aerostat_cloud, "token", "issue", "-f", "json"))
     assert token["id"].startswith("gAAAA")
-    catalog = json.loads(openstack_cli(shared_aerostat_cloud, "catalog", "list", "-f", "json"))
+    catalog = json.loads(command_line.openstack(shared_aerostat_cloud, "catalog", "list", "-f", "json"))
     assert {"identity", "image", "network", "compute", "placement"} <= {one["Type"] for one in catalog}
 
 
 def test_the_command_line_client_makes_a_server(shared_aerostat_cloud, demo):
     words = ["--image", "aerostat-test", "--flavor", "m1.nano", "--network", "private", "--wait"]
-    made = openstack_cli(shared_aerostat_cloud, "server", "create", *words, "by-cli", "-f", "json")
+    made = command_line.openstack(shared_aerostat_cloud, "server", "create", *words, "by-cli", "-f", "json")
     assert json.loads(made)["status"] == "ACTIVE"
-    listed = json.loads(openstack_cli(shared_aerostat_cloud, "server", "list", "-f", "json"))
+    listed = json.loads(command_line.openstack(shared_aerostat_cloud, "server", "list", "-f", "json"))
     assert [(one["Name"], one["Status"]) for one in listed] == [("by-cli", "ACTIVE")]
     assert listed[0]["Networks"]["private"]
-    openstack_cli(shared_aerostat_cloud, "server", "delete", "--wait", "by-cli")
-    assert json.loads(openstack_cli(shared_aerostat_cloud, "server", "list", "-f", "json")) == []
+    command_line.openstack(shared_aerostat_cloud, "server", "delete", "--wait", "by-cli")
+    assert json.loads(command_line.openstack(shared_aerostat_cloud, "server", "list", "-f", "json")) == []
 
 
 def test_a_new_user_gets_in_by_a_role_and_is_out_without_it(shared_aerostat_cloud, admin):
