@@ -20,10 +20,13 @@ from aerostat.kernel.policy import Rules
 from aerostat.kernel.state_folder import StateFolder
 from aerostat.kernel.work import Engine
 from aerostat.services.compute import SERVICE
+from aerostat.services.compute.bootstrap import FLAVORS
 from aerostat.services.compute.config import ComputeConfig
 
 from .neighbours import Neighbours, rooms
 
+MEMORY_MIB = {id: memory_mib for id, _, memory_mib, _, _ in FLAVORS}
+NANO, MICRO = MEMORY_MIB["42"], MEMORY_MIB["84"]
 PEOPLE = {
     "alice": Context(request_id="", user_id="alice", project_id="p1", roles=("member", "reader")),
     "ann": Context(request_id="", user_id="ann", project_id="p1", roles=("reader",)),
@@ -115,9 +118,14 @@ def config_overrides() -> dict[str, str]:
 
 
 @pytest.fixture
-async def cloud(tmp_path: Path, config_overrides: dict[str, str]) -> AsyncIterator[Cloud]:
+def database_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/compute.sqlite"
+
+
+@pytest.fixture
+async def cloud(tmp_path: Path, config_overrides: dict[str, str], database_url: str) -> AsyncIterator[Cloud]:
     config = load(StateFolder(tmp_path), {"compute": ComputeConfig}, environ=config_overrides, fake=True)
-    store = await open_store(f"sqlite:///{tmp_path}/compute.sqlite")
+    store = await open_store(database_url)
     assert SERVICE.tables is not None
     await create_schema(store, [kernel_model.metadata, SERVICE.tables])
     bus = await open_memory_bus()

@@ -176,6 +176,9 @@ class FakeImages:
 
         return chunks()
 
+    async def list_images(self) -> list[dict[str, Any]]:
+        return list(self.world.images.values())
+
     async def create_image(self, **attributes: Any) -> dict[str, Any]:
         return self.world.add_image(status="queued", **attributes)
 

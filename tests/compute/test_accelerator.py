@@ -63,6 +63,19 @@ async def test_a_missing_device_is_said(monkeypatch):
     assert await find_accelerator() == Accelerator("tcg", "there is no /dev/kvm")
 
 
+async def test_a_proof_is_remembered_until_the_machine_changes(boots, monkeypatch, tmp_path):
+    tried = boots(kvm=["it hung", ""], tcg=[""])
+    file = tmp_path / "accelerator.json"
+    first = await find_accelerator(remembered=file)
+    assert await find_accelerator(remembered=file) == first
+    assert len(tried) == 2
+    monkeypatch.setattr(accelerator, "_machine", lambda: "started again")
+    assert await find_accelerator(remembered=file) == Accelerator("kvm")
+    file.write_bytes(b'{"mach')
+    boots(kvm=[""])
+    assert await find_accelerator(remembered=file) == Accelerator("kvm")
+
+
 @pytest.mark.metal
 @pytest.mark.skipif(shutil.which("qemu-system-x86_64") is None, reason="needs qemu-system-x86_64")
 async def test_a_boot_sector_really_boots_by_emulation():

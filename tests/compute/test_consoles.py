@@ -21,7 +21,7 @@ async def console(cloud: Cloud, server_id: str, protocol: str = "vnc", kind: str
 
 
 def websocket_path(url: str) -> str:
-    return parse_qs(urlsplit(url).query)["path"][0]
+    return "/" + parse_qs(urlsplit(url).query)["path"][0]
 
 
 async def test_console_output(cloud: Cloud) -> None:
@@ -56,8 +56,13 @@ async def test_the_screen_through_the_websocket(cloud: Cloud) -> None:
             assert screen.subprotocol == "binary"
             assert await asyncio.wait_for(screen.recv(), 5) == b"RFB 003.008\n"
             await screen.send(b"RFB 003.008\n")
-            with pytest.raises(websockets.ConnectionClosedOK):  # the fake screen says no more
-                await asyncio.wait_for(screen.recv(), 5)
+            assert await asyncio.wait_for(screen.recv(), 5) == b"\x01\x01"  # one kind of security: none
+            await screen.send(b"\x01")
+            assert await asyncio.wait_for(screen.recv(), 5) == bytes(4)
+            await screen.send(b"\x01")
+            greeting = await asyncio.wait_for(screen.recv(), 5)
+            assert isinstance(greeting, bytes)
+            assert greeting.endswith(b"fake")
         serial = urlsplit(await console(cloud, server_id, "serial", "serial"))
         async with websockets.connect(f"{address}{serial.path}?{serial.query}") as line:
             text = await asyncio.wait_for(line.recv(), 5)

@@ -58,3 +58,20 @@ async def test_refusals(cloud: Cloud, body: dict[str, Any]) -> None:
     server_id = await cloud.active_server()
     assert (await create(cloud, server_id, **body)).status_code == 400
     assert len(cloud.world.images) == 1
+
+
+async def test_older_clients_find_the_image_here(cloud: Cloud) -> None:
+    cloud.world.images[cloud.image["id"]] |= {
+        "created_at": "2026-01-01T00:00:00Z",
+        "updated_at": "2026-01-01T00:00:00Z",
+    }
+    url = f"/images/{cloud.image['id']}"
+    shown = (await cloud.get(url))["image"]
+    assert (shown["status"], shown["progress"], shown["name"]) == ("ACTIVE", 100, "test")
+    assert [one["id"] for one in (await cloud.get("/images/detail?status=ACTIVE"))["images"]] == [shown["id"]]
+    assert (await cloud.get("/images?name=odd"))["images"] == []
+    assert (await cloud.get("/images?limit=0"))["images"] == []
+    assert (await cloud.ask("GET", "/images/odd")).status_code == 404
+    assert (await cloud.ask("GET", url, version="2.36")).status_code == 404
+    assert (await cloud.ask("DELETE", url)).status_code == 204
+    assert (await cloud.ask("GET", url)).status_code == 404

@@ -8,7 +8,7 @@ import pytest
 from aerostat.kernel.clock import clock
 from aerostat.services.compute import model
 
-from .conftest import Cloud
+from .conftest import NANO, Cloud
 
 BRIEF = {"id", "hypervisor_hostname", "state", "status"}
 STATISTICS = {
@@ -30,7 +30,7 @@ async def test_hypervisors_by_version(cloud: Cloud) -> None:
     (old,) = (await admin(cloud, "/os-hypervisors/detail"))["hypervisors"]
     assert set(old) == ALWAYS | STATISTICS
     assert isinstance(old["cpu_info"], str)
-    assert (old["running_vms"], old["vcpus_used"], old["memory_mb_used"]) == (1, 1, 128 + 512)
+    assert (old["running_vms"], old["vcpus_used"], old["memory_mb_used"]) == (1, 1, NANO + 512)
     (new,) = (await admin(cloud, "/os-hypervisors/detail?with_servers=1", "2.53"))["hypervisors"]
     assert isinstance(new["cpu_info"], dict)
     assert [one["uuid"] for one in new["servers"]] == [server_id]

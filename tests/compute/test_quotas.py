@@ -6,7 +6,7 @@ import pytest
 
 from aerostat.kernel.clock import clock
 
-from .conftest import Cloud
+from .conftest import NANO, Cloud
 
 NAMES = {"instances", "cores", "ram", "metadata_items", "key_pairs", "server_groups", "server_group_members"}
 INJECTED = {"injected_files", "injected_file_content_bytes", "injected_file_path_bytes"}
@@ -37,7 +37,7 @@ async def test_change_and_reset(cloud: Cloud) -> None:
     assert (await put(instances="3")).json()["quota_set"]["instances"] == 3
     detail = (await cloud.get(f"{url}/detail"))["quota_set"]
     assert detail["instances"] == {"limit": 3, "in_use": 1, "reserved": 0}
-    assert detail["ram"]["in_use"] == 128
+    assert detail["ram"]["in_use"] == NANO
     assert (await put(instances=0)).status_code == 400
     assert (await put(instances=0, force=True)).status_code == 200
     assert (await put(user="alice", instances=9)).status_code == 403

@@ -6,7 +6,7 @@ import pytest
 
 from aerostat.kernel.errors import DriverError
 
-from .conftest import Cloud
+from .conftest import MICRO, NANO, Cloud
 
 
 async def rebuild(cloud: Cloud, server_id: str, version: str | None = None, **body: Any) -> Any:
@@ -80,8 +80,8 @@ def claimed(cloud: Cloud, server_id: str) -> int:
 async def test_resize_and_confirm(cloud: Cloud) -> None:
     server_id = await cloud.active_server()
     await resize(cloud, server_id)
-    assert cloud.host().spec(server_id).memory_mib == 192
-    assert claimed(cloud, server_id) == 192
+    assert cloud.host().spec(server_id).memory_mib == MICRO
+    assert claimed(cloud, server_id) == MICRO
     assert (await cloud.act(server_id, "os-stop")).status_code == 409
     assert (await cloud.act(server_id, "confirmResize")).status_code == 204
     await cloud.settle()
@@ -96,8 +96,8 @@ async def test_resize_and_revert(cloud: Cloud) -> None:
     await cloud.settle()
     server = await cloud.server(server_id)
     assert (server["status"], server["flavor"]["id"]) == ("ACTIVE", "42")
-    assert cloud.host().spec(server_id).memory_mib == 128
-    assert claimed(cloud, server_id) == 128
+    assert cloud.host().spec(server_id).memory_mib == NANO
+    assert claimed(cloud, server_id) == NANO
 
 
 @pytest.mark.parametrize("answer", ["confirmResize", "revertResize"])
@@ -127,7 +127,7 @@ async def test_a_resize_that_fails_changes_nothing(cloud: Cloud) -> None:
     await cloud.settle()
     server = await cloud.server(server_id)
     assert (server["status"], server["flavor"]["id"]) == ("ACTIVE", "42")
-    assert (cloud.host().spec(server_id).memory_mib, claimed(cloud, server_id)) == (128, 128)
+    assert (cloud.host().spec(server_id).memory_mib, claimed(cloud, server_id)) == (NANO, NANO)
 
 
 async def test_a_resize_without_room_changes_nothing(cloud: Cloud) -> None:
@@ -139,4 +139,25 @@ async def test_a_resize_without_room_changes_nothing(cloud: Cloud) -> None:
     await cloud.settle()
     server = await cloud.server(server_id)
     assert (server["status"], server["flavor"]["id"]) == ("ACTIVE", "42")
-    assert claimed(cloud, server_id) == 128
+    assert claimed(cloud, server_id) == NANO
+
+
+async def test_each_resize_is_listed_as_a_migration(cloud: Cloud) -> None:
+    server_id = await cloud.active_server()
+    await resize(cloud, server_id)
+    (shown,) = (await cloud.get("/os-migrations", user="root"))["migrations"]
+    assert (shown["instance_uuid"], shown["status"], shown["dest_compute"]) == (
+        server_id,
+        "finished",
+        "fake-1",
+    )
+    assert "uuid" not in shown
+    await cloud.act(server_id, "confirmResize")
+    await cloud.settle()
+    page = await cloud.get("/os-migrations?status=confirmed&limit=1", user="root", version="2.80")
+    assert [one["project_id"] for one in page["migrations"]] == ["p1"]
+    assert page["migrations"][0]["migration_type"] == "resize"
+    other = await cloud.get("/os-migrations?migration_type=live-migration", user="root")
+    assert other == {"migrations": []}
+    assert (await cloud.ask("GET", "/os-migrations")).status_code == 403
+    assert (await cloud.ask("GET", "/os-migrations?odd=1", user="root", version="2.80")).status_code == 400

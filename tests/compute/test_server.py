@@ -9,7 +9,7 @@ import pytest
 from aerostat.services.compute.model import SERVERS
 from aerostat.services.compute.resources.server.create import hostname_of
 
-from .conftest import Cloud
+from .conftest import NANO, Cloud
 
 BASE = {
     "id", "name", "status", "tenant_id", "user_id", "metadata", "hostId", "image", "flavor", "created", "updated",
@@ -68,7 +68,7 @@ async def test_the_flavor_is_embedded_since_2_47(cloud: Cloud) -> None:
     server_id = await cloud.active_server()
     assert set((await cloud.server(server_id, version="2.46"))["flavor"]) == {"id", "links"}
     assert (await cloud.server(server_id, version="2.47"))["flavor"] == {
-        "vcpus": 1, "ram": 128, "disk": 1, "ephemeral": 0, "swap": 0, "original_name": "m1.nano", "extra_specs": {}
+        "vcpus": 1, "ram": NANO, "disk": 1, "ephemeral": 0, "swap": 0, "original_name": "m1.nano", "extra_specs": {}
     }  # fmt: skip
 
 

@@ -56,6 +56,12 @@ ENSURE = """
 """
 DIE = "    os.kill(os.getpid(), 9)\n"
 LOOK = "    say(await hypervisor.inspect_domain(domain_id))\n"
+LOOK_UNTIL_IT_IS_OFF = """
+    async with asyncio.timeout(20):
+        while (domain := await hypervisor.inspect_domain(domain_id)).state == "paused":
+            await asyncio.sleep(0.1)
+    say(domain)
+"""
 REMOVE = "    await hypervisor.remove_domain(domain_id)\n" + LOOK
 
 
@@ -89,7 +95,7 @@ def test_a_guest_outlives_the_process_that_made_it(process):
 def test_a_guest_that_died_while_nobody_looked_is_seen_and_started_again(process):
     first = process(ENSURE, DIE)
     subprocess.run(["kill", "-9", str(first["pid"])], check=True)
-    found = process(LOOK)
+    found = process(LOOK_UNTIL_IT_IS_OFF)
     assert found["state"] in ("shutoff", "crashed")
     assert process(ENSURE)["state"] == "paused"
 

@@ -101,7 +101,7 @@ class Api:
         return self.house.state["network"].driver
 
 
-async def _open(url: str, folder: Path) -> House:
+async def open_house(url: str, folder: Path) -> House:
     store = await open_store(url)
     await create_schema(store, [kernel_model.metadata, SERVICE.tables])  # type: ignore[list-item]
     config = load(StateFolder(folder), {"network": NetworkConfig}, fake=True)
@@ -115,9 +115,10 @@ async def _open(url: str, folder: Path) -> House:
     return house
 
 
-async def _close(house: House) -> None:
+async def close_house(house: House) -> None:
     assert SERVICE.stop is not None
     await SERVICE.stop(house)
+    await house.dispatch.journal.close()
     await house.bus.close()
     await house.store.close()
 
@@ -128,11 +129,11 @@ async def api(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[A
     url = f"sqlite:///{tmp_path}/network.sqlite?synchronous=off"
     if getattr(request, "param", None) == "postgres":
         url = request.getfixturevalue("fresh_postgres_url")
-    house = await _open(url, tmp_path)
+    house = await open_house(url, tmp_path)
     transport = httpx.ASGITransport(house.dispatch)
     async with httpx.AsyncClient(transport=transport, base_url="http://cloud.test") as session:
         yield Api(house, session)
-    await _close(house)
+    await close_house(house)
 
 
 async def make_subnet(api: Api, network_id: str, cidr: str = "10.0.0.0/24", **more: Any) -> Any:

@@ -11,12 +11,15 @@ from aerostat.services.network.drivers.ovn.compile import COLUMNS, compile_base,
 from aerostat.services.network.drivers.ovn.rows import Place, Plan, Ref, Row
 from aerostat.services.network.host.protocol import (
     AddressPair,
+    DhcpOption,
     FixedIP,
     HostRoute,
     Network,
+    OwnDhcp,
     Port,
     RouterSide,
     Rule,
+    SecurityGroup,
     Subnet,
 )
 
@@ -225,3 +228,32 @@ def test_nothing_is_hung_on_what_is_not_there() -> None:
     with pytest.raises(DriverError, match="needs Logical_Switch sw") as caught:
         Plan(ToyDatabase()).run({"port/p": [SOCKET]})
     assert caught.value.retry
+
+
+def test_a_port_with_dhcp_options_of_its_own() -> None:
+    subnet = Subnet(id="s4", network_id="n", cidr="10.0.0.0/24", gateway_ip="10.0.0.1")
+    options = (
+        DhcpOption("bootfile-name", "pxe.0"),
+        DhcpOption("server-ip-address", "10.0.0.9"),
+        DhcpOption("66", "boot.example"),
+        DhcpOption("mtu", "1300"),
+        DhcpOption("no-such-option", "x"),
+    )
+    thing = port(own_dhcp=(OwnDhcp(subnet, options),))
+    rows = {row.table: row for row in compile_thing(thing)}
+    told = rows["DHCP_Options"].columns["options"]
+    assert isinstance(told, dict)
+    assert told["router"] == "10.0.0.1"
+    assert (told["bootfile_name"], told["tftp_server"]) == ('"pxe.0"', '"boot.example"')
+    assert (told["tftp_server_address"], told["mtu"]) == ("10.0.0.9", "1300")
+    assert "no_such_option" not in told
+    assert rows["Logical_Switch_Port"].columns["dhcpv4_options"] == Ref(
+        "DHCP_Options", rows["DHCP_Options"].key
+    )
+
+
+def test_stateless_groups() -> None:
+    group = SecurityGroup(id="g", rules=(Rule(id="r", direction="egress", ethertype="IPv4"),), stateful=False)
+    assert [row.columns["action"] for row in compile_thing(group) if row.table == "ACL"] == [
+        "allow-stateless"
+    ]

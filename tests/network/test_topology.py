@@ -3,10 +3,14 @@
 import asyncio
 from typing import Any
 
+import pytest
+
+from aerostat.kernel import operation
 from aerostat.kernel.clock import clock
 from aerostat.services.network.host.protocol import Key
 
 from .conftest import Api, make_subnet
+from .scenario import everything, things_of
 from .test_router import make_reachable
 
 
@@ -167,3 +171,41 @@ async def test_port_security_and_pairs_reach_the_driver(api: Api) -> None:
     assert ports[paired["id"]].dns_names == ("web", "web.openstack.local")
     (subnet,) = of_kind(api, "subnet")
     assert subnet.ipv6_mode == "slaac"
+
+
+async def test_small_calls_lead_where_a_full_comparison_leads(api: Api) -> None:
+    await api.settle()
+    async for what in everything(api):
+        await api.settle()
+        assert api.world.things == await things_of(api), what
+    assert {key.kind for key in api.world.things} == {"security_group"}
+
+
+async def test_a_thing_that_the_driver_does_not_understand_holds_up_no_other(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await api.settle()
+    odd = await api.make("networks", name="odd")
+    understand = api.driver.fingerprint
+
+    def fingerprint(thing: Any) -> str:
+        if thing.id == odd["id"]:
+            raise ValueError("too odd")
+        return str(understand(thing))
+
+    monkeypatch.setattr(api.driver, "fingerprint", fingerprint)
+    plain = await api.make("networks", name="plain")
+    await api.settle()
+    assert Key("network", plain["id"]) in api.world.things
+    assert Key("network", odd["id"]) not in api.world.things
+    (record,) = await operation.list_for(api.house.store, subject_id=odd["id"], request_id="network.topology")
+    assert "too odd" in record.reason
+
+
+async def test_stateless_groups(api: Api) -> None:
+    group = await api.make("security-groups", name="g", stateful=False)
+    await api.make("security-group-rules", security_group_id=group["id"], direction="ingress", protocol="ip")
+    await api.settle()
+    thing = api.world.things[Key("security_group", group["id"])]
+    assert thing.stateful is False
+    assert {rule.protocol for rule in thing.rules} == {None, "0"}

@@ -88,8 +88,14 @@ def settings() -> dict[str, Any]:
 
 
 @pytest.fixture
-async def world(tmp_path: Path, settings: dict[str, Any]) -> AsyncIterator[World]:
-    store = await open_store(f"sqlite:///{tmp_path}/heat.sqlite")
+async def world(
+    tmp_path: Path, settings: dict[str, Any], request: pytest.FixtureRequest
+) -> AsyncIterator[World]:
+    """On SQLite; on PostgreSQL for tests that ask so by parameter."""
+    url = f"sqlite:///{tmp_path}/heat.sqlite?synchronous=off"
+    if getattr(request, "param", None) == "postgres":
+        url = request.getfixturevalue("fresh_postgres_url")
+    store = await open_store(url)
     await create_schema(store, [kernel_tables, SERVICE.tables])
     config = load(StateFolder(tmp_path))
     if settings:

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from aerostat.services.orchestration import model
+
 from .conftest import World
 
 SMALL = {
@@ -20,6 +22,10 @@ SMALL = {
 }
 
 
+BOTH = pytest.mark.parametrize("world", ["sqlite", "postgres"], indirect=True)
+
+
+@BOTH
 async def test_create_show_delete(world: World) -> None:
     path = await world.create("one", SMALL)
     stack = await world.stack(path)
@@ -72,6 +78,7 @@ async def test_events_tell_the_story(world: World) -> None:
     await world.ask("GET", f"{path}/resources/absent/events", status=404)
 
 
+@BOTH
 async def test_update_in_place_and_by_replacement(world: World) -> None:
     path = await world.create("one", SMALL)
     before = await world.resources(path)
@@ -156,6 +163,7 @@ async def test_a_failed_create_is_rolled_back(world: World) -> None:
     assert await world.resources(path) == {}
 
 
+@BOTH
 async def test_a_failed_update_is_rolled_back(world: World) -> None:
     path = await world.create("one", failing(fail=False), disable_rollback=False)
     before = await world.resources(path)
@@ -170,10 +178,7 @@ async def test_a_failed_update_is_rolled_back(world: World) -> None:
         name: one["physical_resource_id"] for name, one in before.items()
     }
     assert (await world.ask("GET", f"{path}/template"))["resources"]["bad"]["properties"]["fail"] is False
-    assert (
-        await world.store.count(__import__("aerostat.services.orchestration.model", fromlist=["x"]).RESOURCES)
-        == 2
-    )
+    assert await world.store.count(model.RESOURCES) == 2
 
 
 async def test_a_stack_that_takes_too_long_times_out(world: World) -> None:

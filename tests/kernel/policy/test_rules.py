@@ -41,6 +41,23 @@ def test_credentials_and_target_may_be_objects() -> None:
     assert not rules.check(KEYPAIR, asker, SimpleNamespace(target={"project": SimpleNamespace(id="q")}))
 
 
+def test_who_has_no_project_owns_nothing_that_has_none() -> None:
+    rules = book("project_id:%(project_id)s")
+    for asker in (
+        SimpleNamespace(roles=(), project_id=None),
+        {"roles": [], "project_id": None},
+        {"roles": []},
+    ):
+        assert not rules.check(KEYPAIR, asker, {"project_id": None})
+        assert not rules.check(KEYPAIR, asker, SimpleNamespace(project_id=None))
+
+
+def test_a_rule_may_ask_for_no_domain() -> None:
+    rules = book("not domain_id:None")
+    assert not rules.check(KEYPAIR, SimpleNamespace(roles=(), domain_id=None), {})
+    assert rules.check(KEYPAIR, SimpleNamespace(roles=(), domain_id="d"), {})
+
+
 def test_clauses_name_the_rules_that_led_to_them() -> None:
     rules = book("rule:owner", owner="rule:same_user or role:x", same_user="user_id:%(user_id)s")
     verdict = rules.check(KEYPAIR, {"user_id": "a", "roles": []}, {"user_id": "b"})

@@ -1,8 +1,9 @@
 """Making the tables of a fresh database from their declarations."""
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Iterable
 
-from sqlalchemy import MetaData
+from sqlalchemy import Dialect, MetaData
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from .store import Store
@@ -13,10 +14,16 @@ async def create_schema(store: Store, parts: Iterable[MetaData]) -> None:
     async with store.transaction() as tx:
         await tx.lock("schema")
         for metadata in parts:
-            for table in metadata.sorted_tables:
-                await tx.run_sql(
-                    str(CreateTable(table, if_not_exists=True).compile(dialect=store.dialect)).strip()
-                )
-                for index in sorted(table.indexes, key=lambda index: str(index.name)):
-                    created = CreateIndex(index, if_not_exists=True).compile(dialect=store.dialect)
-                    await tx.run_sql(str(created).strip())
+            for sql in _definitions(metadata, store.dialect.__class__):
+                await tx.run_sql(sql)
+
+
+@functools.cache
+def _definitions(metadata: MetaData, dialect: Callable[[], Dialect]) -> tuple[str, ...]:
+    """Kept, for processes that open many databases: tests."""
+    found: list[str] = []
+    for table in metadata.sorted_tables:
+        found.append(str(CreateTable(table, if_not_exists=True).compile(dialect=dialect())).strip())
+        for index in sorted(table.indexes, key=lambda index: str(index.name)):
+            found.append(str(CreateIndex(index, if_not_exists=True).compile(dialect=dialect())).strip())
+    return tuple(found)

@@ -28,6 +28,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql import ClauseElement, ColumnElement
 
 Values = Mapping[str, Any]
@@ -243,10 +244,10 @@ class Store:
     def insert_into(self, table: Table) -> Any:
         """An insert that knows `on conflict`, in this database's dialect."""
         if self.dialect.name == "postgresql":
-            from sqlalchemy.dialects.postgresql import insert  # 40 ms, for those who have that database
-        else:
-            from sqlalchemy.dialects.sqlite import insert
-        return insert(table)
+            from sqlalchemy.dialects import postgresql  # 40 ms, for those who have that database
+
+            return postgresql.insert(table)
+        return sqlite.insert(table)
 
     def shaped(self, key: Any, build: Callable[[], Any]) -> Statement:
         """The kept statement of this shape, built on first use."""

@@ -45,6 +45,8 @@ class Journal:
             return
         context = request.context
         resource_id = response.resource_id or request.resource_id or _named_in_path(request)
+        if error is not None and error.status == 404:
+            resource_id = None  # as far as the caller may know there is no such thing
         reason = error.text if error else None
         (log.error if response.status >= 500 else log.info)(
             "request",

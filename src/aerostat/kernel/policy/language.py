@@ -8,6 +8,7 @@ clause alone when it stands alone, the whole rule when its joints are broken. Up
 """
 
 import ast
+import functools
 import re
 from collections.abc import Iterator, Sequence
 
@@ -21,8 +22,12 @@ def parse(rule: RuleText) -> Node:
     """The tree of a rule; a rule that makes no sense becomes a `Malformed`, which is false."""
     if not rule:
         return Constant("@", True)
-    if not isinstance(rule, str):
-        return _parse_lists(rule)
+    return _parse_text(rule) if isinstance(rule, str) else _parse_lists(rule)
+
+
+@functools.lru_cache(maxsize=4096)
+def _parse_text(rule: str) -> Node:
+    """Trees cannot be changed, and the same few texts stand behind most rules."""
     try:
         return _Parser(rule).parse()
     except ValueError as error:

@@ -122,13 +122,15 @@ class Match(_Leaf):
             literal = self.literal
             return lambda credentials, target: fill(target) == literal
         first, *rest = self.path
+        is_fixed = self.wanted.is_fixed
 
         def test(credentials: Lookup, target: Lookup) -> bool:
             wanted = fill(target)
             if wanted is None:
                 return False
             had = credentials(first, MISSING)
-            if had is MISSING:
+            # `domain_id:None` asks for no domain; but who has no project does not own what has none either.
+            if had is MISSING or (had is None and not is_fixed):
                 return False
             if rest or isinstance(had, (list, tuple, set, frozenset)):
                 return any(str(value) == wanted for value in _values(had, rest))

@@ -151,6 +151,21 @@ AGGREGATES = new_table(
     updated_at(),
 )
 
+MIGRATIONS = new_table(
+    TABLES,
+    "compute_migrations",
+    uuid_id(),  # the id of the flow that resizes
+    Column("number", Integer, nullable=False),
+    Column("server_id", String(36), nullable=False),
+    Column("project_id", String(64), nullable=False),
+    Column("user_id", String(64), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("host", String(255), nullable=False),
+    created_at(),
+    updated_at(),
+    Index("compute_migrations_server", "server_id"),
+)
+
 CONSOLE_TOKENS = new_table(
     TABLES,
     "compute_console_tokens",

@@ -48,6 +48,9 @@ async def _none(tx: Transaction, project_id: str) -> int:
     return 0
 
 
+# Limits that the network room has now. Kept for clients of before 2.36 that set them and look again.
+OF_NETWORK = ("fixed_ips", "floating_ips", "security_groups", "security_group_rules")
+
 QUOTAS = Quotas(
     "compute",
     Quota("instances", 10, _instances),
@@ -60,6 +63,7 @@ QUOTAS = Quotas(
     Quota("key_pairs", 100, _none),
     Quota("server_groups", 10, _server_groups),
     Quota("server_group_members", 10, _none),
+    *(Quota(name, -1, _none) for name in OF_NETWORK),
     error=QuotaExceeded,
 )
 

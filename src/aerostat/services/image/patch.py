@@ -21,6 +21,7 @@ _READ_ONLY = """
 """
 READ_ONLY = frozenset(_READ_ONLY.split())
 RESERVED = frozenset({"locations", "stores", "members"})
+RESERVED_PREFIX = "os_glance_"  # where upstream keeps what its own tasks remember
 _CHANGEABLE = """
     name visibility protected os_hidden owner min_disk min_ram disk_format container_format tags
 """
@@ -57,7 +58,7 @@ def check_writable(name: str) -> None:
     """Raises `ReadOnly`, `Reserved` for fields that a client cannot set, not even as properties of its own."""
     if name in READ_ONLY:
         raise ReadOnly(name=name)
-    if name in RESERVED:
+    if name in RESERVED or name.startswith(RESERVED_PREFIX):
         raise Reserved(name=name)
 
 

@@ -11,6 +11,7 @@ from aerostat.kernel.context import internal_context
 from aerostat.kernel.house import House
 
 NAME = "aerostat-test"
+MIN_RAM_MIB = 96  # with 64 its kernel does not get as far as the first line of its log
 _READ_BYTES = 1 << 20
 
 
@@ -28,6 +29,7 @@ async def ensure_test_image(house: House, build: Callable[[], Awaitable[Path]] |
             visibility="public",
             disk_format="qcow2",
             container_format="bare",
+            min_ram=MIN_RAM_MIB,
             os_distro="debian",
             hw_qemu_guest_agent="yes",
         )

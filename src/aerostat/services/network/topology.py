@@ -16,11 +16,13 @@ from . import model
 from .config import NetworkConfig
 from .host.protocol import (
     AddressPair,
+    DhcpOption,
     FixedIP,
     FloatingIP,
     HostRoute,
     Key,
     Network,
+    OwnDhcp,
     Port,
     Route,
     Router,
@@ -34,6 +36,7 @@ from .ports import FLOATING, GATEWAY, INTERFACE, METADATA
 from .values import prefix
 
 Ids = list[str] | None
+_ANY_IP = {"ip": "0", "hopopt": "0"}  # names of number 0, which means any
 _AT_ONCE = 500  # ids in one query
 
 
@@ -49,6 +52,12 @@ async def read_things(
     things: list[Thing] = []
     things += await _networks(store, ids["network"])
     things += await _subnets(store, settings, ids["subnet"])
+    if keys is not None:
+        # Ports with DHCP options of their own carry what their subnet says: they change with it.
+        known = ids["port"] or []
+        ids["port"] = known + [
+            one for one in await _ports_with_options(store, ids["subnet"]) if one not in known
+        ]
     things += await _groups(store, ids["security_group"])
     things += await _routers(store, ids["router"])
     things += await _ports(store, settings, ids["port"])
@@ -67,7 +76,7 @@ async def _networks(store: Store, ids: Ids) -> list[Thing]:
     ]
 
 
-async def _subnets(store: Store, settings: NetworkConfig, ids: Ids) -> list[Thing]:
+async def _subnets(store: Store, settings: NetworkConfig, ids: Ids) -> list[Subnet]:
     subnets = await _rows(store, model.SUBNETS, "id", ids)
     if not subnets:
         return []
@@ -104,7 +113,7 @@ async def _groups(store: Store, ids: Ids) -> list[Thing]:
                 id=row.id,
                 direction=row.direction,
                 ethertype=row.ethertype,
-                protocol=row.protocol,
+                protocol=_ANY_IP.get(row.protocol, row.protocol),
                 port_min=row.port_range_min,
                 port_max=row.port_range_max,
                 remote_ip_prefix=prefix(row.remote_ip_prefix),
@@ -112,7 +121,11 @@ async def _groups(store: Store, ids: Ids) -> list[Thing]:
             )
         )
     return [
-        SecurityGroup(id=row.id, rules=tuple(sorted(rules[row.id], key=lambda rule: rule.id)))
+        SecurityGroup(
+            id=row.id,
+            rules=tuple(sorted(rules[row.id], key=lambda rule: rule.id)),
+            stateful=row.stateful,
+        )
         for row in groups
     ]
 
@@ -165,6 +178,8 @@ async def _ports(store: Store, settings: NetworkConfig, ids: Ids) -> list[Thing]
         groups[one.port_id].append(one.security_group_id)
     wanted = [port.device_id for port in ports if port.device_owner in (INTERFACE, GATEWAY)]
     routers = await _by_id(store, model.ROUTERS, None if ids is None else wanted)
+    wanting = {place.subnet_id for row in ports if row.extra_dhcp_opts for place in addresses[row.id]}
+    told = {one.id: one for one in await _subnets(store, settings, sorted(wanting))}
     things: list[Thing] = []
     for row in ports:
         network = networks.get(row.network_id)
@@ -189,11 +204,35 @@ async def _ports(store: Store, settings: NetworkConfig, ids: Ids) -> list[Thing]
                 ),
                 dns_names=_dns_names(row, network, settings),
                 host=row.host or None,
+                own_dhcp=_own_dhcp(row, told, own) if row.extra_dhcp_opts else (),
                 mtu=network.mtu,
                 router=_side(row, own) if _kind(row, routers) == "router" else None,
             )
         )
     return things
+
+
+async def _ports_with_options(store: Store, subnet_ids: Ids) -> list[str]:
+    places = await _rows(store, model.ADDRESSES, "subnet_id", subnet_ids)
+    ports = await _rows(store, model.PORTS, "id", _distinct(places, "port_id"))
+    return [row.id for row in ports if row.extra_dhcp_opts]
+
+
+def _own_dhcp(row: Row, subnets: Mapping[str, Subnet], own: Sequence[Row]) -> tuple[OwnDhcp, ...]:
+    """The port's options by IP version, each with the first of its subnets of that version."""
+    found = []
+    for version in (4, 6):
+        options = tuple(
+            DhcpOption(one["opt_name"], one["opt_value"])
+            for one in row.extra_dhcp_opts
+            if one["ip_version"] == version
+        )
+        subnet = next(
+            (subnets[one.id] for one in own if one.ip_version == version and one.id in subnets), None
+        )
+        if options and subnet is not None:
+            found.append(OwnDhcp(subnet, options))
+    return tuple(found)
 
 
 def _kind(row: Row, routers: Mapping[str, Row]) -> Any:

@@ -18,6 +18,7 @@ from aerostat.kernel.resource import Resource, route
 from aerostat.kernel.service import Service, iso_micro_z
 
 MOST_NAMESAKES = 5
+_NOBODYS = ""  # a token without a project has no records; no project would mean all of them
 _SHOWN = (
     "request_id",
     "actor",
@@ -38,7 +39,7 @@ class Explanation(Resource):
     async def explain(self, req: Request, id: str) -> dict[str, Any]:
         """What is recorded of a request (`req-…`) or of a resource by its id or name, oldest first."""
         await req.house.dispatch.journal.flush()
-        project_id = None if req.context.is_admin else req.context.project_id
+        project_id = None if req.context.is_admin else req.context.project_id or _NOBODYS
         rows: list[Row] = []
         if id.startswith("req-"):
             rows = await operation.list_for(req.db, request_id=id, project_id=project_id)

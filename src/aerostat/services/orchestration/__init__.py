@@ -10,6 +10,7 @@ from .config import OrchestrationConfig
 from .flows import FLOWS
 from .resources.about import About
 from .resources.event import Event
+from .resources.lookup import Lookup
 from .resources.output import Output
 from .resources.resource import StackResource
 from .resources.resource_type import ResourceTypes
@@ -31,6 +32,7 @@ SERVICE = Service(
     resources=[
         About,
         Stack,
+        Lookup,
         StackResource,
         Event,
         Output,

@@ -16,6 +16,7 @@ from typing import Any
 
 from aerostat.kernel import clock
 from aerostat.kernel.db import Row, StoreUnavailable, Transaction
+from aerostat.kernel.errors import Unavailable
 from aerostat.kernel.log import get_logger
 from aerostat.kernel.work import Outcome, Work
 
@@ -33,12 +34,14 @@ from .template import ResourceDefinition
 from .thing import Thing
 from .types.property import changed, read, readable
 from .types.resource_type import Replace, ResourceType
+from .wanted import STORED, Wanted
 
 log = get_logger(__name__)
 
-_SHORTEST_WAIT_S, _LONGEST_WAIT_S = 0.1, 2.0
+_SHORTEST_WAIT_S = 0.1
 _MOST_TRIES = 8
 _BEFORE, _CALLED, _TRIES = "before", "called", "tries"  # keys of a row's data while something is going on
+_ROBBED = "robbed"  # a replaced row that had to give away what its successor needs
 _TIMED_OUT = "Timed out"
 
 
@@ -174,7 +177,7 @@ class Convergence:
             oldest = row
             while oldest.replaces in by_id:
                 oldest = by_id[oldest.replaces]
-            if not oldest.state.startswith("DELETE"):
+            if not oldest.state.startswith("DELETE") and not oldest.data.get(_ROBBED):
                 changes.append((row, oldest))
         if not changes:
             return
@@ -309,12 +312,12 @@ class Convergence:
         else:
             await self._compare(row, definition, wanted)
 
-    async def _wanted(self, definition: ResourceDefinition, kind: ResourceType) -> "_Wanted":
+    async def _wanted(self, definition: ResourceDefinition, kind: ResourceType) -> Wanted:
         resolve = self.live.resolve
         given = await resolve(definition.properties) or {}
         path = f"resources.{definition.name}.properties"
         properties, _ = read(kind.properties, given, path)
-        return _Wanted(
+        return Wanted(
             kind=kind,
             given=given,
             properties=properties,
@@ -328,7 +331,7 @@ class Convergence:
 
     # Making
 
-    async def _create(self, row: Row, wanted: "_Wanted") -> None:
+    async def _create(self, row: Row, wanted: Wanted) -> None:
         row.state = progress("ADOPT" if row.physical_id else "CREATE")
         row.state_reason = "state changed"
         row.begun_at = clock.now()
@@ -347,7 +350,7 @@ class Convergence:
             await self._make(thing)
         await self._settle(thing, await wanted.kind.is_created(thing))
 
-    async def _go_on_creating(self, row: Row, wanted: "_Wanted") -> None:
+    async def _go_on_creating(self, row: Row, wanted: Wanted) -> None:
         wanted.apply(row, self.generation)
         thing = self._thing_for(row, wanted)
         if row.physical_id is None:
@@ -359,13 +362,27 @@ class Convergence:
         await self._settle(thing, await wanted.kind.is_created(thing))
 
     async def _make(self, thing: Thing) -> None:
+        await self._take_over(thing)
         made = await thing.kind.create(thing)
         if thing.row.physical_id is None:
             thing.row.physical_id = made
         if thing.kind.outside:  # at once: what is made and not written down would be lost
             await thing.keep()
 
-    def _thing_for(self, row: Row, wanted: "_Wanted") -> Thing:
+    async def _take_over(self, thing: Thing) -> None:
+        """What a replaced thing gave away is not put back: rolling back, it is replaced once more."""
+        old = self.rows.get(thing.row.replaces)
+        if old is None or old.physical_id is None or old.kind != thing.row.kind:
+            return
+        try:
+            await thing.kind.take_over(thing, old.physical_id)
+        except Unavailable:
+            if not old.data.get(_ROBBED):
+                old.data[_ROBBED] = True
+                await self.ledger.write(lambda tx: tx.update(model.RESOURCES, {"id": old.id}, data=old.data))
+            raise
+
+    def _thing_for(self, row: Row, wanted: Wanted) -> Thing:
         thing = self._thing(row)
         thing.properties, thing.policy = wanted.properties, wanted.policy
         self.things[row.name] = thing
@@ -377,7 +394,7 @@ class Convergence:
         if not is_ready:
             await thing.keep()
             since_s = (clock.now() - (row.begun_at or clock.now())).total_seconds()
-            self.waiting[row.id] = min(max(_SHORTEST_WAIT_S, since_s / 4), _LONGEST_WAIT_S)
+            self.waiting[row.id] = min(max(_SHORTEST_WAIT_S, since_s / 4), thing.kind.longest_wait_s)
             return
         row.state = complete(action_of(row.state))
         row.state_reason = "state changed"
@@ -396,7 +413,7 @@ class Convergence:
 
     # Changing
 
-    async def _compare(self, row: Row, definition: ResourceDefinition, wanted: "_Wanted") -> None:
+    async def _compare(self, row: Row, definition: ResourceDefinition, wanted: Wanted) -> None:
         kind = wanted.kind
         names = changed(row.properties, wanted.given)
         retrying = status_of(row.state) == "FAILED"
@@ -427,7 +444,7 @@ class Convergence:
         await self._update(row, definition, wanted, names)
 
     async def _update(
-        self, row: Row, definition: ResourceDefinition, wanted: "_Wanted", names: set[str]
+        self, row: Row, definition: ResourceDefinition, wanted: Wanted, names: set[str]
     ) -> None:
         row.data[_BEFORE] = dict(row.properties)
         row.state, row.state_reason, row.begun_at = progress("UPDATE"), "state changed", clock.now()
@@ -441,7 +458,7 @@ class Convergence:
         await self.ledger.begin(begin)
         await self._change(row, definition, wanted, names)
 
-    async def _go_on_updating(self, row: Row, definition: ResourceDefinition, wanted: "_Wanted") -> None:
+    async def _go_on_updating(self, row: Row, definition: ResourceDefinition, wanted: Wanted) -> None:
         thing = self._thing_for(row, wanted)
         before = row.data.get(_BEFORE) or {}
         if row.data.get(_CALLED):
@@ -451,7 +468,7 @@ class Convergence:
             await self._change(row, definition, wanted, changed(before, wanted.given))
 
     async def _change(
-        self, row: Row, definition: ResourceDefinition, wanted: "_Wanted", names: set[str]
+        self, row: Row, definition: ResourceDefinition, wanted: Wanted, names: set[str]
     ) -> None:
         thing = self._thing_for(row, wanted)
         thing.previous = readable(wanted.kind.properties, row.data.get(_BEFORE) or {})
@@ -468,7 +485,7 @@ class Convergence:
         self.live.forget(thing)
         await self._settle(thing, await wanted.kind.is_updated(thing))
 
-    async def _replace(self, row: Row, definition: ResourceDefinition, wanted: "_Wanted") -> None:
+    async def _replace(self, row: Row, definition: ResourceDefinition, wanted: Wanted) -> None:
         """Another row takes the name; the old one is deleted when all is made."""
         self._check_restrictions(row.name, "replace")
         old_state = (
@@ -552,62 +569,7 @@ class Convergence:
         gone.add(row.id)
 
     async def _store(self, tx: Transaction, row: Row) -> None:
-        await tx.update(model.RESOURCES, {"id": row.id}, **{name: row[name] for name in _STORED})
-
-
-_STORED = (
-    "type",
-    "kind",
-    "state",
-    "state_reason",
-    "physical_id",
-    "properties",
-    "metadata",
-    "data",
-    "requires",
-    "retained",
-    "generation",
-    "begun_at",
-    "changed_at",
-)
-
-
-class _Wanted:
-    """What the template says about one resource, with all values known."""
-
-    def __init__(
-        self,
-        *,
-        kind: ResourceType,
-        given: dict[str, Any],
-        properties: dict[str, Any],
-        metadata: dict[str, Any],
-        policy: dict[str, Any],
-        retained: bool,
-        external_id: str | None,
-        type: str,
-        requires: list[str],
-    ) -> None:
-        self.kind = kind
-        self.given = given
-        self.properties = properties
-        self.metadata = metadata
-        self.policy = policy
-        self.retained = retained
-        self.external_id = external_id
-        self.type = type
-        self.requires = requires
-
-    def apply(self, row: Row, generation: int, metadata: dict[str, Any] | None = None) -> None:
-        """Put it into the row; nothing is stored yet."""
-        row.properties = self.given
-        row.metadata = self.metadata if metadata is None else metadata
-        row.retained = self.retained or self.external_id is not None
-        row.requires = self.requires
-        row.type = self.type
-        row.generation = generation
-        if self.policy:
-            row.data["update_policy"] = self.policy
+        await tx.update(model.RESOURCES, {"id": row.id}, **{name: row[name] for name in STORED})
 
 
 def _may_change(kind: ResourceType, name: str) -> bool:

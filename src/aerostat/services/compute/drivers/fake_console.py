@@ -7,13 +7,22 @@ import asyncio
 import contextlib
 import os
 import shutil
+import struct
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from aerostat.services.compute.host.protocol import ConsoleSockets
 
-RFB_GREETING = b"RFB 003.008\n"
+# What the screen says, and how many bytes it then waits for: version, security types (none), result.
+RFB_HANDSHAKE = ((b"RFB 003.008\n", 12), (b"\x01\x01", 1), (bytes(4), 1))
+RFB_NAME = b"fake"
+# Width, height, a pixel format of 32 bits, the name.
+RFB_SCREEN = (
+    struct.pack(">HHBBBBHHHBBB3x", 640, 400, 32, 24, 0, 1, 255, 255, 255, 16, 8, 0)
+    + struct.pack(">I", len(RFB_NAME))
+    + RFB_NAME
+)
 
 
 class FakeConsoles:
@@ -74,9 +83,14 @@ class FakeConsoles:
 
 
 async def _greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """The version half of an RFB handshake: enough for a proxy to prove that it reaches the guest."""
-    with contextlib.suppress(ConnectionError):
-        writer.write(RFB_GREETING)
+    """The handshake of RFB 3.8 without authentication, and then a black screen that never changes."""
+    with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        for said, heard_bytes in RFB_HANDSHAKE:
+            writer.write(said)
+            await writer.drain()
+            await reader.readexactly(heard_bytes)
+        writer.write(RFB_SCREEN)
         await writer.drain()
-        await reader.read(4096)
+        while await reader.read(4096):
+            pass
     writer.close()

@@ -3,11 +3,12 @@
 While the owner decides, the claim holds the larger of both flavors in everything, so that both ways stay open.
 """
 
+import secrets
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from aerostat.kernel.db import Row
+from aerostat.kernel.db import Row, Transaction
 from aerostat.kernel.work import Fault, Flow, Work
 
 from .. import model
@@ -22,6 +23,7 @@ LIMIT = timedelta(minutes=30)
 
 
 async def _give_up(work: Work, server: Row, fault: Fault) -> None:
+    _note(work, server, "error")
     await back_to_rest(work, server, fault)
 
 
@@ -40,6 +42,7 @@ async def claim_both(work: Work, server: Row) -> None:
     new = work.data["flavor"]
     wanted = _larger(resources_of(server.flavor_before or server.flavor), resources_of(new))
     await _claim(work, server, wanted)
+    _note(work, server, "migrating")
 
 
 @claim_both.undo
@@ -56,6 +59,7 @@ async def change(work: Work, server: Row) -> None:
         server.flavor_id = work.data["flavor"]["id"]
         await work.save()
     await _reshape(work, server, run=True)
+    _note(work, server, "finished")
     work.move("resized", power_state=RUNNING)
 
 
@@ -74,6 +78,7 @@ async def claim_new(work: Work, server: Row) -> None:
     if stopped:
         await room_of(work.house).host(server.host, work.request_id).set_power(server.id, "shutoff")
     server.flavor_before = None
+    _note(work, server, "confirmed")
     _move_to_rest(work, stopped)
 
 
@@ -85,7 +90,31 @@ async def restore(work: Work, server: Row) -> None:
         await work.save()
     await _reshape(work, server, run=not work.data["stopped"])
     await _claim(work, server, resources_of(server.flavor))
+    _note(work, server, "reverted")
     _move_to_rest(work, work.data["stopped"])
+
+
+def _note(work: Work, server: Row, status: str) -> None:
+    """Keep the migration that upstream shows for a resize, here from a host to itself."""
+
+    async def write(tx: Transaction) -> None:
+        if work.flow is not resize_server:
+            last = await tx.all(model.MIGRATIONS, {"server_id": server.id}, order="-created_at", limit=1)
+            for row in last:
+                await tx.update(model.MIGRATIONS, {"id": row.id}, status=status)
+        elif not await tx.update(model.MIGRATIONS, {"id": work.flow_id}, status=status):
+            await tx.insert(
+                model.MIGRATIONS,
+                id=work.flow_id,
+                number=secrets.randbelow(2**31 - 1) + 1,
+                server_id=server.id,
+                project_id=server.project_id,
+                user_id=server.user_id,
+                status=status,
+                host=server.host,
+            )
+
+    work.also(write)
 
 
 def _move_to_rest(work: Work, stopped: bool) -> None:

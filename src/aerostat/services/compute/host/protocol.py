@@ -157,7 +157,7 @@ class Hypervisor(Protocol):
         """What happens to domains from `open` on, without end. For one reader, which may come late."""
 
     async def inspect_host(self) -> HostFacts:
-        """Measure the host. The accelerator is proved once for each `open`, by booting a few bytes."""
+        """Measure the host. The accelerator is proved by booting a few bytes, not by belief."""
 
     # Base images
 

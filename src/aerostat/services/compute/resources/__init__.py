@@ -11,6 +11,7 @@ from .flavor import Flavor
 from .flavor_access import FlavorAccess
 from .flavor_extra_spec import FlavorExtraSpecs
 from .hypervisor import Hypervisor
+from .image_proxy import ImageProxy
 from .instance_action import InstanceAction
 from .keypair import Keypair
 from .limit import Limits
@@ -32,5 +33,5 @@ RESOURCES = (
     *(Server, ServerMetadata, ServerTags, ServerAddresses, ServerInterface, ServerSecurityGroups),
     *(RemoteConsole, ConsolePages, InstanceAction, ServerDiagnostics, Migration, ExternalEvents),
     *(Hypervisor, ComputeService, AvailabilityZone, Aggregate),
-    *(Limits, QuotaSet, TenantUsage),
+    *(Limits, QuotaSet, TenantUsage, ImageProxy),
 )

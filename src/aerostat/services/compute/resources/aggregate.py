@@ -162,7 +162,7 @@ class Aggregate(Resource):
         return Response(None, 202)
 
     async def find(self, req: Request, id: str) -> Row:
-        if not id.isdigit() and not ids.is_uuid(id):
+        if not id.removeprefix("-").isdigit():
             raise BadRequest(f"Invalid aggregate id {id}")
         row = None
         if id.isdigit() and int(id) < 2**31:

@@ -121,16 +121,10 @@ class Flavor(Resource):
         _check_numbers(values)
         if await req.db.count(_TABLE, name=values["name"]):
             raise FlavorExists(name=values["name"])
-        async with req.db.transaction() as tx:
-            try:
-                row = await tx.insert(_TABLE, **values)
-            except Duplicate:
-                raise FlavorIdExists(id=values["id"]) from None
-            if not values["is_public"]:
-                await tx.insert(
-                    model.FLAVOR_ACCESS, flavor_id=row.id, project_id=req.context.project_id or ""
-                )
-        return row
+        try:
+            return await req.db.insert(_TABLE, **values)
+        except Duplicate:
+            raise FlavorIdExists(id=values["id"]) from None
 
     async def delete(self, req: Request, row: Row) -> None:
         async with req.db.transaction() as tx:

@@ -12,7 +12,7 @@ from aerostat.kernel.http import Request, Response
 from aerostat.kernel.quota import EVERYONE
 from aerostat.kernel.resource import Resource, route
 
-from ..quotas import QUOTAS
+from ..quotas import OF_NETWORK, QUOTAS
 from .arguments import at_least, check_query
 from .schemas import BOOLEAN, closed, read_boolean
 from .terms import ADMIN, READER, rules
@@ -27,7 +27,6 @@ _NUMBER = {
     "minLength": 1,
 }
 _INJECTED = ("injected_files", "injected_file_content_bytes", "injected_file_path_bytes")
-_OF_NETWORK = ("fixed_ips", "floating_ips", "security_groups", "security_group_rules")
 _WORDING = "Invalid input for field/attribute %(path)s. Value: %(value)s. %(reason)s"
 
 
@@ -117,30 +116,25 @@ class QuotaSet(Resource):
 
 
 def _shown(req: Request, limits: dict[str, int]) -> dict[str, int]:
-    shown = dict(limits)
-    if not at_least(req, 36):
-        shown |= dict.fromkeys(_OF_NETWORK, -1)
-    if at_least(req, 57):
-        for name in _INJECTED:
-            shown.pop(name, None)
-    return shown
+    return {name: limits[name] for name in _names(req)}
 
 
 def _class_shown(req: Request, limits: dict[str, int]) -> dict[str, int]:
-    """As a project's, but groups of servers only since 2.50, and network's quotas until then."""
-    shown = _shown(req, limits)
+    """As a project's, but server groups only since 2.50, and the network's quotas until then."""
+    names = {*_names(req), *OF_NETWORK} - {"server_groups", "server_group_members"}
     if at_least(req, 50):
-        return {name: limit for name, limit in shown.items() if name not in _OF_NETWORK}
-    without = ("server_groups", "server_group_members")
-    return {
-        name: limit for name, limit in (shown | dict.fromkeys(_OF_NETWORK, -1)).items() if name not in without
-    }
+        names = set(_names(req))
+    return {name: limits[name] for name in limits if name in names}
+
+
+def _names(req: Request) -> list[str]:
+    """The quotas that this microversion knows."""
+    hidden = {*(OF_NETWORK if at_least(req, 36) else ()), *(_INJECTED if at_least(req, 57) else ())}
+    return [name for name in QUOTAS.names if name not in hidden]
 
 
 def _checker(req: Request, envelope: str, *, forced: bool) -> BodySchema:
-    names = [name for name in QUOTAS.names if not (at_least(req, 57) and name in _INJECTED)]
-    if not at_least(req, 36):
-        names += _OF_NETWORK
+    names = _names(req) if forced or at_least(req, 50) else [*_names(req), *OF_NETWORK]
     inner: dict[str, Any] = dict.fromkeys(names, _NUMBER)
     if forced:
         inner |= {"force": BOOLEAN, "tenant_id": {"type": "string"}}

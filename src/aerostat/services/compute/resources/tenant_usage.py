@@ -12,7 +12,7 @@ from sqlalchemy import or_, select
 
 from aerostat.kernel import clock
 from aerostat.kernel.db import Row
-from aerostat.kernel.errors import BadRequest
+from aerostat.kernel.errors import BadRequest, NotFound
 from aerostat.kernel.http import Page, Request
 from aerostat.kernel.http.paging import COMPUTE, named_links, read_limit
 from aerostat.kernel.resource import Resource, route
@@ -32,6 +32,8 @@ class TenantUsage(Resource):
 
     @route("GET", "/os-simple-tenant-usage", policy=_RULE + "list")
     async def index(self, req: Request) -> dict[str, Any]:
+        if req.path.endswith("/"):  # somebody's usage was meant, and nobody named
+            raise NotFound
         start, end = _period(req)
         rows, page = _page(req, await _servers(req, start, end, None))
         usages = [

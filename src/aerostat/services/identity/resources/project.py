@@ -82,6 +82,7 @@ class Project(Named):
         )
         new["parent_id"] = parent_id or new["domain_id"]
         new["description"] = new.get("description") or ""
+        self.check_new(req, new)
         if await req.db.find(model.PROJECTS, id=new["domain_id"], is_domain=True) is None:
             raise DomainNotFound(id=new["domain_id"])
         return await super().create(req, new)

@@ -83,6 +83,20 @@ class AddressPair(Struct, frozen=True):
     mac: str | None = None
 
 
+class DhcpOption(Struct, frozen=True):
+    """Something that a port's guest is told besides or instead of what its subnet says; names are the API's."""
+
+    name: str
+    value: str
+
+
+class OwnDhcp(Struct, frozen=True):
+    """A port's own answers in one of its subnets. The subnet comes along whole: the answers hold all it says."""
+
+    subnet: Subnet
+    options: tuple[DhcpOption, ...]
+
+
 class RouterSide(Struct, frozen=True, kw_only=True):
     """The router's end of a port of kind `router`. `gateway`: it is the router's leg in an external network.
 
@@ -102,7 +116,8 @@ class Port(Struct, frozen=True, kw_only=True):
     `router`; `metadata`: the one per network behind which each host answers metadata, present on every host
     at once. `security_groups` None: port security is off, the port may send anything and all is let
     through. An empty tuple: anti-spoofing, and nothing but DHCP and metadata passes. `dns_names` are
-    answered with the port's addresses inside its network. `host`: the host the port is bound to.
+    answered with the port's addresses inside its network. `host`: the host the port is bound to. `own_dhcp`: at
+    most one for IPv4 and one for IPv6; options that the back-end does not know are left out.
     """
 
     id: str
@@ -115,6 +130,7 @@ class Port(Struct, frozen=True, kw_only=True):
     address_pairs: tuple[AddressPair, ...] = ()
     dns_names: tuple[str, ...] = ()
     host: str | None = None
+    own_dhcp: tuple[OwnDhcp, ...] = ()
     mtu: int = 1442
     router: RouterSide | None = None
 
@@ -137,8 +153,11 @@ class Rule(Struct, frozen=True, kw_only=True):
 
 
 class SecurityGroup(Struct, frozen=True, kw_only=True):
+    """`stateful`: what answers something allowed is let through; otherwise each direction stands for itself."""
+
     id: str
     rules: tuple[Rule, ...] = ()
+    stateful: bool = True
 
 
 class Route(Struct, frozen=True):

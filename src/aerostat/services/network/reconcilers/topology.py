@@ -7,6 +7,7 @@ everything. A driver that fails leaves the changes where they are, for the next 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+import structlog
 from sqlalchemy import select
 
 from aerostat.kernel import clock, operation
@@ -24,6 +25,8 @@ from ..topology import read_things
 if TYPE_CHECKING:
     from aerostat.kernel.house import House
 
+log = structlog.get_logger(__name__)
+
 MOST_AT_ONCE = 400
 LOOK_EVERY_S = 20.0
 PORTS_CHANGED = "network.ports_changed"
@@ -35,6 +38,7 @@ class Progress:
 
     def __init__(self) -> None:
         self.compared_at: datetime | None = None
+        self.unsound: set[Key] = set()  # said once
 
 
 async def reconcile(house: "House") -> int:
@@ -53,8 +57,11 @@ async def reconcile(house: "House") -> int:
         # Rooms above that show ports of their own things read them anew; told twice is told once.
         await house.bus.publish(PORTS_CHANGED, {"device_ids": devices})
     things = await read_things(house.store, settings, keys)
+    there = {key_of(thing) for thing in things}
+    gone = None if keys is None else [key for key in keys if key not in there]
+    things = [thing for thing in things if await _is_sound(house, room.driver, progress, thing)]
     try:
-        done = await _apply(room.driver, things, keys)
+        done = await _apply(room.driver, things, gone)
     except DriverError as error:
         progress.compared_at = None
         await operation.record(
@@ -75,12 +82,33 @@ async def reconcile(house: "House") -> int:
     return len(done.ensured) + len(done.removed)
 
 
-async def _apply(driver: NetworkDriver, things: list[Thing], keys: dict[Key, None] | None) -> Changes:
-    if keys is None:
+async def _is_sound(house: "House", driver: NetworkDriver, progress: Progress, thing: Thing) -> bool:
+    """Whether the driver understands the thing. One that it does not must not hold up all the others."""
+    try:
+        driver.fingerprint(thing)
+        return True
+    except Exception as error:
+        key = key_of(thing)
+        if key not in progress.unsound:
+            progress.unsound.add(key)
+            log.error("the driver does not understand a thing", thing=str(key), exc_info=error)
+            await operation.record(
+                house.store,
+                None,
+                TOPOLOGY,
+                "failed",
+                request_id=TOPOLOGY,
+                subject_kind=key.kind,
+                subject_id=key.id,
+                reason=f"The network driver does not understand it: {error}",
+            )
+        return False
+
+
+async def _apply(driver: NetworkDriver, things: list[Thing], gone: list[Key] | None) -> Changes:
+    if gone is None:
         return await driver.sync(things)
-    there = {key_of(thing) for thing in things}
     # What goes makes room for what comes: an address may move from one thing to another.
-    gone = [key for key in keys if key not in there]
     removed = (await driver.remove_things(gone)).removed if gone else ()
     ensured = (await driver.ensure_things(things)).ensured if things else ()
     return Changes(ensured=ensured, removed=removed)

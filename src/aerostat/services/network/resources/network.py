@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Table, select
 
 from aerostat.kernel.db import Duplicate, Row, Transaction
 from aerostat.kernel.fields import Field
@@ -27,6 +27,7 @@ from ..errors import (
     TunnelIdInUse,
     VlanIdInUse,
 )
+from ..host.protocol import Kind
 from ..least_mtu import check_mtu
 from ..ports import AUTOMATIC_OWNERS, GATEWAY, delete_port
 from ..resource import NetworkResource
@@ -152,9 +153,9 @@ class Network(NetworkResource):
                 await open_to_all(tx, "network", row, action, is_open=changes[attribute])
         await touch(tx, "network", row.id)
         if "mtu" in changes or "dns_domain" in changes:
-            await touch(
-                tx, "subnet", *[one.id for one in await tx.all(model.SUBNETS, {"network_id": row.id})]
-            )
+            parts: tuple[tuple[Kind, Table], ...] = (("subnet", model.SUBNETS), ("port", model.PORTS))
+            for kind, table in parts:
+                await touch(tx, kind, *[one.id for one in await tx.all(table, {"network_id": row.id})])
         return changes
 
     async def remove(self, req: Request, tx: Transaction, row: Row) -> None:

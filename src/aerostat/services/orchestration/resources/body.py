@@ -57,7 +57,7 @@ def read_template(body: Mapping[str, Any]) -> Template:
 
 
 def read_files(body: Mapping[str, Any]) -> dict[str, str]:
-    files = body.get("files") or {}
+    files = {} if body.get("files") is None else body["files"]
     if not isinstance(files, dict):
         raise BadBody("files must be an object of names and contents.")
     for name, content in files.items():
@@ -68,13 +68,13 @@ def read_files(body: Mapping[str, Any]) -> dict[str, str]:
 
 def read_merged(body: Mapping[str, Any], template: Template, files: Mapping[str, str]) -> Environment:
     """Environments in the order of their files, then the one in the body, then single parameters."""
-    names = body.get("environment_files") or []
+    names = [] if body.get("environment_files") is None else body["environment_files"]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise BadBody("environment_files must be a list of names.")
     given = body.get("environment")
     if given is not None and not isinstance(given, dict | str):
         raise BadBody("Environment not in valid format")
-    parameters = body.get("parameters") or {}
+    parameters = {} if body.get("parameters") is None else body["parameters"]
     if not isinstance(parameters, dict):
         raise BadBody("parameters must be an object.")
     with refusing():

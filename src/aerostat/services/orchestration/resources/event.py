@@ -6,14 +6,14 @@ https://docs.openstack.org/api-ref/orchestration/v1/#stack-events
 from typing import Any
 
 from aerostat.kernel.db import Row
-from aerostat.kernel.http import Request, Response
+from aerostat.kernel.http import Request
 from aerostat.kernel.http.paging import Order, read_page
 from aerostat.kernel.resource import Resource, route
 
 from .. import model
 from ..errors import EventNotFound
 from ..nesting import nested_stacks, read_depth
-from .scope import READER, find_stack, redirect, stack_url
+from .scope import READER, find_stack, stack_url
 from .views import link, shown_time
 
 _STACK = "/v1/{project_id}/stacks/{stack_name}/{stack_id}"
@@ -29,10 +29,6 @@ _SORTABLE = {
 
 class Event(Resource):
     below_bases = False
-
-    @route("GET", "/v1/{project_id}/stacks/{identity}/events", policy="stacks:lookup")
-    async def lookup(self, req: Request, project_id: str, identity: str) -> Response:
-        return await redirect(req, project_id, identity, "events")
 
     @route("GET", _STACK + "/events", policy="events:index", default=READER)
     async def list(self, req: Request, project_id: str, stack_name: str, stack_id: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from ..plans import load_plan
 from ..reading import OpenStack, open_stack
 from ..signals import is_token_of
 from ..states import status_of
-from .scope import MEMBER, READER, find_living, find_stack, redirect, stack_url
+from .scope import MEMBER, READER, find_living, find_stack, stack_url
 from .views import link, shown_time
 
 _STACK = "/v1/{project_id}/stacks/{stack_name}/{stack_id}"
@@ -27,10 +27,6 @@ _ONE = _STACK + "/resources/{resource_name}"
 
 class StackResource(Resource):
     below_bases = False
-
-    @route("GET", "/v1/{project_id}/stacks/{identity}/resources", policy="stacks:lookup")
-    async def lookup(self, req: Request, project_id: str, identity: str) -> Response:
-        return await redirect(req, project_id, identity, "resources")
 
     @route("GET", _STACK + "/resources", policy="resource:index", default=READER)
     async def list(self, req: Request, project_id: str, stack_name: str, stack_id: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from sqlalchemy import and_, or_
+from sqlalchemy import Text, and_, func, or_, select, type_coerce
 from sqlalchemy.sql import ColumnElement
 
 from aerostat.kernel import ids
@@ -153,9 +153,10 @@ class Stack(Resource):
         if page.next_marker:
             answer["links"] = [link(next_url(req, page), "next")]
         if req.flag("with_count"):
-            # Counted without pages: the same conditions, no marker.
-            found = await req.db.fetch(model.STACKS.select().where(and_(True, *conditions)))
-            answer["count"] = len(found)
+            counted = (
+                select(func.count().label("total")).select_from(model.STACKS).where(and_(True, *conditions))
+            )
+            answer["count"] = (await req.db.fetch(counted))[0].total
         return answer
 
     @route("GET", _BASE + "/detail", policy="stacks:detail", default=READER)
@@ -442,7 +443,9 @@ def _conditions(req: Request, project_id: str) -> "list[ColumnElement[bool]]":
     for argument in ("tags", "tags_any", "not_tags", "not_tags_any"):
         text = req.argument(argument)
         if text:
-            held = [c.tags.like(f'%"{_escaped(tag)}"%', escape="\\") for tag in text.split(",")]
+            held = [
+                type_coerce(c.tags, Text).like(f'%"{_escaped(tag)}"%', escape="\\") for tag in text.split(",")
+            ]
             joined = or_(*held) if argument.endswith("any") else and_(*held)
             conditions.append(or_(c.tags.is_(None), ~joined) if argument.startswith("not") else joined)
     return conditions  # type: ignore[no-any-return]

@@ -1,14 +1,18 @@
 """Constraints: what values a parameter may have. Wording of messages is Heat's."""
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import regex
+
 from .errors import InvalidSchemaError
 
 STRING, NUMBER, LIST, JSON, BOOLEAN = "String", "Number", "CommaDelimitedList", "Json", "Boolean"
+
+# Patterns are the user's: the standard library's would hold up the whole process on one that backtracks.
+MATCH_LIMIT_S = 0.1
 
 _TRUE = {"t", "true", "on", "y", "yes", "1"}
 _FALSE = {"f", "false", "off", "n", "no", "0"}
@@ -151,8 +155,12 @@ class AllowedPattern(Constraint):
     types = frozenset({STRING})
 
     def complaint(self, value: Any, kind: str) -> str | None:
-        match = re.match(self.pattern, str(value))
-        if match is not None and match.end() == len(str(value)):
+        text = str(value)
+        try:
+            match = regex.match(self.pattern, text, timeout=MATCH_LIMIT_S)
+        except TimeoutError:
+            return f'"{text[:80]}" takes too long to match against pattern "{self.pattern}"'
+        if match is not None and match.end() == len(text):
             return None
         return f'"{value}" does not match pattern "{self.pattern}"'
 
@@ -264,8 +272,8 @@ def make_allowed_pattern(pattern: Any, description: str | None) -> AllowedPatter
     if not isinstance(pattern, str):
         raise InvalidSchemaError("AllowedPattern must be a string")
     try:
-        re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
+        regex.compile(pattern)
+    except (regex.error, OverflowError, RecursionError) as error:
         raise InvalidSchemaError(f'AllowedPattern "{pattern}" is not a regular expression: {error}') from None
     return AllowedPattern(description, pattern)
 

@@ -33,6 +33,9 @@ class ResourceType:
     outside: ClassVar[bool] = True  # whether something is made that a lost row would leave behind
     always_updates: ClassVar[bool] = False  # whether it must look by itself if anything changed
     physical_name_length: ClassVar[int] = 255
+    longest_wait_s: ClassVar[float] = (
+        2.0  # between two looks at what takes time; more where something wakes us
+    )
     support: ClassVar[Mapping[str, Any]] = {}
 
     async def check(self, properties: Mapping[str, Any]) -> None:
@@ -41,6 +44,12 @@ class ResourceType:
     def requires_besides(self, definition: ResourceDefinition, plan: "Plan") -> Iterable[str]:
         """Names of resources that must be there first though the template does not say so."""
         return ()
+
+    async def take_over(self, thing: "Thing", replaced_id: str) -> None:
+        """Before it is made in another one's place: have that one let go of what only one of them can have.
+
+        Raises `Unavailable` as long as it holds on; the other one is then not whole any more. May run many times.
+        """
 
     async def create(self, thing: "Thing") -> str | None:
         """Make it; answers its id outside."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aerostat.kernel.client import RoomError
+from aerostat.kernel.errors import Unavailable
 
 from ..thing import Thing
 from .outside import id_of, unless_gone, without_none
@@ -99,6 +100,26 @@ async def detach(thing: Thing) -> None:
         except RoomError as error:
             if not is_gone(error):
                 raise
+
+
+async def take_over_ports(thing: Thing, replaced_id: str) -> None:
+    """Detach the template's own ports from the server that is replaced: a port is on one server at a time.
+
+    Raises `Unavailable` until they are free.
+    """
+    network, compute = thing.client("network"), thing.client("compute")
+    held = []
+    for one in thing.properties["networks"] or ():
+        if one["port"]:
+            port = await network.get_port(await id_of(thing, "port", one["port"]))
+            if port["device_id"] == replaced_id:
+                held.append(port["id"])
+    if not held:
+        return
+    attached = {one["port_id"] for one in await compute.list_interfaces(replaced_id)}
+    for port_id in attached.intersection(held):
+        await unless_gone(compute.detach_interface(replaced_id, port_id))
+    raise Unavailable(f"Port {held[0]} is still with the server that is replaced.")
 
 
 async def attach(thing: Thing) -> None:

@@ -230,7 +230,9 @@ class LibvirtHypervisor:
     async def _prove_accelerator(self) -> Accelerator:
         async with self._proving:
             if self._accelerator is None:
-                self._accelerator = await find_accelerator(self._settings.accelerator)
+                self._accelerator = await find_accelerator(
+                    self._settings.accelerator, self._settings.state / "accelerator.json"
+                )
             return self._accelerator
 
     async def _machine(self) -> Machine:

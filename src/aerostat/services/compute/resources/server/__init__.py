@@ -133,6 +133,8 @@ class Server(Resource):
     async def list(self, req: Request) -> Page | Rows:
         if not req.state["brief"]:
             req.check("os_compute_api:servers:detail")
+        if req.argument("limit") == "0":
+            return []
         try:
             conditions = await conditions_of(req)
         except Nothing:

@@ -3,6 +3,7 @@
 Whatever can be known to fail is refused here, in upstream's words; the flow `create_server` does the rest.
 """
 
+import base64
 import re
 import secrets
 from collections.abc import Mapping
@@ -49,7 +50,7 @@ MOST_SERVERS_AT_ONCE = 1000
 MOST_TAGS = 50
 PASSWORD_LETTERS = "abcdefghjkmnpqrstuvwxyzABCDEFGHJKMNPQRSTUVWXYZ23456789"
 
-_PERSONALITY = {
+PERSONALITY = {
     "type": "array",
     "items": closed({"path": {"type": "string"}, "contents": {"type": "string"}}, "path", "contents"),
 }
@@ -135,7 +136,7 @@ def _schema(version: Version, wording: str) -> BodySchema:
         "user_data": BASE64,
     }
     if not since(57):
-        server["personality"] = _PERSONALITY
+        server["personality"] = PERSONALITY
     if since(19):
         server["description"] = DESCRIPTION
     if since(52):
@@ -402,10 +403,19 @@ async def _check_limits(tx: Any, asked: Mapping[str, Any], project_id: str) -> N
     if 0 <= limits["injected_files"] < len(files):
         raise Forbidden("Personality file limit exceeded")
     for file in files:
+        check_encoded(file)
         if 0 <= limits["injected_file_path_bytes"] < len(file["path"].encode()):
             raise Forbidden("Personality file path exceeds maximum length")
         if 0 <= limits["injected_file_content_bytes"] < len(file["contents"]) * 3 // 4:
             raise Forbidden("Personality file content exceeds maximum size")
+
+
+def check_encoded(file: Mapping[str, Any]) -> None:
+    """A file that is sent along comes in base64."""
+    try:
+        base64.b64decode(file["contents"], validate=True)
+    except ValueError:
+        raise BadRequest(f"Personality content for {file['path']} cannot be decoded") from None
 
 
 def check_metadata_limit(limits: Mapping[str, int], count: int) -> None:

@@ -4,9 +4,8 @@ Names follow upstream's OVN driver (`neutron-<id>`, `lrp-<id>`, `pg_<id>`), so t
 their way.
 """
 
-import hashlib
 import ipaddress
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from ...host.protocol import (
     METADATA_ADDRESS,
@@ -19,11 +18,10 @@ from ...host.protocol import (
     Thing,
     key_of,
 )
-from . import acl
+from . import acl, dhcp
 from .rows import Place, Ref, Row, Value
 
 BASE_OWNER = "base"
-LEASE_S = 43200
 
 # Each table we write and the columns we own in it: what is compared, and what is asked of the database.
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -100,57 +98,10 @@ def _network(owner: str, network: Network) -> Iterator[Row]:
 
 
 def _subnet(owner: str, subnet: Subnet) -> Iterator[Row]:
-    version = ipaddress.ip_network(subnet.cidr).version
-    if not subnet.dhcp or (version == 6 and subnet.ipv6_mode not in ("dhcpv6-stateful", "dhcpv6-stateless")):
-        return
-    options = _dhcpv4_options(subnet) if version == 4 else _dhcpv6_options(subnet)
-    yield Row(
-        table="DHCP_Options",
-        key=subnet.id,
-        owner=owner,
-        columns={"cidr": subnet.cidr, "options": options},
-    )
-
-
-def _dhcpv4_options(subnet: Subnet) -> dict[str, str]:
-    first = str(next(ipaddress.ip_network(subnet.cidr).hosts()))
-    server = subnet.gateway_ip or subnet.metadata_ip or first
-    routes = [(route.destination, route.next_hop) for route in subnet.host_routes]
-    if subnet.metadata_ip:
-        routes.append((f"{METADATA_ADDRESS}/32", subnet.metadata_ip))
-    options = {
-        "server_id": server,
-        "server_mac": derived_mac(subnet.id),
-        "lease_time": str(LEASE_S),
-        "mtu": str(subnet.mtu),
-        # Names are answered on the way to any resolver, so guests need one to ask even if none was given.
-        "dns_server": _braced(subnet.dns_servers or (server,)),
-    }
-    if subnet.gateway_ip:
-        options["router"] = subnet.gateway_ip
-        # A client that understands option 121 ignores the router option: the default route goes in both.
-        routes.append(("0.0.0.0/0", subnet.gateway_ip))
-    if subnet.dns_domain:
-        options["domain_name"] = f'"{subnet.dns_domain.rstrip(".")}"'
-    if routes:
-        options["classless_static_route"] = _braced(f"{to},{via}" for to, via in routes)
-    return options
-
-
-def _dhcpv6_options(subnet: Subnet) -> dict[str, str]:
-    options = {"server_id": derived_mac(subnet.id)}
-    if subnet.dns_servers:
-        options["dns_server"] = _braced(subnet.dns_servers)
-    if subnet.dns_domain:
-        options["domain_search"] = f'"{subnet.dns_domain.rstrip(".")}"'
-    if subnet.ipv6_mode == "dhcpv6-stateless":
-        options["dhcpv6_stateless"] = "true"
-    return options
-
-
-def _braced(items: Iterable[str]) -> str:
-    """A list as DHCP options are written in OVN."""
-    return "{" + ", ".join(items) + "}"
+    options = dhcp.subnet_options(subnet)
+    if options is not None:
+        columns: dict[str, Value] = {"cidr": subnet.cidr, "options": options}
+        yield Row(table="DHCP_Options", key=subnet.id, owner=owner, columns=columns)
 
 
 def _port(owner: str, port: Port, gateway_hosts: Sequence[str]) -> Iterator[Row]:
@@ -164,6 +115,15 @@ def _port(owner: str, port: Port, gateway_hosts: Sequence[str]) -> Iterator[Row]
         parent=Place("Logical_Switch", switch, "ports"),
         links=frozenset(Place("Port_Group", group, "ports") for group in _groups(port)),
     )
+    for own in port.own_dhcp:
+        options = dhcp.port_options(own)
+        if options is not None:
+            yield Row(
+                table="DHCP_Options",
+                key=dhcp.own_key(port, own),
+                owner=owner,
+                columns={"cidr": own.subnet.cidr, "options": options},
+            )
     if port.router is not None:
         yield from _router_leg(owner, port, gateway_hosts)
     if port.dns_names and port.fixed_ips:
@@ -209,6 +169,8 @@ def _switch_side(port: Port) -> dict[str, Value]:
         addresses.add("unknown")
         security.clear()
     by_version = {ipaddress.ip_address(ip.address).version: ip.subnet_id for ip in reversed(port.fixed_ips)}
+    for answers in port.own_dhcp:
+        by_version[ipaddress.ip_network(answers.subnet.cidr).version] = dhcp.own_key(port, answers)
     return {
         "type": "",
         "addresses": frozenset(addresses),
@@ -249,9 +211,10 @@ def _router_leg(owner: str, port: Port, gateway_hosts: Sequence[str]) -> Iterato
 def _security_group(owner: str, group: SecurityGroup) -> Iterator[Row]:
     name = acl.group_name(group.id)
     yield Row(table="Port_Group", key=name, owner=owner, columns={"name": name})
+    action = "allow-related" if group.stateful else "allow-stateless"
     for rule in group.rules:
         direction, match = acl.rule_direction(rule), acl.rule_match(name, rule)
-        yield _acl(owner, name, rule.id, direction, acl.ALLOW_PRIORITY, match, "allow-related")
+        yield _acl(owner, name, rule.id, direction, acl.ALLOW_PRIORITY, match, action)
 
 
 def _acl(owner: str, group: str, key: str, direction: str, priority: int, match: str, action: str) -> Row:
@@ -325,9 +288,3 @@ def _nat(
         },
         parent=Place("Logical_Router", router_name(router_id), "nat"),
     )
-
-
-def derived_mac(text: str) -> str:
-    """A locally administered MAC address that is always the same for the same text."""
-    digest = hashlib.sha256(text.encode()).digest()
-    return ":".join(f"{byte:02x}" for byte in (0x02, *digest[:5]))

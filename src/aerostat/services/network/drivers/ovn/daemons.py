@@ -26,7 +26,7 @@ from aerostat.kernel.namespaces import (
 )
 from aerostat.kernel.supervise import Child
 
-from .compile import derived_mac
+from .dhcp import derived_mac
 
 INTEGRATION_BRIDGE, EXTERNAL_BRIDGE = "br-int", "br-ex"
 _OUTER_LINK, _INNER_LINK = "public", "public-br"

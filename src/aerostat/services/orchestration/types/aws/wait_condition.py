@@ -53,6 +53,7 @@ class CfnWaitCondition(ResourceType):
     name = "AWS::CloudFormation::WaitCondition"
     description = "Ready when enough signals came to its handle."
     outside = False
+    longest_wait_s = 5.0
     properties = {
         "Handle": text(
             "A reference to the wait condition handle used to signal this wait condition.", required=True

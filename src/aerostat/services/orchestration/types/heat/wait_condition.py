@@ -24,6 +24,7 @@ class WaitCondition(ResourceType):
     name = "OS::Heat::WaitCondition"
     description = "Resource for handling signals received by WaitConditionHandle."
     outside = False
+    longest_wait_s = 5.0
     properties = {
         "handle": text(
             "A reference to the wait condition handle used to signal this wait condition.", required=True

@@ -27,6 +27,7 @@ class ChildStack(ResourceType):
     """What types that are nested stacks have in common: they say of which source the child is made."""
 
     always_updates = True
+    longest_wait_s = 20.0
 
     def source(self, thing: Thing) -> Source:
         """The child's template, environment and files. Raises `TemplateError`."""

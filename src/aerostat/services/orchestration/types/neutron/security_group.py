@@ -16,17 +16,30 @@ from ..resource_type import ResourceType
 _PORT = {"between": (0, 65535)}
 _RULE = mapping(
     inner={
-        "direction": text("The direction in which the security group rule is applied.", default="ingress", allowed=("ingress", "egress")),
+        "direction": text(
+            "The direction in which the security group rule is applied.",
+            default="ingress",
+            allowed=("ingress", "egress"),
+        ),
         "ethertype": text("Ethertype of the traffic.", default="IPv4", allowed=("IPv4", "IPv6")),
-        "port_range_min": integer("The minimum port number in the range that is matched by the rule.", **_PORT),
-        "port_range_max": integer("The maximum port number in the range that is matched by the rule.", **_PORT),
+        "port_range_min": integer(
+            "The minimum port number in the range that is matched by the rule.", **_PORT
+        ),
+        "port_range_max": integer(
+            "The maximum port number in the range that is matched by the rule.", **_PORT
+        ),
         "protocol": text("The protocol that is matched by the security group rule."),
-        "remote_mode": text("Whether to specify a remote group or a remote IP prefix.", default="remote_ip_prefix",
-                            allowed=("remote_ip_prefix", "remote_group_id")),
+        "remote_mode": text(
+            "Whether to specify a remote group or a remote IP prefix.",
+            default="remote_ip_prefix",
+            allowed=("remote_ip_prefix", "remote_group_id"),
+        ),
         "remote_group_id": text("The remote group ID to be associated with this security group rule."),
-        "remote_ip_prefix": text("The remote IP prefix (CIDR) to be associated with this security group rule.", custom="net_cidr"),
+        "remote_ip_prefix": text(
+            "The remote IP prefix (CIDR) to be associated with this security group rule.", custom="net_cidr"
+        ),
     }
-)  # fmt: skip
+)
 _SENT = (
     "direction",
     "ethertype",

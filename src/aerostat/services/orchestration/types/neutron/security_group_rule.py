@@ -16,16 +16,31 @@ class SecurityGroupRule(ResourceType):
     description = "A resource for managing Neutron security group rules."
     room = "network"
     properties = {
-        "security_group": text("Security group name or ID to add rule.", required=True, custom="neutron.security_group"),
+        "security_group": text(
+            "Security group name or ID to add rule.", required=True, custom="neutron.security_group"
+        ),
         "description": text("Description of the security group rule."),
-        "direction": text("The direction in which the security group rule is applied.", default="ingress", allowed=("ingress", "egress")),
+        "direction": text(
+            "The direction in which the security group rule is applied.",
+            default="ingress",
+            allowed=("ingress", "egress"),
+        ),
         "ethertype": text("Ethertype of the traffic.", default="IPv4", allowed=("IPv4", "IPv6")),
-        "port_range_min": integer("The minimum port number in the range that is matched by the rule.", between=(0, 65535)),
-        "port_range_max": integer("The maximum port number in the range that is matched by the rule.", between=(0, 65535)),
+        "port_range_min": integer(
+            "The minimum port number in the range that is matched by the rule.", between=(0, 65535)
+        ),
+        "port_range_max": integer(
+            "The maximum port number in the range that is matched by the rule.", between=(0, 65535)
+        ),
         "protocol": text("The protocol that is matched by the security group rule."),
-        "remote_group": text("The remote group name or ID to be associated with this security group rule.", custom="neutron.security_group"),
-        "remote_ip_prefix": text("The remote IP prefix (CIDR) to be associated with this security group rule.", custom="net_cidr"),
-    }  # fmt: skip
+        "remote_group": text(
+            "The remote group name or ID to be associated with this security group rule.",
+            custom="neutron.security_group",
+        ),
+        "remote_ip_prefix": text(
+            "The remote IP prefix (CIDR) to be associated with this security group rule.", custom="net_cidr"
+        ),
+    }
     attributes = {
         name: Attribute(f"The {name.replace('_', ' ')} of the rule.")
         for name in ("direction", "ethertype", "protocol", "remote_ip_prefix", "security_group_id")
@@ -55,8 +70,14 @@ class SecurityGroupRule(ResourceType):
         values = thing.properties
         body = given(
             values,
-            "description", "direction", "ethertype", "port_range_min", "port_range_max", "protocol", "remote_ip_prefix",
-        )  # fmt: skip
+            "description",
+            "direction",
+            "ethertype",
+            "port_range_min",
+            "port_range_max",
+            "protocol",
+            "remote_ip_prefix",
+        )
         body["security_group_id"] = await id_of(thing, "security_group", values["security_group"])
         if values["remote_group"]:
             body["remote_group_id"] = await id_of(thing, "security_group", values["remote_group"])

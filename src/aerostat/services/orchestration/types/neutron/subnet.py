@@ -89,9 +89,17 @@ class Subnet(ResourceType):
         values = thing.properties
         body = given(
             values,
-            "cidr", "ip_version", "dns_nameservers", "enable_dhcp", "allocation_pools", "tenant_id", "host_routes",
-            "ipv6_ra_mode", "ipv6_address_mode", "prefixlen",
-        )  # fmt: skip
+            "cidr",
+            "ip_version",
+            "dns_nameservers",
+            "enable_dhcp",
+            "allocation_pools",
+            "tenant_id",
+            "host_routes",
+            "ipv6_ra_mode",
+            "ipv6_address_mode",
+            "prefixlen",
+        )
         if "gateway_ip" in thing.row.properties:
             body["gateway_ip"] = values["gateway_ip"] or None
         if values["subnetpool"]:

@@ -29,23 +29,46 @@ class SubnetPool(ResourceType):
     room = "network"
     properties = {
         "name": text("Name of the subnet pool.", update=True),
-        "prefixes": listing("List of subnet prefixes to assign.", text(custom="net_cidr"), required=True, update=True),
+        "prefixes": listing(
+            "List of subnet prefixes to assign.", text(custom="net_cidr"), required=True, update=True
+        ),
         "address_scope": text("An address scope ID to assign to the subnet pool.", update=True),
-        "default_quota": integer("A per-tenant quota on the prefix space that can be allocated from the subnet pool.", between=(0, None), update=True),
+        "default_quota": integer(
+            "A per-tenant quota on the prefix space that can be allocated from the subnet pool.",
+            between=(0, None),
+            update=True,
+        ),
         "default_prefixlen": integer("The size of the prefix to allocate.", between=(0, None), update=True),
-        "min_prefixlen": integer("Smallest prefix size that can be allocated from the subnet pool.", between=(0, None), update=True),
-        "max_prefixlen": integer("Maximum prefix size that can be allocated from the subnet pool.", between=(0, None), update=True),
+        "min_prefixlen": integer(
+            "Smallest prefix size that can be allocated from the subnet pool.", between=(0, None), update=True
+        ),
+        "max_prefixlen": integer(
+            "Maximum prefix size that can be allocated from the subnet pool.", between=(0, None), update=True
+        ),
         "is_default": boolean("Whether this is default IPv4/IPv6 subnet pool.", default=False, update=True),
         "tenant_id": text("The ID of the tenant who owns the subnet pool."),
         "shared": boolean("Whether the subnet pool will be shared across all tenants.", default=False),
         "value_specs": mapping("Extra parameters to include in the request.", default={}, update=True),
         "tags": listing("The tags to be added to the subnetpool.", text(), update=True),
-    }  # fmt: skip
+    }
     attributes = {
-        name: Attribute(f"The {name.replace('_', ' ')} of the subnet pool.", LIST if name == "prefixes" else "string")
-        for name in ("name", "prefixes", "address_scope_id", "default_quota", "default_prefixlen", "min_prefixlen",
-                     "max_prefixlen", "is_default", "tenant_id", "shared", "ip_version")
-    }  # fmt: skip
+        name: Attribute(
+            f"The {name.replace('_', ' ')} of the subnet pool.", LIST if name == "prefixes" else "string"
+        )
+        for name in (
+            "name",
+            "prefixes",
+            "address_scope_id",
+            "default_quota",
+            "default_prefixlen",
+            "min_prefixlen",
+            "max_prefixlen",
+            "is_default",
+            "tenant_id",
+            "shared",
+            "ip_version",
+        )
+    }
 
     async def create(self, thing: Thing) -> str | None:
         body = given(thing.properties, *_SENT)

@@ -49,10 +49,10 @@ class KeyPair(ResourceType):
             raise
         if await thing.find_unclaimed([found], key="name") is None:
             return None
-        if thing.properties["save_private_key"] and not thing.properties["public_key"]:
-            if thing.row.state.startswith("CREATE"):
-                await unless_gone(compute.delete_keypair(name))
-                return None
+        wants_private = thing.properties["save_private_key"] and not thing.properties["public_key"]
+        if wants_private and thing.row.state.startswith("CREATE"):
+            await unless_gone(compute.delete_keypair(name))
+            return None
         return str(name)
 
     async def delete(self, thing: Thing) -> None:

@@ -15,7 +15,14 @@ from ...thing import Thing
 from ..outside import id_of, subnets_of, unless_gone, without_none
 from ..property import LIST, MAP, Attribute, boolean, integer, listing, mapping, text
 from ..resource_type import Replace, ResourceType, is_gone
-from ..server_networks import attach, delete_ports, detach, networks_body, shown_addresses
+from ..server_networks import (
+    attach,
+    delete_ports,
+    detach,
+    networks_body,
+    shown_addresses,
+    take_over_ports,
+)
 from ..user_data import HEAT_CFNTOOLS, RAW, SOFTWARE_CONFIG, encoded_user_data
 
 _WORKING = (
@@ -49,9 +56,13 @@ class Server(ResourceType):
             "Block device mappings v2 for this server.",
             mapping(
                 inner={
-                    "device_name": text("A device name where the volume will be attached in the system at /dev/device_name."),
+                    "device_name": text(
+                        "A device name where the volume will be attached in the system at /dev/device_name."
+                    ),
                     "volume_id": text("The volume_id can be boot or non-boot device to the server."),
-                    "image": text("The ID or name of the image to create a volume from.", custom="glance.image"),
+                    "image": text(
+                        "The ID or name of the image to create a volume from.", custom="glance.image"
+                    ),
                     "image_id": text("Deprecated: use image."),
                     "snapshot_id": text("The ID of the snapshot to create a volume from."),
                     "swap_size": integer("The size of the swap, in MB."),
@@ -61,27 +72,45 @@ class Server(ResourceType):
                     "disk_bus": text("Bus of the device."),
                     "boot_index": integer("Integer used for ordering the boot disks."),
                     "volume_size": integer("Size of the block device in GB."),
-                    "delete_on_termination": boolean("Indicate whether the volume should be deleted when the server is terminated."),
+                    "delete_on_termination": boolean(
+                        "Indicate whether the volume should be deleted when the server is terminated."
+                    ),
                 }
             ),
             update=True,
         ),
-        "flavor": text("The ID or name of the flavor to boot onto.", required=True, custom="nova.flavor", update=True),
-        "flavor_update_policy": text("Policy on how to apply a flavor update.", default="RESIZE", allowed=("RESIZE", "REPLACE"), update=True),
-        "image_update_policy": text("Policy on how to apply an image-id update.", default="REBUILD", allowed=_POLICY, update=True),
+        "flavor": text(
+            "The ID or name of the flavor to boot onto.", required=True, custom="nova.flavor", update=True
+        ),
+        "flavor_update_policy": text(
+            "Policy on how to apply a flavor update.",
+            default="RESIZE",
+            allowed=("RESIZE", "REPLACE"),
+            update=True,
+        ),
+        "image_update_policy": text(
+            "Policy on how to apply an image-id update.", default="REBUILD", allowed=_POLICY, update=True
+        ),
         "key_name": text("Name of keypair to inject into the server.", custom="nova.keypair"),
         "admin_user": text("Name of the administrative user to use on the server."),
         "availability_zone": text("Name of the availability zone for server placement."),
         "security_groups": listing("List of security group names or IDs.", text(), default=[]),
         "networks": listing(
-            "An ordered list of nics to be added to this server, with information about connected networks, fixed ips, port etc.",
+            "An ordered list of nics to be added to this server, with connected networks, fixed ips, port etc.",
             mapping(
                 inner={
                     "network": text("Name or ID of network to create a port on.", custom="neutron.network"),
                     "uuid": text("Deprecated: use network.", custom="neutron.network"),
-                    "allocate_network": text("The special string values of network.", allowed=("none", "auto"), update=True),
-                    "fixed_ip": text("Fixed IP address to specify for the port created on the requested network.", custom="ip_addr"),
-                    "port": text("ID of an existing port to associate with this server.", custom="neutron.port"),
+                    "allocate_network": text(
+                        "The special string values of network.", allowed=("none", "auto"), update=True
+                    ),
+                    "fixed_ip": text(
+                        "Fixed IP address to specify for the port created on the requested network.",
+                        custom="ip_addr",
+                    ),
+                    "port": text(
+                        "ID of an existing port to associate with this server.", custom="neutron.port"
+                    ),
                     "port_extra_properties": mapping("Dict, which has expand properties for port."),
                     "subnet": text("Subnet in which to allocate the IP address for port."),
                     "floating_ip": text("ID of the floating IP to associate."),
@@ -90,22 +119,40 @@ class Server(ResourceType):
             ),
             update=True,
         ),
-        "scheduler_hints": mapping("Arbitrary key-value pairs specified by the client to help boot a server."),
+        "scheduler_hints": mapping(
+            "Arbitrary key-value pairs specified by the client to help boot a server."
+        ),
         "metadata": mapping("Arbitrary key/value metadata to store for this server.", update=True),
-        "user_data_format": text("How the user_data should be formatted for the server.", default=HEAT_CFNTOOLS,
-                                 allowed=(HEAT_CFNTOOLS, RAW, SOFTWARE_CONFIG)),
-        "user_data_update_policy": text("Policy on how to apply a user_data update.", default="REPLACE", allowed=("REPLACE", "IGNORE"), update=True),
-        "software_config_transport": text("How the server should receive the metadata required for software configuration.", default="POLL_SERVER_CFN",
-                                          allowed=("POLL_SERVER_CFN", "POLL_SERVER_HEAT", "POLL_TEMP_URL", "ZAQAR_MESSAGE"), update=True),
+        "user_data_format": text(
+            "How the user_data should be formatted for the server.",
+            default=HEAT_CFNTOOLS,
+            allowed=(HEAT_CFNTOOLS, RAW, SOFTWARE_CONFIG),
+        ),
+        "user_data_update_policy": text(
+            "Policy on how to apply a user_data update.",
+            default="REPLACE",
+            allowed=("REPLACE", "IGNORE"),
+            update=True,
+        ),
+        "software_config_transport": text(
+            "How the server should receive the metadata required for software configuration.",
+            default="POLL_SERVER_CFN",
+            allowed=("POLL_SERVER_CFN", "POLL_SERVER_HEAT", "POLL_TEMP_URL", "ZAQAR_MESSAGE"),
+            update=True,
+        ),
         "config_drive": boolean("If True, enable config drive on the server."),
-        "disk_config": text("Control how the disk is partitioned when the server is created.", allowed=("AUTO", "MANUAL")),
+        "disk_config": text(
+            "Control how the disk is partitioned when the server is created.", allowed=("AUTO", "MANUAL")
+        ),
         "reservation_id": text("A UUID for the set of servers being requested."),
         "personality": mapping("A map of files to create/overwrite on the server upon boot.", default={}),
         "admin_pass": text("The administrator password for the server.", update=True, hidden=True),
         "user_data": text("User data script to be executed by cloud-init.", default="", update=True),
         "tags": listing("Server tags.", text(), update=True),
-        "deployment_swift_data": mapping("Swift container and object to use for storing deployment data.", update=True),
-    }  # fmt: skip
+        "deployment_swift_data": mapping(
+            "Swift container and object to use for storing deployment data.", update=True
+        ),
+    }
     attributes = {
         "name": Attribute("Name of the server."),
         "addresses": Attribute(
@@ -168,6 +215,9 @@ class Server(ResourceType):
         hints = {key: value for key, value in (values["scheduler_hints"] or {}).items() if value is not None}
         made = await thing.client("compute").create_server(hints or None, **without_none(body))
         return str(made["id"])
+
+    async def take_over(self, thing: Thing, replaced_id: str) -> None:
+        await take_over_ports(thing, replaced_id)
 
     async def find_made(self, thing: Thing) -> str | None:
         found = await thing.client("compute").list_servers(name=f"^{_escaped(thing.named)}$")

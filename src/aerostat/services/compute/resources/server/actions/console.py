@@ -57,7 +57,7 @@ async def console_url(req: Request, server: Row, protocol: str, kind: str) -> st
     room = f"{req.base_url}{req.service.prefix}"
     if found == "serial":
         return f"{room.replace('http', 'ws', 1)}/console/serial?token={token}"
-    path = quote(f"{req.service.prefix}/console/websockify?token={token}", safe="")
+    path = quote(f"{req.service.prefix[1:]}/console/websockify?token={token}", safe="")
     return f"{room}/console/vnc.html?path={path}"
 
 

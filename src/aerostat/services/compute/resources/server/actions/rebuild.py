@@ -37,7 +37,14 @@ from ...schemas import (
     closed,
 )
 from ...terms import MEMBER
-from ..create import PASSWORD_LETTERS, check_metadata_limit, hostname_of, named_flavor
+from ..create import (
+    PASSWORD_LETTERS,
+    PERSONALITY,
+    check_encoded,
+    check_metadata_limit,
+    hostname_of,
+    named_flavor,
+)
 from ..lookup import begin, check_has_host, find_server
 
 _ANYTHING: dict[str, Any] = {}
@@ -56,7 +63,7 @@ def _schema(version: Version, wording: str) -> BodySchema:
         "accessIPv6": IPV6,
     }
     if version < (2, 57):
-        body["personality"] = {"type": "array"}
+        body["personality"] = PERSONALITY
     else:
         body["user_data"] = {"oneOf": [BASE64, {"type": "null"}]}
     if version >= (2, 19):
@@ -93,6 +100,8 @@ async def rebuild(req: Request, server: Row, body: Any) -> Response:
                          ("hostname", "hostname"), ("personality", "personality")):  # fmt: skip
         if wire in body:
             changes[column] = body[wire]
+    for file in body.get("personality", ()):
+        check_encoded(file)
     for column in ("access_ipv4", "access_ipv6"):
         if column in changes:
             changes[column] = read_address(changes[column])
@@ -151,7 +160,15 @@ async def resize(req: Request, server: Row, body: dict[str, Any]) -> None:
     }
     async with req.db.transaction() as tx:
         await QUOTAS.check(tx, server.project_id, asked)
-    await begin(req, server, "resize", resize_server, what="resize", data={"flavor": flavor})
+    await begin(
+        req,
+        server,
+        "resize",
+        resize_server,
+        what="resize",
+        data={"flavor": flavor},
+        disk_config=body.get("OS-DCF:diskConfig", server.disk_config),
+    )
 
 
 @action("confirmResize", policy="os_compute_api:servers:confirm_resize", default=MEMBER, status=204)

@@ -1,0 +1,127 @@
+"""Stacks of servers with all rooms in one process: what goes wrong is told, what changes is changed."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from aerostat.testing import Cloud
+from tests.house.conftest import WAIT_S
+from tests.waiting import eventually
+
+
+def stack_in(heat: Any, path: str, *states: str) -> dict[str, Any]:
+    """The stack when it is in one of these states; fails with its reason when it ends in another."""
+
+    def look() -> Any:
+        stack = heat.get(path).json()["stack"]
+        return stack if stack["stack_status"] in states or stack["stack_status"].endswith("FAILED") else None
+
+    stack: dict[str, Any] = eventually(look, WAIT_S, every_s=0.05)
+    assert stack["stack_status"] in states, stack["stack_status_reason"]
+    return stack
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Cloud]:
+    with Cloud(log_level="error") as cloud:
+        yield cloud
+
+
+def template(**server: Any) -> dict[str, Any]:
+    properties = {
+        "image": "aerostat-test",
+        "flavor": "m1.nano",
+        "networks": [{"network": {"get_resource": "net"}}],
+        **server,
+    }
+    return {
+        "heat_template_version": "2018-08-31",
+        "resources": {
+            "net": {"type": "OS::Neutron::Net"},
+            "subnet": {
+                "type": "OS::Neutron::Subnet",
+                "properties": {"network": {"get_resource": "net"}, "cidr": "10.60.0.0/24"},
+            },
+            "key": {
+                "type": "OS::Nova::KeyPair",
+                "properties": {"name": "of-a-stack", "save_private_key": True},
+            },
+            "server": {"type": "OS::Nova::Server", "properties": properties},
+        },
+        "outputs": {
+            "name": {"value": {"get_attr": ["server", "name"]}},
+            "networks": {"value": {"get_attr": ["server", "networks"]}},
+            "addresses": {"value": {"get_attr": ["server", "addresses"]}},
+            "consoles": {"value": {"get_attr": ["server", "console_urls"]}},
+            "key": {"value": {"get_attr": ["key", "private_key"]}},
+        },
+    }
+
+
+def test_a_server_is_made_changed_replaced_and_deleted(cloud: Cloud) -> None:
+    demo = cloud.connect("demo")
+    heat = demo.orchestration
+    stack = heat.create_stack(name="servers", template=template(name="one", metadata={"a": 1}))
+    path = f"/stacks/servers/{stack.id}"
+    shown = stack_in(heat, path, "CREATE_COMPLETE")
+    outputs = {one["output_key"]: one["output_value"] for one in shown["outputs"]}
+    assert outputs["name"] == "one"
+    (address,) = {one for found in outputs["networks"].values() for one in found}
+    assert address.startswith("10.60.0.")
+    assert all(one["port"] for found in outputs["addresses"].values() for one in found)
+    assert "PRIVATE KEY" in outputs["key"]
+    (server,) = demo.compute.servers()
+    assert server.metadata == {"a": "1"}
+
+    heat.put(path, json={"template": template(name="two", metadata={"b": "2"})})
+    stack_in(heat, path, "UPDATE_COMPLETE")
+    (same,) = demo.compute.servers()
+    assert (same.id, same.name, same.metadata) == (server.id, "two", {"b": "2"})
+
+    heat.put(path, json={"template": template(name="three", user_data="#!/bin/sh\n", user_data_format="RAW")})
+    stack_in(heat, path, "UPDATE_COMPLETE")
+    (other,) = demo.compute.servers()
+    assert other.id != server.id
+
+    heat.delete_stack(stack.id)
+    stack_in(heat, path, "DELETE_COMPLETE")
+    assert not [*demo.compute.servers()]
+    assert not [*demo.compute.keypairs()]
+
+
+def test_why_no_host_fits_is_in_the_stack(cloud: Cloud) -> None:
+    cloud.connection.compute.create_flavor(name="giant", ram=64, vcpus=1, disk=10_000_000)
+    heat = cloud.connect("demo").orchestration
+    stack = heat.create_stack(name="giant", template=template(flavor="giant"))
+    path = f"/stacks/giant/{stack.id}"
+    with pytest.raises(AssertionError) as refusal:
+        stack_in(heat, path, "CREATE_COMPLETE")
+    assert "resources.server: Went to status ERROR" in str(refusal.value)
+    assert "No valid host" in str(refusal.value)
+    resource = heat.get(f"{path}/resources/server").json()["resource"]
+    assert resource["resource_status"] == "CREATE_FAILED"
+    assert resource["resource_status_reason"].startswith("ResourceInError: resources.server: ")
+    heat.delete_stack(stack.id)
+    stack_in(heat, path, "DELETE_COMPLETE")
+
+
+def test_what_a_room_refuses_is_in_the_stack(cloud: Cloud) -> None:
+    twice = template()
+    del twice["resources"]["server"], twice["outputs"]
+    twice["resources"]["again"] = {
+        "type": "OS::Neutron::Subnet",
+        "properties": {"network": {"get_resource": "net"}, "cidr": "10.60.0.128/25"},
+        "depends_on": "subnet",
+    }
+    heat = cloud.connect("demo").orchestration
+    stack = heat.create_stack(name="twice", template=twice, is_rollback_disabled=False)
+    path = f"/stacks/twice/{stack.id}"
+    shown = stack_in(heat, path, "ROLLBACK_COMPLETE")
+    events = heat.get(f"{path}/events").json()["events"]
+    (told,) = [
+        one for one in events if one["resource_status"] == "CREATE_FAILED" and one["resource_name"] == "again"
+    ]
+    assert told["resource_status_reason"].startswith("BadRequest: resources.again: ")
+    assert shown["stack_status"] == "ROLLBACK_COMPLETE"
+    assert not [one for one in cloud.connect("demo").network.networks() if one.name.startswith("twice-")]
