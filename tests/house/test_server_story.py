@@ -142,9 +142,7 @@ def test_two_users_see_nothing_of_each_other(shared_aerostat_cloud, admin, demo,
             with pytest.raises(openstack.exceptions.NotFoundException):
                 look()
         explained = eve.compute.get(f"{shared_aerostat_cloud.url}/aerostat/v1/explain/{server.id}")
-        assert {one["actor"] for one in explained.json()["timeline"]} == {eve.current_user_id}, (
-            "her own tries"
-        )
+        assert explained.status_code == 404
     demo.network.delete_network(network)
     admin.identity.delete_user(user)
     admin.identity.delete_project(project)
