@@ -63,7 +63,7 @@ class Project(Named):
 
     async def create(self, req: Request, new: dict[str, Any]) -> Row:
         if new.pop("is_domain", False):
-            domain = req.service.resources["Domain"]
+            domain: Any = req.service.resources["Domain"]
             domain.check_new(req, new)
             return await domain.create(req, {key: value for key, value in new.items() if key != "parent_id"})
         parent_id = new.get("parent_id")
