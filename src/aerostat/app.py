@@ -45,7 +45,7 @@ Ready = Callable[..., None]
 def rooms() -> list[Service]:
     """The doors of all rooms, in order."""
     modules = [importlib.import_module(f"aerostat.services.{name}") for name in ROOMS]
-    return [module.SERVICE for module in modules if hasattr(module, "SERVICE")]
+    return [module.SERVICE for module in modules]
 
 
 @asynccontextmanager
@@ -116,9 +116,7 @@ async def _ensure_first_image(house: House) -> None:
     if not house.config.section(ImageConfig).test_image:
         return
     try:
-        await ensure_test_image(
-            house, lambda: cached_test_image(progress=lambda line: log.info("test image", stage=line))
-        )
+        await ensure_test_image(house, lambda: cached_test_image(progress=_log_progress))
     except GuestBuildError as error:
         log.warning("there is no test image", reason=str(error))
 

@@ -3,6 +3,7 @@
 import pytest
 
 from aerostat.kernel.clock import clock
+from aerostat.services.identity.sweepers import old_revocations
 
 from .conftest import Client, on
 
@@ -50,6 +51,21 @@ async def test_a_revoked_token_is_refused_at_once(admin: Client) -> None:
     assert (await admin.get("/v3/users", headers={"x-auth-token": token})).status_code == 401
     assert (await admin.get("/v3/auth/tokens", headers={"x-subject-token": token})).status_code == 404
     assert (await admin.get("/v3/users", headers={"x-auth-token": other})).status_code == 200
+
+
+async def test_a_revocation_is_kept_while_its_token_could_be_good(admin: Client) -> None:
+    clock.stop()
+    try:
+        token = await admin.become("admin", "first", on("admin"))
+        headers = {"x-subject-token": token}
+        assert (await admin.delete("/v3/auth/tokens", headers=headers)).status_code == 204
+        clock.step(hours=4)
+        assert await old_revocations.SWEEPER.run(admin.house) == 0
+        clock.step(minutes=2)
+        assert await old_revocations.SWEEPER.run(admin.house) == 1
+        assert await old_revocations.SWEEPER.run(admin.house) == 0
+    finally:
+        clock.run()
 
 
 async def test_an_expired_token_is_refused(admin: Client) -> None:

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from aerostat.kernel.config import Config, ConfigError, KernelConfig, load
+from aerostat.kernel.config import ROLES, Config, ConfigError, KernelConfig, load
 from aerostat.kernel.state_folder import StateFolder
 
 
@@ -37,10 +37,14 @@ def test_without_a_file_everything_has_its_default(folder):
 
 
 def test_file_then_environment_then_arguments(folder):
-    text = "[kernel]\nport = 1001\nworkers = 2\nlog_level = 'debug'\n[compute]\ncpu_ratio = 2\n"
-    environ = {"AEROSTAT_KERNEL_WORKERS": "3", "AEROSTAT_COMPUTE_FILTERS": "az, ram", "AEROSTAT_STATE": "/x"}
+    text = "[kernel]\nport = 1001\nlog_bytes = 2\nlog_level = 'debug'\n[compute]\ncpu_ratio = 2\n"
+    environ = {
+        "AEROSTAT_KERNEL_LOG_BYTES": "3",
+        "AEROSTAT_COMPUTE_FILTERS": "az, ram",
+        "AEROSTAT_STATE": "/x",
+    }
     config = written(folder, text, environ, port=1002, public_url=None)
-    assert (config.kernel.port, config.kernel.workers, config.kernel.log_level) == (1002, 3, "debug")
+    assert (config.kernel.port, config.kernel.log_bytes, config.kernel.log_level) == (1002, 3, "debug")
     assert config.section(RoomConfig).filters == ("az", "ram")
     assert config.section(RoomConfig).cpu_ratio == 2.0
 
@@ -80,10 +84,10 @@ def test_an_unreadable_file_is_named(folder):
 
 
 def test_fake_is_one_process_whatever_the_file_says(folder):
-    text = "[kernel]\nbus_url = 'amqp://x'\nworkers = 4\nroles = ['api']\ndrivers.compute = 'libvirt'\n"
+    text = "[kernel]\nbus_url = 'amqp://x'\nroles = ['api']\ndrivers.compute = 'libvirt'\n"
     config = written(folder, text, fake=True)
     assert config.kernel.bus_url == "memory:"
-    assert config.kernel.workers == 1
+    assert config.kernel.roles == ROLES
     assert config.driver("compute", "libvirt") == "fake"
     assert config.kernel.guest_url == config.kernel.public_url
 

@@ -43,8 +43,6 @@ class KernelConfig(msgspec.Struct, frozen=True, kw_only=True):
     guest_url: str = ""
     """Base address by which guests reach the API: wait conditions, signals, user data."""
     roles: tuple[str, ...] = ROLES
-    workers: int = 1
-    """Processes that answer API requests."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_bytes: int = 64 << 20
     """A log file past this size is moved aside to `….1.jsonl`, over the one before."""
@@ -214,6 +212,5 @@ def _fill_in(kernel: KernelConfig, folder: StateFolder, fake: bool) -> KernelCon
             "guest_url": kernel.guest_url or changes["public_url"],
             "drivers": {"compute": "fake", "network": "fake"},
             "roles": ROLES,
-            "workers": 1,
         }
     return msgspec.structs.replace(kernel, **changes)

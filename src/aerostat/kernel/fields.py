@@ -12,7 +12,7 @@ from typing import Any, Literal
 import jsonschema_rs
 
 from .errors import BadRequest
-from .http.versions import Span, Version, parse, span
+from .http.versions import Version, parse, span
 
 Use = Literal["required", "optional"] | None
 MISSING: Any = object()
@@ -241,6 +241,3 @@ def read_values(
         elif verb == "create" and field.default is not MISSING:
             values[field.name] = field.default() if callable(field.default) else field.default
     return values
-
-
-ALWAYS = Span()

@@ -18,7 +18,7 @@ from .fields import BodySchema, Field, fields_at, object_schema, read_values
 from .http.paging import Order, Paging, read_page
 from .http.request import Page, Request, Response
 from .http.router import Endpoint
-from .http.versions import Span, Version, span
+from .http.versions import Version, span
 from .policy import Policy, Rule, Term
 
 Verb = Literal["list", "show", "create", "update", "delete"]
@@ -34,54 +34,44 @@ _NOTHING: Any = object()
 class Route:
     """A method of a resource that answers one path of its own. Made by `@route`."""
 
-    def __init__(self, method: str, path: str, call: Callable[..., Awaitable[Any]], **options: Any) -> None:
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        call: Callable[..., Awaitable[Any]],
+        *,
+        status: int = 200,
+        since: str | None = None,
+        until: str | None = None,
+        policy: str | None = None,
+        default: Term | None = None,
+        public: bool = False,
+        raw_body: bool = False,
+        body: Mapping[str, Any] | None = None,
+    ) -> None:
         self.method = method
         self.path = path
         self.call = call
-        self.status: int = options.get("status", 200)
-        self.span: Span = span(options.get("since"), options.get("until"))
-        self.policy: str | None = options.get("policy")
-        self.default: Term | None = options.get("default")
-        self.public: bool = options.get("public", False)
-        self.raw_body: bool = options.get("raw_body", False)
-        self.body: Mapping[str, Any] | None = options.get("body")
+        self.status = status
+        self.span = span(since, until)
+        self.policy = policy
+        self.default = default
+        self.public = public
+        self.raw_body = raw_body
+        self.body = body
 
 
-def route(
-    method: str,
-    path: str,
-    *,
-    status: int = 200,
-    since: str | None = None,
-    until: str | None = None,
-    policy: str | None = None,
-    default: Term | None = None,
-    public: bool = False,
-    raw_body: bool = False,
-    body: Mapping[str, Any] | None = None,
-) -> Callable[[Callable[..., Awaitable[Any]]], Any]:
+def route(method: str, path: str, **options: Any) -> Callable[[Callable[..., Awaitable[Any]]], Any]:
     """Answer `method path` with this method: `async def name(self, req, **path_parameters)`.
 
-    `policy` is checked against the caller's own project before the method runs (with `default` as the rule's
-    default); leave it out when the method checks against a row. `body` is the JSON schema of the body, which is
-    then in `req.body`; `raw_body` leaves the body unread for the method to stream. What is answered becomes the
-    JSON body with `status`; a `Response` is taken as it is.
+    `options` are those of `Route`. `policy` is checked against the caller's own project before the method runs (with
+    `default` as the rule's default); leave it out when the method checks against a row. `body` is the JSON schema of
+    the body, which is then in `req.body`; `raw_body` leaves the body unread for the method to stream. What is answered
+    becomes the JSON body with `status`; a `Response` is taken as it is.
     """
 
     def mark(call: Callable[..., Awaitable[Any]]) -> Route:
-        return Route(
-            method,
-            path,
-            call,
-            status=status,
-            since=since,
-            until=until,
-            policy=policy,
-            default=default,
-            public=public,
-            raw_body=raw_body,
-            body=body,
-        )
+        return Route(method, path, call, **options)
 
     return mark
 
@@ -126,6 +116,7 @@ class Resource:
     """One kind of thing in one room's API. An instance is made once per door and keeps no state of requests."""
 
     path: ClassVar[str] = ""  # of one thing; the list is at the same path without the last segment
+    below_bases: ClassVar[bool] = True  # False: the paths are the room's own, without its bases before them
     singular: ClassVar[str] = ""
     plural: ClassVar[str] = ""
     table: ClassVar[Table | None] = None
@@ -412,7 +403,7 @@ class Resource:
         one = next((one for one in self.actions if one.name == name and req.version in one.span), None)
         if one is None:
             raise BadRequest(f"There is no such action: {name}")
-        row = await self.find(req, req.params[self.path.rsplit("/", 1)[1].strip("{}")])
+        row = await self.find(req, self._path_id(req))
         req.check(one.policy, self.target(row))
         req.resource_id = str(row[self.id_column])
         if one.body is not None:
@@ -470,7 +461,7 @@ class Resource:
         return compiled
 
     def _check_columns(self) -> None:
-        """Each stored field finds its column, so that fields and tables cannot drift apart."""
+        """Each field that lists are filtered by finds its column, so that fields and tables cannot drift apart."""
         if self.table is None:
             return
         for field in self.fields:

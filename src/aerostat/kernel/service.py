@@ -38,8 +38,8 @@ class Service:
 
     `bases` are the paths below which the resources stand (`"/v2.1"`, and `"/v2.1/{project_id}"` for clients that
     still send it); `catalog` is the path that the catalog shows, with `{project_id}` where it belongs.
-    `flows`, `reconcilers`, `sweepers` are what the engine runs; `host_verbs` what hosts answer on the bus.
-    `start` runs once when the process is up, before the first request.
+    `flows`, `reconcilers`, `sweepers` are what the engine runs. `request_id_header` is a second header in which the
+    room's clients look for the request id. `start` runs once when the process is up, before the first request.
     """
 
     def __init__(
@@ -62,13 +62,12 @@ class Service:
         lenient: bool = False,
         invalid: str = "Invalid input for field/attribute %(path)s. Value: %(value)s. %(reason)s",
         forbidden: str = "Policy doesn't allow %(rule)s to be performed.",
-        unauthorized: Mapping[str, Any] | None = None,
+        request_id_header: str | None = None,
         max_body_bytes: int = 1 << 20,
         rules: Sequence[Rule] = (),
         flows: Sequence[Any] = (),
         reconcilers: Sequence[Any] = (),
         sweepers: Sequence[Any] = (),
-        quotas: Sequence[Any] = (),
         config: Any = None,
         start: Hook | None = None,
         stop: Hook | None = None,
@@ -91,11 +90,11 @@ class Service:
         self.lenient = lenient
         self.invalid = invalid
         self.forbidden = forbidden
+        self.request_id_header = request_id_header
         self.max_body_bytes = max_body_bytes
         self.flows = flows
         self.reconcilers = reconcilers
         self.sweepers = sweepers
-        self.quotas = quotas
         self.config = config
         self.start = start
         self.stop = stop
@@ -109,7 +108,7 @@ class Service:
             resource = kind(self)
             self.resources[kind.__name__] = resource
             self.rules.extend(resource.rules())
-            for base in bases if getattr(kind, "below_bases", True) else ("",):
+            for base in bases if kind.below_bases else ("",):
                 for endpoint in resource.endpoints(base):
                     self.router.add(endpoint)
 

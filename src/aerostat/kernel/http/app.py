@@ -231,8 +231,8 @@ class Application:
 
 def _encoded(request: Request, response: Response) -> tuple[int, dict[str, str], Any]:
     headers = {"x-openstack-request-id": request.request_id, **response.headers}
-    if request.service.name == "compute":
-        headers["x-compute-request-id"] = request.request_id
+    if request.service.request_id_header is not None:
+        headers[request.service.request_id_header] = request.request_id
     data = response.data
     if data is None:
         return response.status, headers, b""

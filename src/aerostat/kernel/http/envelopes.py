@@ -38,10 +38,6 @@ def compute(error: ApiError, request_id: str) -> dict[str, Any]:
     return {_COMPUTE_FAULTS.get(error.status, "computeFault"): {"code": error.status, "message": error.text}}
 
 
-def volume(error: ApiError, request_id: str) -> dict[str, Any]:
-    return compute(error, request_id)
-
-
 _NETWORK_TYPES = {
     "BadRequest": "HTTPBadRequest",
     "NotFound": "HTTPNotFound",

@@ -13,7 +13,6 @@ from .config import ComputeConfig
 from .console import WEBSOCKETS
 from .flows import FLOWS
 from .model import TABLES
-from .quotas import QUOTAS
 from .reconcilers import RECONCILERS
 from .resources import RESOURCES
 from .start import start, stop
@@ -36,11 +35,10 @@ SERVICE = Service(
     client=ComputeClient,
     paging=paging.COMPUTE,
     time_format=iso_z,
-    forbidden="Policy doesn't allow %(rule)s to be performed.",
+    request_id_header="x-compute-request-id",
     flows=FLOWS,
     reconcilers=RECONCILERS,
     sweepers=SWEEPERS,
-    quotas=[QUOTAS],
     config=ComputeConfig,
     start=start,
     stop=stop,

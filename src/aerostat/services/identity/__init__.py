@@ -22,6 +22,7 @@ from .resources.signed import SignedRequest
 from .resources.trust import Trust
 from .resources.user import User
 from .resources.versions import Versions
+from .sweepers import old_revocations
 from .tokens import Tokens
 
 
@@ -65,6 +66,7 @@ SERVICE = Service(
     time_format=iso_micro_z,
     invalid="Invalid input for field '%(path)s': %(reason)s",
     forbidden="You are not authorized to perform the requested action: %(rule)s.",
+    sweepers=[old_revocations.SWEEPER],
     config=IdentityConfig,
     start=start,
     bootstrap=bootstrap,

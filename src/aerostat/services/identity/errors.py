@@ -42,10 +42,6 @@ class AssignmentNotFound(NotFound):
     )
 
 
-class TokenNotFound(NotFound):
-    message = "Could not find token: %(reason)s."
-
-
 class AlreadyThere(Conflict):
     message = (
         "Conflict occurred attempting to store %(kind)s - Duplicate entry found with name %(name)s%(where)s."

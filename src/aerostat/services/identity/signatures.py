@@ -56,10 +56,10 @@ def _version_1(secret: str, params: Mapping[str, str]) -> str:
 
 
 def _version_2(secret: str, asked: Mapping[str, Any], params: Mapping[str, str], host: str) -> str:
-    name = hashlib.sha256 if params.get("SignatureMethod") == "HmacSHA256" else hashlib.sha1
+    digest = hashlib.sha256 if params.get("SignatureMethod") == "HmacSHA256" else hashlib.sha1
     pairs = [(name, value) for name, value in params.items() if name != "Signature"]
     text = "\n".join([str(asked.get("verb", "")), host, str(asked.get("path", "")), _query(pairs)])
-    return _b64(hmac.new(secret.encode(), text.encode(), name).digest())
+    return _b64(hmac.new(secret.encode(), text.encode(), digest).digest())
 
 
 def _version_4(

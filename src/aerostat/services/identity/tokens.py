@@ -8,7 +8,7 @@ per token until something in identity changes; another process's changes are see
 import math
 import secrets
 import time
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -160,7 +160,7 @@ class Tokens:
         return payload
 
     def _is_revoked(self, payload: Payload) -> bool:
-        issued_at = datetime.utcfromtimestamp(payload.issued_at)
+        issued_at = datetime.fromtimestamp(payload.issued_at, UTC).replace(tzinfo=None)
         for row in self._revoked:
             if row.audit_id is not None:
                 if row.audit_id in payload.audit_ids:

@@ -26,6 +26,7 @@ _CHANGEABLE = """
     name visibility protected os_hidden owner min_disk min_ram disk_format container_format tags
 """
 CHANGEABLE = frozenset(_CHANGEABLE.split())
+_OPERATIONS = ("add", "replace", "remove")
 _FORMATS = frozenset({"disk_format", "container_format"})
 
 
@@ -66,12 +67,11 @@ def _read(change: Any) -> tuple[str, str, Any]:
     if not isinstance(change, dict):
         raise BadRequest("Operations must be JSON objects.")
     operation, path = change.get("op"), change.get("path")
-    if operation is None and len([key for key in ("add", "replace", "remove") if key in change]) == 1:
-        operation = next(
-            key for key in ("add", "replace", "remove") if key in change
-        )  # version 2.0 of the form
+    named = [key for key in _OPERATIONS if key in change]
+    if operation is None and len(named) == 1:  # version 2.0 of the form
+        operation = named[0]
         path = change[operation]
-    if operation not in ("add", "replace", "remove"):
+    if operation not in _OPERATIONS:
         raise BadRequest("Operations must be one of add, replace, remove.")
     if not isinstance(path, str) or not path.startswith("/") or len(path) < 2:
         raise BadRequest("Pointer `path` must begin with a slash and name a field.")
@@ -117,10 +117,8 @@ async def _set_property(
     present = await tx.find(model.PROPERTIES, image_id=image_id, name=name)
     if operation == "add":
         if present is None:
-            limit, have = (
-                req.house.config.section(ImageConfig).max_properties,
-                await tx.count(model.PROPERTIES, image_id=image_id),
-            )
+            limit = req.house.config.section(ImageConfig).max_properties
+            have = await tx.count(model.PROPERTIES, image_id=image_id)
             if have >= limit:
                 raise TooMany(what="properties", asked=have + 1, limit=limit)
     elif present is None:

@@ -30,9 +30,8 @@ async def receive(
     db: Store, store: ImageStore, config: ImageConfig, image: Row, chunks: AsyncIterator[bytes]
 ) -> None:
     """Store `chunks` as the image's data. Raises what refused them; the image is then queued again."""
-    from .inspection import (
-        Inspection,
-    )  # the inspectors take 50 ms to load: at the first upload, not at the start
+    # The inspectors take 50 ms to load: at the first upload, not at the start.
+    from .inspection import Inspection
 
     claim = Claim(db, image.id, new_id())
     image = await claim.take()

@@ -144,10 +144,6 @@ class MacAddressInUse(errors.Conflict):
     message = "Unable to complete operation for network %(net_id)s. The mac address %(mac)s is in use."
 
 
-class IpAddressInUse(errors.Conflict):
-    message = "Unable to complete operation for network %(net_id)s. The IP address %(ip_address)s is in use."
-
-
 class IpAddressAlreadyAllocated(errors.Conflict):
     message = "IP address %(ip)s already allocated in subnet %(subnet_id)s"
 
@@ -384,15 +380,6 @@ class BadRouterRequest(errors.BadRequest):
 class BadFloatingIPRequest(errors.BadRequest):
     code = "BadRequest"
     message = "Bad floatingip request: %(msg)s."
-
-
-class BadPortRequest(errors.BadRequest):
-    code = "BadRequest"
-    message = "Bad port request: %(msg)s."
-
-
-class UnsupportedPortDeviceOwner(errors.Conflict):
-    message = "Operation %(op)s is not supported for device_owner %(device_owner)s on port %(port_id)s."
 
 
 class DeviceIDNotOwnedByTenant(errors.Conflict):

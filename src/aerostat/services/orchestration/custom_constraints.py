@@ -15,8 +15,6 @@ from aerostat.kernel.house import House
 
 from .lookup import NotThere, find_id
 
-Judge = Callable[[House, Context, Any], Awaitable[str | None]]
-
 # constraint → (room, what is looked for, its name in messages)
 _THINGS = {
     "nova.flavor": ("compute", "flavor", "Flavor"),

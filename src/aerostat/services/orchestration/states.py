@@ -5,7 +5,6 @@
 
 from aerostat.kernel.work.states import ANY, Machine
 
-BUILDING = ("CREATE", "ADOPT")
 CHANGING = ("CREATE", "ADOPT", "UPDATE", "ROLLBACK", "CHECK", "SUSPEND", "RESUME", "RESTORE")
 ALL = (*CHANGING, "DELETE")
 

@@ -6,7 +6,7 @@ Identity's resources may carry attributes of the client's own (`extra`), shown b
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Table
+from sqlalchemy import Table, func
 from sqlalchemy.sql import ColumnElement
 
 from aerostat.kernel.db import Duplicate, Row
@@ -90,15 +90,12 @@ def name_patterns(req: Request, table: Table) -> Conditions:
         if not mark or column_name not in table.c:
             continue
         column, value = table.c[column_name], values[-1]
-        exact = not how.startswith("i")
-        operation = how.removeprefix("i")
-        if operation not in ("contains", "startswith", "endswith", "equals"):
-            continue
-        if operation == "equals":
-            found.append(column.ilike(value, escape="\\"))
-        else:
-            method = operation if exact else {"contains": "icontains"}.get(operation, "i" + operation)
-            found.append(getattr(column, method)(value, autoescape=True))
+        if how == "equals":
+            found.append(column == value)
+        elif how == "iequals":
+            found.append(func.lower(column) == value.lower())
+        elif how.removeprefix("i") in ("contains", "startswith", "endswith"):
+            found.append(getattr(column, how)(value, autoescape=True))
     return found
 
 

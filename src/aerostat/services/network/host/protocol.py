@@ -12,7 +12,7 @@ size. Addresses are text in their canonical form, MAC addresses lower case with 
 
 from collections.abc import Callable, Iterable, Mapping
 from socket import socket
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -319,17 +319,6 @@ class HostNetworkDriver(Protocol):
 
     async def connect(self, namespace: str, address: str, port: int, timeout_s: float = 10.0) -> socket:
         """A connected non-blocking TCP socket inside a namespace. The caller owns it."""
-
-
-@runtime_checkable
-class Injectable(Protocol):
-    """The ability to go wrong on purpose: the fakes have it."""
-
-    def fail(self, verb: str, times: int = 1, error: Exception | None = None) -> None:
-        """Let the next `times` calls of `verb` raise `error` (default: a DriverError with `retry`)."""
-
-    def delay(self, verb: str, seconds: float) -> None:
-        """Let every call of `verb` take this long; 0 takes it back."""
 
 
 def tap_name(port_id: str) -> str:

@@ -15,9 +15,6 @@ from .parameters import Parameters
 from .sections import OutputDefinition, ResourceDefinition, Template, deletion_policy
 from .snippets import Reference, Snippet, is_constant, references, resolve
 
-ALL_ATTRIBUTES = None
-"""Stands for an attribute's name where all attributes of a resource are asked for."""
-
 
 class Live(Protocol):
     """What the running stack knows. None means: not there yet."""
