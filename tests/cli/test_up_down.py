@@ -1,5 +1,6 @@
 """`up`, `status` and `down` around stand-in processes: what the user sees, and what stays behind."""
 
+import fcntl
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -50,7 +52,7 @@ class Cloud:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
+    def start(self, *words: str, handed: Sequence[int] = ()) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-c", self.script, *words, "--state", str(self.folder.path)],
             env={
@@ -63,6 +65,7 @@ class Cloud:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            pass_fds=handed,
         )
 
     def run(self, *words: str) -> tuple[int, str, str]:
@@ -130,6 +133,16 @@ def test_a_second_up_names_the_first(cloud):
     code, _, complaints = cloud.up("--detach")
     assert code == 1
     assert f"process {cloud.folder.owner_pid()} already runs a cloud" in complaints
+
+
+def test_a_lock_of_who_started_it_is_not_kept(cloud, tmp_path):
+    path = tmp_path / "lock of a script"
+    with path.open("w") as script:
+        fcntl.flock(script, fcntl.LOCK_EX)
+        process = cloud.start("up", "--fake", "--port", str(cloud.port), "--detach", handed=[script.fileno()])
+        assert process.wait(timeout=30) == 0
+    with path.open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def test_the_real_reason_of_a_failed_start(tmp_path):

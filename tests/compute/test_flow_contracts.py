@@ -86,7 +86,8 @@ async def test_delete(trial: Trial, cloud: Cloud) -> None:
 POWER: dict[str, tuple[tuple[str, ...], str, Any, str]] = {
     "server.stop": ((), "os-stop", None, "stopped"),
     "server.start": (("os-stop",), "os-start", None, "active"),
-    "server.reboot": ((), "reboot", {"type": "HARD"}, "active"),
+    "server.reboot": ((), "reboot", {"type": "SOFT"}, "active"),
+    "server.reboot_hard": ((), "reboot", {"type": "HARD"}, "active"),
     "server.pause": ((), "pause", None, "paused"),
     "server.unpause": (("pause",), "unpause", None, "active"),
     "server.suspend": ((), "suspend", None, "suspended"),

@@ -277,7 +277,8 @@ async def test_locks(cloud: Cloud) -> None:
     assert (await cloud.act(server_id, "unlock")).status_code == 403
     assert (await cloud.act(server_id, "os-stop", user="root")).status_code == 202
     assert (await cloud.act(server_id, "unlock", user="root")).status_code == 202
-    assert (await cloud.act(server_id, "lock", {"locked_reason": ""}, version="2.73")).status_code == 400
+    for body in ({"locked_reason": ""}, {"locked_reason": "x", "why": "y"}, [], "mine", 0, True):
+        assert (await cloud.act(server_id, "lock", body, version="2.73")).status_code == 400, body
 
 
 async def test_reset_state(cloud: Cloud) -> None:

@@ -41,3 +41,13 @@ async def test_other_versions(cloud: Cloud, version: str, status: int) -> None:
 async def test_the_path_may_hold_the_project(cloud: Cloud) -> None:
     answer = await cloud.http.get("/compute/v2.1/p1/servers", headers={"x-auth-token": "alice"})
     assert answer.json() == {"servers": []}
+
+
+@pytest.mark.parametrize(
+    "path", ["/extensions", "/flavors/42/os-extra_specs", "/limits", "/os-quota-sets/p1", "/servers"]
+)
+async def test_the_project_may_stand_in_the_path(cloud: Cloud, path: str) -> None:
+    plain = await cloud.ask("GET", path)
+    assert plain.status_code == 200
+    with_project = await cloud.ask("GET", "/some-project" + path)
+    assert (with_project.status_code, with_project.json()) == (200, plain.json())

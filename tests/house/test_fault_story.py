@@ -132,3 +132,24 @@ def test_a_slow_host_holds_up_nobody_else(aerostat_cloud, demo, new_server):
     demo.network.delete_network(network)
     assert demo.compute.get_server(slow.id).status == "BUILD"
     assert wait(demo, slow).status == "ACTIVE"
+
+
+def test_a_hard_reboot_takes_over_from_a_soft_one_that_waits(aerostat_cloud, demo, new_server):
+    server = wait(demo, new_server(demo))
+    host = aerostat_cloud.house.state["compute"].fake_world.hosts["fake-1"]
+    aerostat_cloud.faults.delay("compute", "reboot", 0.3)
+    aerostat_cloud.faults.delay("compute", "ensure_domain", 0.3)
+    demo.compute.reboot_server(server, "SOFT")
+    eventually(lambda: host.faults.calls["reboot"], WAIT_S, every_s=0.01)
+    demo.compute.reboot_server(server, "HARD")
+    seen = set()
+
+    def rests() -> bool:
+        now = demo.compute.get_server(server.id)
+        seen.add(now.status)
+        return now.task_state is None
+
+    eventually(rests, WAIT_S, every_s=0.01)
+    assert seen == {"HARD_REBOOT", "ACTIVE"}
+    assert host.faults.calls["ensure_domain"] == 2, "it rests when the hard one is done, not before"
+    assert aerostat_cloud.call(host.inspect_domain(server.id)).state == "running"

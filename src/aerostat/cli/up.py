@@ -5,6 +5,7 @@ Without --detach it stays in the foreground and Ctrl-C stops the cloud; with it,
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -153,6 +154,7 @@ def _become_daemon(config: Config, lock: Lock, writing: int, *, fake: bool) -> N
         nothing = os.open(os.devnull, os.O_RDONLY)
         for handle, number in ((nothing, 0), (output, 1), (output, 2)):
             os.dup2(handle, number)
+        _close_inherited()
         exit_code = supervise(config, lock, _report_to(writing), fake=fake)
     except BaseException:
         import traceback
@@ -160,6 +162,18 @@ def _become_daemon(config: Config, lock: Lock, writing: int, *, fake: bool) -> N
         traceback.print_exc()
     finally:
         os._exit(exit_code)
+
+
+def _close_inherited() -> None:
+    """Let go of what who started us had open: a lock it holds would be held as long as the cloud runs.
+
+    Python opens everything with close-on-exec, so what lacks it was open before us.
+    """
+    for name in os.listdir("/proc/self/fd"):
+        number = int(name)
+        with contextlib.suppress(OSError):  # the listing's own descriptor has gone by now
+            if number > 2 and os.get_inheritable(number):
+                os.close(number)
 
 
 def _report_to(writing: int) -> Callable[[dict[str, Any]], None]:

@@ -4,6 +4,7 @@ A subclass says what it is as data and overrides a verb only where rows alone ca
 file is always: what it is, fields, policy, verbs, actions, private helpers. See `docs/howto/add-a-resource.md`.
 """
 
+import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Literal
@@ -413,6 +414,9 @@ class Resource:
         return answer if isinstance(answer, Response) else Response(answer, one.status)
 
     def _routed(self, one: Route) -> Callable[[Request], Awaitable[Response]]:
+        # The base may have parameters too (`/v2.1/{project_id}`); who wants them names them.
+        wanted = inspect.signature(one.call).parameters
+
         async def answer(req: Request) -> Response:
             if one.policy is not None:
                 req.check(one.policy)
@@ -420,7 +424,8 @@ class Resource:
                 self._schema(one.body).check(await req.json())
             elif not one.raw_body and req.method in ("POST", "PUT", "PATCH"):
                 await req.json()
-            found = await one.call(self, req, **req.params)
+            params = {name: value for name, value in req.params.items() if name in wanted}
+            found = await one.call(self, req, **params)
             return found if isinstance(found, Response) else Response(found, one.status)
 
         return answer

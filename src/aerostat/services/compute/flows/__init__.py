@@ -5,6 +5,7 @@ from .delete_server import delete_server
 from .interfaces import attach_interface, detach_interface
 from .power_server import (
     pause_server,
+    reboot_hard_server,
     reboot_server,
     resume_server,
     start_server,
@@ -22,6 +23,7 @@ FLOWS = (
     start_server,
     stop_server,
     reboot_server,
+    reboot_hard_server,
     pause_server,
     unpause_server,
     suspend_server,

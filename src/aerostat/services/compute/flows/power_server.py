@@ -49,6 +49,7 @@ def _flow(name: str) -> Flow:
 start_server = _flow("start")
 stop_server = _flow("stop")
 reboot_server = _flow("reboot")
+reboot_hard_server = _flow("reboot_hard")
 pause_server = _flow("pause")
 unpause_server = _flow("unpause")
 suspend_server = _flow("suspend")
@@ -71,13 +72,19 @@ async def stop(work: Work, server: Row) -> None:
 
 @reboot_server.step
 async def reboot(work: Work, server: Row) -> None:
-    """A hard reboot also mends the guest: cards and drives are made anew from the row."""
+    await room_of(work.house).host(server.host, work.request_id).reboot(server.id, hard=False)
+    work.move("running", power_state=RUNNING, state_before=None, fault=None, launched_at=_launched(server))
+
+
+@reboot_hard_server.step
+async def reboot_hard(work: Work, server: Row) -> None:
+    """A hard reboot also mends the guest: cards and drives are made anew from the row.
+
+    It may be asked for while a soft one waits for the guest, and takes over from it.
+    """
     host = room_of(work.house).host(server.host, work.request_id)
-    if work.data.get("hard"):
-        await host.set_power(server.id, "shutoff", 0.0)
-        await host.ensure_guest(await guest_of(work.house, server, work.request_id), "running")
-    else:
-        await host.reboot(server.id, hard=False)
+    await host.set_power(server.id, "shutoff", 0.0)
+    await host.ensure_guest(await guest_of(work.house, server, work.request_id), "running")
     work.move("running", power_state=RUNNING, state_before=None, fault=None, launched_at=_launched(server))
 
 

@@ -66,14 +66,18 @@ async def begin(
     *,
     what: str,
     data: dict[str, Any] | None = None,
+    supersede: bool = False,
     **columns: Any,
 ) -> None:
-    """Move the server by `event` and start `flow`, both or neither. Raises a 409 when its state forbids it."""
+    """Move the server by `event` and start `flow`, both or neither. Raises a 409 when its state forbids it.
+
+    `supersede`: what is at work on the server ends after its present step, and moves it no more.
+    """
     check_unlocked(req, server)
     try:
         async with req.db.transaction() as tx:
             await move(tx, server, event, what, **columns)
-            await flow.start(tx, server.id, context=req.context, data=data)
+            await flow.start(tx, server.id, context=req.context, data=data, supersede=supersede)
     except RowNotFound:
         raise refusal(await find_server(req, server.id), what) from None
 

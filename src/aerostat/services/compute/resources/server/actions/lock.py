@@ -37,8 +37,9 @@ def _reason(req: Request, body: Any) -> str | None:
     """From 2.73 on a lock may say why."""
     if body in (None, {}) or not at_least(req, 73):
         return None
-    reason = body.get("locked_reason") if isinstance(body, dict) else None
-    if set(body) != {"locked_reason"} or not isinstance(reason, str) or not 1 <= len(reason) <= 255:
+    fields = body if isinstance(body, dict) else {}
+    reason = fields.get("locked_reason")
+    if set(fields) != {"locked_reason"} or not isinstance(reason, str) or not 1 <= len(reason) <= 255:
         raise BadRequest(
             "Invalid input for field/attribute lock. locked_reason must be a text of 1 to 255 characters."
         )

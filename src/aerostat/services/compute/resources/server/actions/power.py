@@ -33,10 +33,12 @@ async def stop(req: Request, server: Row, _: Any) -> None:
     body=closed({"type": {"enum": ["HARD", "Hard", "hard", "SOFT", "Soft", "soft"]}}, "type"),
 )
 async def reboot(req: Request, server: Row, body: dict[str, str]) -> None:
-    hard = body["type"].upper() == "HARD"
     check_has_host(server)
-    event = "reboot_hard" if hard else "reboot"
-    await begin(req, server, event, flows.reboot_server, what="reboot", data={"hard": hard})
+    if body["type"].upper() == "HARD":
+        flow, waits = flows.reboot_hard_server, server.state == "rebooting"
+        await begin(req, server, "reboot_hard", flow, what="reboot", supersede=waits)
+    else:
+        await begin(req, server, "reboot", flows.reboot_server, what="reboot")
 
 
 @action("pause", policy="os_compute_api:os-pause-server:pause", default=MEMBER)
