@@ -1,6 +1,5 @@
 """The compute room as other rooms call it: its public API at its newest microversion, less the envelopes."""
 
-import builtins
 from typing import Any
 
 from aerostat.kernel.client import Caller
@@ -29,7 +28,7 @@ class ComputeClient:
     async def get_server(self, server_id: str) -> Thing:
         return await self._one(f"/v2.1/servers/{server_id}", "server")
 
-    async def list_servers(self, **query: Any) -> builtins.list[Thing]:
+    async def list_servers(self, **query: Any) -> list[Thing]:
         return await self._many("/v2.1/servers/detail", "servers", query)
 
     async def update_server(self, server_id: str, **attributes: Any) -> Thing:
@@ -47,12 +46,12 @@ class ComputeClient:
         answer = await self.caller.put(f"/v2.1/servers/{server_id}/metadata", {"metadata": metadata})
         return answer["metadata"]  # type: ignore[no-any-return]
 
-    async def set_tags(self, server_id: str, tags: builtins.list[str]) -> None:
+    async def set_tags(self, server_id: str, tags: list[str]) -> None:
         await self.caller.put(f"/v2.1/servers/{server_id}/tags", {"tags": tags})
 
     # Interfaces
 
-    async def list_interfaces(self, server_id: str) -> builtins.list[Thing]:
+    async def list_interfaces(self, server_id: str) -> list[Thing]:
         return await self._many(f"/v2.1/servers/{server_id}/os-interface", "interfaceAttachments", {})
 
     async def attach_interface(self, server_id: str, **attributes: Any) -> Thing:
@@ -83,9 +82,6 @@ class ComputeClient:
     async def get_keypair(self, name: str) -> Thing:
         return await self._one(f"/v2.1/os-keypairs/{name}", "keypair")
 
-    async def list_keypairs(self) -> builtins.list[Thing]:
-        return [one["keypair"] for one in await self._many("/v2.1/os-keypairs", "keypairs", {})]
-
     async def delete_keypair(self, name: str) -> None:
         await self.caller.delete(f"/v2.1/os-keypairs/{name}")
 
@@ -100,7 +96,7 @@ class ComputeClient:
     async def get_flavor(self, flavor_id: str) -> Thing:
         return await self._one(f"/v2.1/flavors/{flavor_id}", "flavor")
 
-    async def list_flavors(self, **query: Any) -> builtins.list[Thing]:
+    async def list_flavors(self, **query: Any) -> list[Thing]:
         return await self._many("/v2.1/flavors/detail", "flavors", query)
 
     async def find_flavor(self, name_or_id: str) -> Thing | None:
@@ -133,47 +129,12 @@ class ComputeClient:
     async def delete_server_group(self, group_id: str) -> None:
         await self.caller.delete(f"/v2.1/os-server-groups/{group_id}")
 
-    # Aggregates, hosts, zones
-
-    async def list_hypervisors(self) -> builtins.list[Thing]:
-        return await self._many("/v2.1/os-hypervisors/detail", "hypervisors", {})
-
-    async def list_zones(self) -> builtins.list[Thing]:
-        return await self._many("/v2.1/os-availability-zone", "availabilityZoneInfo", {})
-
-    async def create_aggregate(self, name: str, availability_zone: str | None = None) -> Thing:
-        body = {"aggregate": {"name": name, "availability_zone": availability_zone}}
-        return (await self.caller.post("/v2.1/os-aggregates", body))["aggregate"]  # type: ignore[no-any-return]
-
-    async def get_aggregate(self, aggregate_id: int | str) -> Thing:
-        return await self._one(f"/v2.1/os-aggregates/{aggregate_id}", "aggregate")
-
-    async def update_aggregate(self, aggregate_id: int | str, **attributes: Any) -> Thing:
-        answer = await self.caller.put(f"/v2.1/os-aggregates/{aggregate_id}", {"aggregate": attributes})
-        return answer["aggregate"]  # type: ignore[no-any-return]
-
-    async def delete_aggregate(self, aggregate_id: int | str) -> None:
-        await self.caller.delete(f"/v2.1/os-aggregates/{aggregate_id}")
-
-    async def act_on_aggregate(self, aggregate_id: int | str, action: str, argument: Thing) -> Thing:
-        answer = await self.caller.post(f"/v2.1/os-aggregates/{aggregate_id}/action", {action: argument})
-        return answer["aggregate"]  # type: ignore[no-any-return]
-
-    # Quotas
-
-    async def get_quotas(self, project_id: str) -> Thing:
-        return await self._one(f"/v2.1/os-quota-sets/{project_id}", "quota_set")
-
-    async def set_quotas(self, project_id: str, **limits: int) -> Thing:
-        answer = await self.caller.put(f"/v2.1/os-quota-sets/{project_id}", {"quota_set": limits})
-        return answer["quota_set"]  # type: ignore[no-any-return]
-
     async def _one(self, path: str, key: str) -> Thing:
         return (await self.caller.get(path))[key]  # type: ignore[no-any-return]
 
-    async def _many(self, path: str, key: str, query: Thing) -> builtins.list[Thing]:
+    async def _many(self, path: str, key: str, query: Thing) -> list[Thing]:
         """All pages, one after the other."""
-        found: builtins.list[Thing] = []
+        found: list[Thing] = []
         marker = None
         while True:
             answer = await self.caller.get(path, **query, **({"marker": marker} if marker else {}))

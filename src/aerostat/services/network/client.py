@@ -85,11 +85,6 @@ class NetworkClient:
     async def delete_port(self, id: str) -> None:
         await self._caller.delete(f"{_BASE}/ports/{id}")
 
-    async def find_port(self, network_id: str, address: str) -> Thing | None:
-        """The port that has this address on this network: who asks for metadata."""
-        found = await self.list_ports(network_id=network_id, fixed_ips=f"ip_address={address}")
-        return found[0] if found else None
-
     # Routers
 
     async def list_routers(self, **query: Any) -> list[Thing]:
@@ -113,13 +108,6 @@ class NetworkClient:
 
     async def remove_router_interface(self, id: str, **where: str) -> Thing:
         return dict(await self._caller.put(f"{_BASE}/routers/{id}/remove_router_interface", where))
-
-    async def add_extra_routes(self, id: str, routes: list[Thing]) -> Thing:
-        """`routes` is `[{"destination": prefix, "nexthop": address}]`; answers the router."""
-        return await self._alter_routes(id, "add_extraroutes", routes)
-
-    async def remove_extra_routes(self, id: str, routes: list[Thing]) -> Thing:
-        return await self._alter_routes(id, "remove_extraroutes", routes)
 
     # Floating IPs
 
@@ -167,30 +155,6 @@ class NetworkClient:
     async def delete_security_group_rule(self, id: str) -> None:
         await self._caller.delete(f"{_BASE}/security-group-rules/{id}")
 
-    # A network for those who have none
-
-    async def get_auto_allocated_network(self, project_id: str) -> str:
-        """The id of the project's own network that reaches outside, made if it is not there."""
-        return str(
-            (await self._get(f"auto-allocated-topology/{project_id}", "auto_allocated_topology"))["id"]
-        )
-
-    # Quotas and what is there
-
-    async def get_quota(self, project_id: str) -> dict[str, int]:
-        """Limits by resource; -1 is none."""
-        return await self._get(f"quotas/{project_id}", "quota")
-
-    async def get_quota_details(self, project_id: str) -> dict[str, dict[str, int]]:
-        """`{resource: {"limit", "used", "reserved"}}`"""
-        return await self._get(f"quotas/{project_id}/details.json", "quota")
-
-    async def update_quota(self, project_id: str, **limits: int) -> dict[str, int]:
-        return await self._update(f"quotas/{project_id}", "quota", limits)
-
-    async def list_extensions(self) -> list[Thing]:
-        return await self._list("extensions", "extensions", {})
-
     # How they are asked.
 
     async def _list(self, path: str, plural: str, query: dict[str, Any]) -> list[Thing]:
@@ -204,7 +168,3 @@ class NetworkClient:
 
     async def _update(self, path: str, singular: str, attributes: dict[str, Any]) -> Thing:
         return dict((await self._caller.put(f"{_BASE}/{path}", {singular: attributes}))[singular])
-
-    async def _alter_routes(self, id: str, verb: str, routes: list[Thing]) -> Thing:
-        body = {"router": {"routes": routes}}
-        return dict((await self._caller.put(f"{_BASE}/routers/{id}/{verb}", body))["router"])

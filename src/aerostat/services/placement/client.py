@@ -56,9 +56,6 @@ class PlacementClient:
         asked = ",".join(f"{name}:{amount}" for name, amount in resources.items())
         return await self._caller.get("/allocation_candidates", resources=asked, **query)  # type: ignore[no-any-return]
 
-    async def get_allocations(self, consumer_id: str) -> dict[str, Any]:
-        return (await self._caller.get(f"/allocations/{consumer_id}"))["allocations"]  # type: ignore[no-any-return]
-
     async def set_allocations(
         self, consumer_id: str, wanted: Mapping[str, Mapping[str, int]], *, project_id: str, user_id: str
     ) -> None:
