@@ -111,7 +111,8 @@ async def _ensure_first_image(house: House) -> None:
     A cloud without one is still a cloud.
     """
     from aerostat.guest import GuestBuildError, cached_test_image
-    from aerostat.services.image import ImageConfig, ensure_test_image
+    from aerostat.services.image.config import ImageConfig
+    from aerostat.services.image.trial_image import ensure_test_image
 
     if not house.config.section(ImageConfig).test_image:
         return

@@ -10,6 +10,7 @@ from .http import envelopes, paging
 from .http.router import Router
 from .http.versions import Versions
 from .policy import Rule
+from .quota import Quotas
 from .resource import Resource
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Service:
         flows: Sequence[Any] = (),
         reconcilers: Sequence[Any] = (),
         sweepers: Sequence[Any] = (),
+        quotas: Sequence[Quotas] = (),
         config: Any = None,
         start: Hook | None = None,
         stop: Hook | None = None,
@@ -95,6 +97,7 @@ class Service:
         self.flows = flows
         self.reconcilers = reconcilers
         self.sweepers = sweepers
+        self.quotas = quotas
         self.config = config
         self.start = start
         self.stop = stop

@@ -13,7 +13,7 @@ Handler = Callable[[Request], Awaitable[Any]]
 class Endpoint:
     """One method of one path, for a span of versions."""
 
-    __slots__ = ("body_limit_bytes", "handler", "method", "name", "path", "public", "raw_body", "span")
+    __slots__ = ("handler", "method", "name", "path", "public", "raw_body", "span")
 
     def __init__(
         self,
@@ -25,7 +25,6 @@ class Endpoint:
         versions: Span = Span(),
         public: bool = False,
         raw_body: bool = False,
-        body_limit_bytes: int | None = None,
     ) -> None:
         self.method = method
         self.path = path
@@ -34,7 +33,6 @@ class Endpoint:
         self.span = versions
         self.public = public  # answers without a token
         self.raw_body = raw_body  # the handler streams the body itself
-        self.body_limit_bytes = body_limit_bytes
 
 
 class _Node:

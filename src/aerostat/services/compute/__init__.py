@@ -13,6 +13,7 @@ from .config import ComputeConfig
 from .console import WEBSOCKETS
 from .flows import FLOWS
 from .model import TABLES
+from .quotas import QUOTAS
 from .reconcilers import RECONCILERS
 from .resources import RESOURCES
 from .start import start, stop
@@ -39,6 +40,7 @@ SERVICE = Service(
     flows=FLOWS,
     reconcilers=RECONCILERS,
     sweepers=SWEEPERS,
+    quotas=[QUOTAS],
     config=ComputeConfig,
     start=start,
     stop=stop,

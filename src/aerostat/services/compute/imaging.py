@@ -1,8 +1,7 @@
 """What compute asks of the image room: what an image is, and its bytes for hosts that fetch it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
 from aerostat.kernel import clock
@@ -148,6 +147,5 @@ class _Download:
             size -= len(piece)
 
     async def close(self) -> None:
-        if hasattr(self._chunks, "aclose"):
-            async with aclosing(self._chunks):  # type: ignore[type-var]
-                pass
+        if isinstance(self._chunks, AsyncGenerator):
+            await self._chunks.aclose()

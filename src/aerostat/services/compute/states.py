@@ -4,7 +4,7 @@ One stored state says all: the two words that the API shows (`vm_state`, `task_s
 functions of it, at the end of this file. Passing states (`stopping`) have a flow at work; resting ones do not.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from aerostat.kernel.work.states import ANY, Machine
 
@@ -104,7 +104,7 @@ POWER_STATES = {
 }
 
 # What a server's domain should be while it rests in a state. Others are nobody's business but the flow's.
-DESIRED_POWER = {
+DESIRED_POWER: dict[str, Literal["running", "shutoff", "paused", "suspended"]] = {
     "active": "running",
     "stopped": "shutoff",
     "paused": "paused",

@@ -8,6 +8,7 @@ from .client import NetworkClient
 from .config import NetworkConfig
 from .first_networks import make_first_networks
 from .model import TABLES
+from .quotas import QUOTAS
 from .reconcilers import port_status, topology
 from .resources.address_scope import AddressScope
 from .resources.agent import Agent
@@ -69,6 +70,7 @@ SERVICE = Service(
     ],
     sweepers=[agents.SWEEPER],
     reconcilers=[topology.RECONCILER, port_status.RECONCILER],
+    quotas=[QUOTAS],
     config=NetworkConfig,
     start=room.start,
     stop=room.stop,

@@ -1,5 +1,7 @@
 """How an action on a stack ends: complete, failed, or failed and rolled back."""
 
+from typing import Any
+
 from sqlalchemy import delete, select
 
 from aerostat.kernel import clock
@@ -22,7 +24,7 @@ async def complete_stack(tx: Transaction, work: Work, stack: Row) -> None:
         return
     action = action_of(stack.state)
     reason = f"Stack {action} completed successfully"
-    columns: dict[str, object] = {"state_reason": reason, "deadline_at": None, "previous_template_id": None}
+    columns: dict[str, Any] = {"state_reason": reason, "deadline_at": None, "previous_template_id": None}
     if action == "DELETE":
         columns.update(live_name=None, deleted_at=clock.now())
     moved = await STACK.move(tx, model.STACKS, stack.id, "finish", **columns)

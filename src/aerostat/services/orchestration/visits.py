@@ -78,7 +78,7 @@ class _Visit:
         return self.work.finish()
 
     def _is_done(self, row: Row) -> bool:
-        return row.state == complete(self.action) and row.generation == self.stack.generation
+        return bool(row.state == complete(self.action) and row.generation == self.stack.generation)
 
     async def _visit(self, thing: Thing) -> bool:
         """Begin, or look how far it is. Answers whether it is done."""

@@ -3,13 +3,14 @@
 https://docs.openstack.org/api-ref/identity/v3/#assign-role-to-user-on-project and its like.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aerostat.kernel.db import Duplicate, Row
 from aerostat.kernel.errors import BadRequest, Forbidden
 from aerostat.kernel.http import Request
 from aerostat.kernel.http.request import Response
-from aerostat.kernel.http.router import Endpoint
+from aerostat.kernel.http.router import Endpoint, Handler
 from aerostat.kernel.resource import Resource, route
 
 from .. import grants, model
@@ -75,7 +76,7 @@ class Assignment(Resource):
         end = "/inherited_to_projects" if inherited else ""
         name = f"grant.{target}.{actor}"
 
-        def bind(verb: Any) -> Any:
+        def bind(verb: Callable[[Request, dict[str, Any]], Awaitable[Response]]) -> Handler:
             async def answer(req: Request) -> Response:
                 grant = await self._grant(req, target, actor, inherited)
                 return await verb(req, grant)

@@ -89,7 +89,7 @@ class Domain(Named):
         return row
 
     def visible(self, req: Request) -> Conditions:
-        own = [model.PROJECTS.c.is_domain.is_(True)]
+        own: Conditions = [model.PROJECTS.c.is_domain.is_(True)]
         if not (req.context.is_admin or req.context.system_scope):
             own.append(model.PROJECTS.c.id == (req.context.domain_id or req.context.user_domain_id))
         return own

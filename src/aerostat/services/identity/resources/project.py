@@ -63,9 +63,10 @@ class Project(Named):
 
     async def create(self, req: Request, new: dict[str, Any]) -> Row:
         if new.pop("is_domain", False):
-            domain = req.service.resources["Domain"]
+            domain: Any = req.service.resources["Domain"]
             domain.check_new(req, new)
-            return await domain.create(req, {key: value for key, value in new.items() if key != "parent_id"})
+            made: Row = await domain.create(req, {key: new[key] for key in new if key != "parent_id"})
+            return made
         parent_id = new.get("parent_id")
         if parent_id is not None:
             parent = await req.db.find(model.PROJECTS, id=parent_id)

@@ -10,7 +10,6 @@ from sqlalchemy import Table, func
 from sqlalchemy.sql import ColumnElement
 
 from aerostat.kernel.db import Duplicate, Row
-from aerostat.kernel.errors import Forbidden
 from aerostat.kernel.fields import Field
 from aerostat.kernel.http import Request
 from aerostat.kernel.resource import Conditions, Resource, View
@@ -97,13 +96,6 @@ def name_patterns(req: Request, table: Table) -> Conditions:
         elif how.removeprefix("i") in ("contains", "startswith", "endswith"):
             found.append(getattr(column, how)(value, autoescape=True))
     return found
-
-
-def own_domain_only(req: Request, domain_id: str | None) -> None:
-    """A domain's own administrator stays in that domain."""
-    scope = req.context.domain_id
-    if scope is not None and not req.context.system_scope and domain_id not in (None, scope):
-        raise Forbidden("You are not authorized to perform the requested action.")
 
 
 def _taken(kind: str, values: Mapping[str, Any]) -> AlreadyThere:

@@ -97,7 +97,7 @@ class Trust(Resource):
 
     @route("GET", _PATH)
     async def list_trusts(self, req: Request) -> dict[str, Any]:
-        where = {
+        where: dict[str, Any] = {
             key: req.query[key][-1] for key in ("trustor_user_id", "trustee_user_id") if key in req.query
         }
         for key in where:

@@ -83,7 +83,7 @@ class Image(Resource):
 
     id = Field(str, create="optional", schema={"type": "string", "pattern": _UUID}, filter=True)
     name = Field(str, create="optional", schema={"type": ["string", "null"], "maxLength": 255})
-    status = Field(str, sort=True)
+    shown_status = Field(str, wire="status", column="status", sort=True)
     visibility = Field(str, create="optional", choices=VISIBILITIES, default="shared")
     protected = Field(bool, create="optional", default=False, filter=True)
     os_hidden = Field(bool, create="optional", default=False)

@@ -14,7 +14,8 @@ from ..config import ImageConfig
 async def sweep(house: House) -> int:
     store: Any = house.state["image"]["store"]
     silent_since = now() - seconds(house.config.section(ImageConfig).upload_silence_s)
-    swept, alive = 0, set()
+    swept: int = 0
+    alive: set[str] = set()
     for row in await house.store.all(model.IMAGES, {"status": "saving"}):
         if row.upload_seen_at is not None and row.upload_seen_at >= silent_since:
             alive.add(row.upload_token)
@@ -23,7 +24,8 @@ async def sweep(house: House) -> int:
         swept += await house.store.update(
             model.IMAGES, where, status="queued", upload_token=None, upload_seen_at=None
         )
-    swept += await store.remove_uploads(alive)
+    died: int = await store.remove_uploads(alive)
+    swept += died
     # Kept bytes come before the row says active, so look at the bytes first and the rows afterwards.
     kept = await store.list_images()
     known = {

@@ -8,7 +8,7 @@ from typing import Any
 from aerostat.kernel.db import Row
 from aerostat.kernel.http import Request
 from aerostat.kernel.http.paging import Order, read_page
-from aerostat.kernel.resource import Resource, route
+from aerostat.kernel.resource import Resource, Views, route
 
 from .. import model
 from ..errors import EventNotFound
@@ -70,7 +70,7 @@ class Event(Resource):
 
     async def _events(
         self, req: Request, stacks: dict[str, Row], resource_name: str | None, root: Row | None
-    ) -> "list[dict[str, Any]]":
+    ) -> Views:
         c = model.EVENTS.c
         conditions: Any = [c.stack_id.in_(list(stacks))]
         if resource_name is not None:

@@ -7,7 +7,7 @@ from aerostat.kernel.context import internal_context
 from aerostat.kernel.db import Row
 from aerostat.kernel.errors import Unauthorized
 from aerostat.kernel.http import Request, Response
-from aerostat.kernel.resource import Resource, route
+from aerostat.kernel.resource import Resource, Views, route
 
 from .. import model
 from ..errors import BadBody, ResourceNotAvailable, ResourceNotFound
@@ -42,7 +42,7 @@ class StackResource(Resource):
                 parents |= {one.id: one for one in rows}
         return {"resources": [one for one in views if _is_asked_for(req, one)]}
 
-    async def _of_stack(self, req: Request, stack: Row, parent: str | None) -> "list[dict[str, Any]]":
+    async def _of_stack(self, req: Request, stack: Row, parent: str | None) -> Views:
         plan = await load_plan(req.house, stack)
         rows = await req.db.all(model.RESOURCES, {"stack_id": stack.id, "current": True}, order="created_at")
         needed_by: dict[str, set[str]] = {}

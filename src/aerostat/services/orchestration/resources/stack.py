@@ -70,7 +70,7 @@ class Stack(Resource):
             body.setdefault("files", adopted.get("files"))
             body.setdefault("environment", adopted.get("environment"))
         source = read_source(body)
-        options = {
+        options: dict[str, Any] = {
             "timeout_mins": read_timeout(body),
             "disable_rollback": read_flag(body, "disable_rollback") is not False,
             "tags": read_tags(body),

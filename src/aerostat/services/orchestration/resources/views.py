@@ -1,6 +1,5 @@
 """Stacks as clients see them."""
 
-import json
 from datetime import datetime
 from typing import Any
 
@@ -68,7 +67,3 @@ async def output_view(stack: OpenStack, name: str) -> View:
     if problem is not None:
         shown["output_error"] = problem
     return shown
-
-
-def compact(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"))

@@ -26,7 +26,7 @@ class ResourceType:
     """One type. Instances are made once and keep no state; a `Thing` is the resource they work on."""
 
     name: ClassVar[str] = ""
-    description: ClassVar[str] = ""
+    description: str = ""
     properties: Mapping[str, Property] = {}
     attributes: Mapping[str, Attribute] = {}
     room: ClassVar[str | None] = None  # the room it needs

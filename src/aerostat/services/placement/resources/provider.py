@@ -15,7 +15,7 @@ from .wire import at_least, dated, get_provider, next_generation
 
 _UUID = {"type": "string", "pattern": "^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$"}
 _NAME = {"type": "string", "minLength": 1, "maxLength": 200}
-_CREATE = {
+_CREATE: dict[str, Any] = {
     "type": "object",
     "properties": {
         "name": _NAME,
@@ -28,7 +28,7 @@ _CREATE = {
 _UPDATE = {
     **_CREATE,
     "properties": {key: value for key, value in _CREATE["properties"].items() if key != "uuid"},
-}  # type: ignore[attr-defined]
+}
 _POLICY = "placement:resource_providers"
 
 

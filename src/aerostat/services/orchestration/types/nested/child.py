@@ -121,7 +121,7 @@ class ChildStack(ResourceType):
         if known is None:
             known = await open_stack(thing.house, thing.context, await self._child(thing))
             thing.data_of_run["child"] = known
-        return known  # type: ignore[no-any-return]
+        return known
 
     async def attribute(self, thing: Thing, name: str, path: Sequence[str | int]) -> Any:
         child = await self.open_child(thing)

@@ -100,12 +100,12 @@ class Router(ResourceType):
 
 
 async def _gateway(thing: Thing, info: Mapping[str, Any]) -> dict[str, Any]:
-    wire = {
+    wire: dict[str, Any] = {
         "network_id": await id_of(thing, "network", info["network"]),
         "enable_snat": info.get("enable_snat"),
     }
     if info.get("external_fixed_ips"):
-        wire["external_fixed_ips"] = [  # type: ignore[assignment]
+        wire["external_fixed_ips"] = [
             {
                 "ip_address": one.get("ip_address"),
                 "subnet_id": await id_of(thing, "subnet", one.get("subnet")),

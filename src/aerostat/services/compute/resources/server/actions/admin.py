@@ -5,7 +5,7 @@ Wire: https://docs.openstack.org/api-ref/compute/#reset-server-state-os-resetsta
 
 from typing import Any
 
-from aerostat.kernel import clock, operation
+from aerostat.kernel import clock
 from aerostat.kernel.db import Row
 from aerostat.kernel.http import Request
 from aerostat.kernel.resource import action
@@ -16,6 +16,7 @@ from ...schemas import closed
 from ...terms import ADMIN, MEMBER
 from ..deletion import start_deletion
 from ..lookup import check_unlocked
+from ..record import record_done
 
 
 @action(
@@ -36,15 +37,7 @@ async def reset_state(req: Request, server: Row, body: dict[str, str]) -> None:
         }
     async with req.db.transaction() as tx:
         await SERVER.move(tx, model.SERVERS, server.id, event, state_before=None, fault=fault)
-        await operation.record(
-            tx,
-            req.context,
-            "server.os-resetState",
-            "done",
-            subject_kind=model.SERVERS.name,
-            subject_id=server.id,
-            subject_name=server.name,
-        )
+        await record_done(tx, req, server, "server.os-resetState")
 
 
 @action("forceDelete", policy="os_compute_api:os-deferred-delete:force", default=MEMBER)

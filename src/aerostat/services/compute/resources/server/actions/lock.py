@@ -5,7 +5,6 @@ Wire: https://docs.openstack.org/api-ref/compute/#lock-server-lock-action
 
 from typing import Any
 
-from aerostat.kernel import operation
 from aerostat.kernel.db import Row
 from aerostat.kernel.errors import BadRequest
 from aerostat.kernel.http import Request
@@ -14,6 +13,7 @@ from aerostat.kernel.resource import action
 from .... import model
 from ...arguments import at_least
 from ...terms import MEMBER
+from ..record import record_done
 
 _ANYTHING: dict[str, Any] = {}
 
@@ -49,12 +49,4 @@ def _reason(req: Request, body: Any) -> str | None:
 async def _set(req: Request, server: Row, name: str, **columns: Any) -> None:
     async with req.db.transaction() as tx:
         await tx.update(model.SERVERS, {"id": server.id}, **columns)
-        await operation.record(
-            tx,
-            req.context,
-            name,
-            "done",
-            subject_kind=model.SERVERS.name,
-            subject_id=server.id,
-            subject_name=server.name,
-        )
+        await record_done(tx, req, server, name)

@@ -5,7 +5,6 @@ Wire: https://docs.openstack.org/api-ref/compute/#add-security-group-to-a-server
 
 from typing import Any
 
-from aerostat.kernel import operation
 from aerostat.kernel.db import Row
 from aerostat.kernel.errors import BadRequest, NotFound
 from aerostat.kernel.http import Request
@@ -15,6 +14,7 @@ from .... import model, networking
 from ....room import room_of
 from ...schemas import NAME, closed
 from ...terms import MEMBER
+from ..record import record_done
 
 _BODY = closed({"name": NAME}, "name")
 
@@ -65,12 +65,4 @@ async def _note(req: Request, server: Row, name: str) -> None:
     """What is shown of the server is old now, and the record says who did it."""
     async with req.db.transaction() as tx:
         await tx.update(model.SERVERS, {"id": server.id}, interfaces_stale=True)
-        await operation.record(
-            tx,
-            req.context,
-            name,
-            "done",
-            subject_kind=model.SERVERS.name,
-            subject_id=server.id,
-            subject_name=server.name,
-        )
+        await record_done(tx, req, server, name)
