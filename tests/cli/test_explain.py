@@ -20,6 +20,8 @@ OPERATIONS = [
         "action": "server.create",
         "step": "claim_host",
         "verdict": "failed",
+        "subject_kind": "compute_servers",
+        "subject_id": "27b62bad",
         "reason": "no valid host: 1 of 1 hosts lacks RAM",
         "data": {"hosts": [{"name": "h1", "filter": "ram", "short_mib": 384}], "asked": 512},
     },
@@ -38,7 +40,7 @@ def test_one_block_a_request_and_reasons_below_their_line():
     lines = list(timeline(OPERATIONS))
     assert lines[0] == "req-1   2030-01-01   by u1"
     assert lines[1].split() == ["+", "10:00:00.123", "server.create", "accepted", "3", "ms", "vm"]
-    assert lines[2].split() == ["!", "10:00:01.000", "server.create", "/", "claim_host", "failed"]
+    assert lines[2].split() == ["!", "10:00:01.000", "server.create", "/", "claim_host", "failed", "27b62bad"]
     assert [line.strip() for line in lines[3:9]] == [
         "no valid host: 1 of 1 hosts lacks RAM",
         "hosts:",

@@ -315,6 +315,7 @@ async def test_filters(api: Api) -> None:
     assert await api.ids("?name=one") == {one["id"]}
     assert await api.ids('?os_hidden=true&name=in:x,"two, too"') == {two["id"]}
     assert await api.ids("?status=in:active,saving") == {one["id"]}
+    assert await api.ids(f"?id=in:{one['id']}") == {one["id"]}, "how the server list learns names of images"
     assert await api.ids("?disk_format=qcow2") == {three["id"]}
     assert await api.ids("?colour=red") == {one["id"]}
     assert await api.ids("?min_ram=64") == {one["id"]}

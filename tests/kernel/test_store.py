@@ -33,6 +33,7 @@ from aerostat.kernel.db import (
     Duplicate,
     Json,
     RowNotFound,
+    SchemaDiffers,
     StillReferenced,
     Store,
     StoreUnavailable,
@@ -435,3 +436,14 @@ async def test_a_broken_postgresql_connection_is_replaced(shelf: Store, store_ur
     assert await second.count(books) == 0
     await second.insert(books, title="after")
     await second.close()
+
+
+async def test_a_database_of_another_version_is_told_of_at_the_start(shelf: Store) -> None:
+    newer = MetaData()
+    for table in metadata.sorted_tables:
+        table.to_metadata(newer)
+    table = newer.sorted_tables[0]
+    table.append_column(Column("added_later", String(10)))
+    with pytest.raises(SchemaDiffers, match="added_later"):
+        await create_schema(shelf, [newer])
+    assert await shelf.count(metadata.sorted_tables[0]) == 0

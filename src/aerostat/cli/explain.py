@@ -92,7 +92,7 @@ def timeline(operations: list[dict[str, Any]]) -> Iterator[str]:
 def _lines(operation: dict[str, Any]) -> Iterator[str]:
     verdict = operation["verdict"]
     what = operation["action"] + (f" / {operation['step']}" if operation.get("step") else "")
-    subject = operation.get("subject_name") or operation.get("subject_kind") or ""
+    subject = operation.get("subject_name") or operation.get("subject_id") or ""
     took = f"{operation['took_ms']:.0f} ms" if operation.get("took_ms") is not None else ""
     sign = SIGNS.get(verdict, " ")
     columns = f"  {sign} {str(operation['at'])[11:23]:<13}{what:<40} {verdict:<11}{took:>9}  {subject}"

@@ -4,7 +4,7 @@ See `docs/subsystems/store.md`.
 """
 
 from .columns import Json, UtcTime, created_at, hex_id, new_table, updated_at, uuid_id
-from .schema import create_schema
+from .schema import SchemaDiffers, create_schema
 from .store import (
     BadValue,
     Duplicate,
@@ -23,6 +23,7 @@ __all__ = [
     "Json",
     "Row",
     "RowNotFound",
+    "SchemaDiffers",
     "StillReferenced",
     "Store",
     "StoreUnavailable",

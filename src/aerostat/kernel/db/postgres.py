@@ -9,7 +9,7 @@ from typing import Any, Self, cast
 import asyncpg
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 
-from .store import BadValue, Duplicate, StillReferenced, StoreUnavailable
+from .store import BadValue, Duplicate, StillReferenced, StoreUnavailable, WrongShape
 
 ACQUIRE_LIMIT_S = 10.0
 STATEMENT_LIMIT_S = 30.0
@@ -116,6 +116,8 @@ def _translated() -> Iterator[None]:
         raise Duplicate(f"{error.constraint_name}: {error.detail}") from error
     except asyncpg.ForeignKeyViolationError as error:
         raise StillReferenced(str(error)) from error
+    except (asyncpg.UndefinedColumnError, asyncpg.UndefinedTableError) as error:
+        raise WrongShape(str(error)) from error
     except (asyncpg.DataError, UnicodeEncodeError) as error:
         raise BadValue(str(error)) from error
     except (

@@ -7,16 +7,30 @@ from typing import cast
 from sqlalchemy import Dialect, MetaData
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from .store import Store
+from .store import Store, WrongShape
+
+
+class SchemaDiffers(Exception):
+    """The database was made by another version of ours; the message names what is missing."""
 
 
 async def create_schema(store: Store, parts: Iterable[MetaData]) -> None:
-    """Create every table and index that is not there yet. Changing what is there is a migration's work."""
-    async with store.transaction() as tx:
-        await tx.lock("schema")
-        for metadata in parts:
-            for sql in _definitions(metadata, cast(Hashable, type(store.dialect))):
-                await tx.run_sql(sql)
+    """Create every table and index that is not there yet, and see that those that are have every column.
+
+    Changing what is there is a migration's work: raises `SchemaDiffers`.
+    """
+    dialect = cast(Hashable, type(store.dialect))
+    try:
+        async with store.transaction() as tx:
+            await tx.lock("schema")
+            for metadata in parts:
+                for sql in _definitions(metadata, dialect):
+                    await tx.run_sql(sql)
+    except WrongShape as error:
+        raise SchemaDiffers(
+            f"the database was made by another version of this program ({error}); start with a new state folder, or "
+            "delete this one: aerostat down --purge"
+        ) from error
 
 
 @functools.cache
@@ -27,4 +41,7 @@ def _definitions(metadata: MetaData, dialect: Callable[[], Dialect]) -> tuple[st
         found.append(str(CreateTable(table, if_not_exists=True).compile(dialect=dialect())).strip())
         for index in sorted(table.indexes, key=lambda index: str(index.name)):
             found.append(str(CreateIndex(index, if_not_exists=True).compile(dialect=dialect())).strip())
+        quote = dialect().identifier_preparer.quote
+        columns = ", ".join(quote(column.name) for column in table.columns)
+        found.append(f"SELECT {columns} FROM {quote(table.name)} LIMIT 0")
     return tuple(found)

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
-from .store import BadValue, Duplicate, StillReferenced, StoreUnavailable
+from .store import BadValue, Duplicate, StillReferenced, StoreUnavailable, WrongShape
 
 WRITE_LOCK_LIMIT_S = 20.0
 
@@ -107,7 +107,9 @@ class SqliteConnection:
                 raise StillReferenced(str(error)) from error
             raise
         except sqlite3.OperationalError as error:
-            if "no such" in str(error) or "syntax" in str(error):
+            if "no such" in str(error) or "has no column" in str(error):
+                raise WrongShape(str(error)) from error
+            if "syntax" in str(error):
                 raise
             raise StoreUnavailable(str(error)) from error
         except (OverflowError, UnicodeEncodeError, sqlite3.DataError) as error:

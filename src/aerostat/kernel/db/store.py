@@ -80,6 +80,10 @@ class BadValue(StoreError):
     """A value that the column cannot hold: a number out of range, a text with a NUL in it or too long."""
 
 
+class WrongShape(StoreError):
+    """The statement names a table or column that this database does not have."""
+
+
 class StoreUnavailable(StoreError):
     """The database cannot be reached or stays locked: try again later (HTTP 503)."""
 

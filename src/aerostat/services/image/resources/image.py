@@ -81,7 +81,7 @@ class Image(Resource):
         Rule(name="publicize_image", text="role:admin"),
     )
 
-    id = Field(str, create="optional", schema={"type": "string", "pattern": _UUID}, filter=True)
+    id = Field(str, create="optional", schema={"type": "string", "pattern": _UUID})
     name = Field(str, create="optional", schema={"type": ["string", "null"], "maxLength": 255})
     shown_status = Field(str, wire="status", column="status", sort=True)
     visibility = Field(str, create="optional", choices=VISIBILITIES, default="shared")
