@@ -1,9 +1,11 @@
 """The log: what a line carries, what it never carries, where it goes."""
 
 import asyncio
+import errno
 import io
 import json
 import logging
+import os
 
 import pytest
 import structlog
@@ -104,6 +106,22 @@ def test_a_file_moves_aside_when_full(tmp_path):
     kept = [*(tmp_path / "api.1.jsonl").read_text().splitlines(), *path.read_text().splitlines()]
     assert [json.loads(line)["number"] for line in kept] == list(range(6))[-len(kept) :]
     assert path.stat().st_mode & 0o777 == 0o600
+    structlog.reset_defaults()
+
+
+def test_a_full_disk_costs_lines_only(tmp_path, monkeypatch):
+    def no_room(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "api.jsonl"
+    log.configure("api", file=path, stream=io.StringIO())
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", no_room)
+        log.get_logger().info("first")
+        log.get_logger().info("second")
+    log.get_logger().info("third")
+    lost, third = map(json.loads, path.read_text().splitlines())
+    assert (lost["event"], lost["lines"], third["event"]) == ("log.lines_lost", 2, "third")
     structlog.reset_defaults()
 
 

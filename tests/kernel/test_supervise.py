@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -108,6 +109,26 @@ async def test_a_killed_child_is_started_again_and_settled_again(tmp_path: Path)
         assert status.pid not in (None, before)
         assert status.last_exit == "killed by SIGKILL"
         assert len(settled) == 2
+
+
+async def test_a_child_killed_on_a_full_disk_comes_back_when_there_is_room(
+    tmp_path: Path, monkeypatch
+) -> None:
+    tried: list[int] = []
+
+    def no_room(*_: object) -> None:
+        tried.append(1)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async with supervised(tmp_path, Child(name="one", argv=SLEEPER)) as supervisor:
+        before = pid_of(supervisor, "one")
+        with monkeypatch.context() as full:
+            full.setattr(Path, "write_bytes", no_room)
+            os.kill(before, signal.SIGKILL)
+            await wait_for(lambda: len(tried) >= 3)
+            assert supervisor.status()[0].pid in (None, before), "nothing runs that stands in no record"
+        await wait_for(lambda: supervisor.status()[0].state == "running")
+        assert pid_of(supervisor, "one") != before
 
 
 async def test_a_child_that_shall_not_restart_stays_ended(tmp_path: Path) -> None:

@@ -85,11 +85,15 @@ def bound_values() -> dict[str, Any]:
 
 
 class LogFile:
-    """An appended file of lines that moves itself aside once when it has grown past `limit_bytes`."""
+    """An appended file of lines that moves itself aside once when it has grown past `limit_bytes`.
+
+    A disk that is full costs lines, not the work that wrote them; how many is said when there is room again.
+    """
 
     def __init__(self, path: Path, limit_bytes: int) -> None:
         self._path = path
         self._limit_bytes = limit_bytes
+        self._lost_lines = 0
         self._open()
 
     def _open(self) -> None:
@@ -102,9 +106,15 @@ class LogFile:
             os.close(self._handle)
             os.replace(self._path, self._path.with_suffix(f".1{self._path.suffix}"))
             self._open()
-        # One write per line: with O_APPEND lines of several threads or processes never mix.
-        os.write(self._handle, line)
-        self._written_bytes += len(line)
+        if self._lost_lines:
+            line = _encoder.encode({"event": "log.lines_lost", "lines": self._lost_lines}) + b"\n" + line
+        try:
+            # One write per line: with O_APPEND lines of several threads or processes never mix.
+            self._written_bytes += os.write(self._handle, line)
+        except OSError:
+            self._lost_lines += 1
+        else:
+            self._lost_lines = 0
 
     def close(self) -> None:
         os.close(self._handle)

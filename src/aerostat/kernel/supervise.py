@@ -360,7 +360,13 @@ class Supervisor:
 
     def _move(self, slot: _Slot, state: str) -> None:
         slot.state, slot.since_at = state, now()
-        self._write_record()
+        try:
+            self._write_record()
+        except OSError:
+            # Most likely the disk is full, which may pass. What starts must be in the record, or nobody could find
+            # it after us; for the rest the last record does.
+            if state == "starting":
+                raise
         if self._on_change is not None:
             self._on_change(slot.status())
 
