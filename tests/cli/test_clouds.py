@@ -6,7 +6,7 @@ import stat
 import pytest
 import yaml
 
-from aerostat.cli.clouds import MergeRefused, entries, merge_into, merged, write_client_files
+from aerostat.cli.clouds import MergeRefused, entries, merge_into, merged, take_out, write_client_files
 from aerostat.kernel.config import load
 from aerostat.kernel.state_folder import StateFolder
 
@@ -133,3 +133,24 @@ def test_files_below_the_state_folder(tmp_path):
     assert (auth["username"], auth["password"]) == ("demo", secrets.demo_password)
     assert auth["auth_url"] == "http://127.0.0.1:1234/identity/v3"
     assert stat.S_IMODE(folder.clouds.stat().st_mode) == stat.S_IMODE(folder.openrc.stat().st_mode) == 0o600
+
+
+def test_a_purged_cloud_is_forgotten_and_others_keep_every_byte(tmp_path):
+    path = tmp_path / "clouds.yaml"
+    path.write_text(OTHERS)
+    merge_into(path, OURS)
+    assert take_out(path, {"aerostat": {"auth": {"password": "of another cloud"}}}) is None
+    assert take_out(path, OURS) is not None
+    left = path.read_text()
+    assert list(yaml.safe_load(left)["clouds"]) == ["work", "home"]
+    assert "    work:      # the big one\n        auth: {username: me}   # flow inside\n" in left
+    assert "password" not in left
+    assert take_out(path, OURS) is None
+
+
+def test_a_file_with_nothing_but_ours_stays_a_file(tmp_path):
+    path = tmp_path / "clouds.yaml"
+    merge_into(path, OURS)
+    take_out(path, OURS)
+    assert not yaml.safe_load(path.read_text())["clouds"]
+    assert take_out(tmp_path / "absent.yaml", OURS) is None

@@ -71,7 +71,41 @@ def merge_into(path: Path, ours: dict[str, Entry]) -> Path | None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(path, yaml.safe_dump({"clouds": ours}, sort_keys=False))
         return None
-    after = merged(before, ours, str(path))
+    return _replace(path, before, merged(before, ours, str(path)))
+
+
+def take_out(path: Path, ours: dict[str, Entry]) -> Path | None:
+    """Take `ours` out of the file at `path`, as far as they still stand there as we wrote them.
+
+    Returns the path of the backup, if anything was changed. Raises `MergeRefused` as `merge_into` does.
+    """
+    try:
+        before = path.read_text()
+        data = yaml.safe_load(before)
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise MergeRefused(f"{path} cannot be read ({error}); it was left alone") from None
+    clouds = data.get("clouds") if isinstance(data, dict) else None
+    if not isinstance(clouds, dict):
+        return None
+    gone = [key for key, entry in ours.items() if clouds.get(key) == entry]
+    if not gone:
+        return None
+    wanted = {**data, "clouds": {key: entry for key, entry in clouds.items() if key not in gone} or None}
+    lines = before.splitlines()
+    for key in gone:
+        pattern = re.compile(rf"(\s+)['\"]?{re.escape(key)}['\"]?:\s*(#.*)?$")
+        found = next(((i, match) for i, line in enumerate(lines) if (match := pattern.match(line))), None)
+        if found is not None:
+            at, match = found
+            del lines[at : _end_of_block(lines, at, len(match[1]))]
+    after = "\n".join(lines) + "\n"
+    return _replace(path, before, after if _means(after, wanted) else yaml.safe_dump(wanted, sort_keys=False))
+
+
+def _replace(path: Path, before: str, after: str) -> Path | None:
+    """Write `after` where `before` stands, with a copy of what was there; None when they are the same."""
     if after == before:
         return None
     try:

@@ -13,7 +13,9 @@ import time
 
 from aerostat.cli import CommandError
 from aerostat.cli.ask import Unreachable, ask
-from aerostat.cli.settings import folder_of
+from aerostat.cli.clouds import MergeRefused, entries, take_out, user_clouds_path
+from aerostat.cli.settings import folder_of, kernel_settings_of
+from aerostat.kernel.config import ConfigError
 from aerostat.kernel.state_folder import StateFolder
 
 STOP_S = 120.0
@@ -34,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
     stopped = stop_supervisor(folder)
     orphans = stop_what_is_left(folder)
     if args.purge:
+        forget_clouds(args)
         shutil.rmtree(folder.path)
         print(f"The cloud in {folder.path} is stopped and deleted.")
     elif stopped or orphans:
@@ -41,6 +44,17 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(f"No cloud was running in {folder.path}.")
     return 0
+
+
+def forget_clouds(args: argparse.Namespace) -> None:
+    """Take the cloud's entries, and with them its passwords, out of the user's clouds.yaml."""
+    folder = folder_of(args)
+    if not folder.exists:
+        return
+    try:
+        take_out(user_clouds_path(), entries(kernel_settings_of(args)))
+    except (MergeRefused, ConfigError) as refusal:
+        print(f"aerostat: note: {refusal}", file=sys.stderr)
 
 
 def confirm_purge(folder: StateFolder, yes: bool) -> None:

@@ -53,11 +53,11 @@ def prepare(args: argparse.Namespace, folder: StateFolder) -> tuple[Config, bool
     """Everything that must be right before a process is started. True: it is this folder's first start."""
     if not args.fake and os.geteuid() != 0:
         raise CommandError("a real cloud needs root, for namespaces and the hypervisor; `up --fake` does not")
-    if args.port is not None:
-        remember_port(folder.settings, args.port)
-    config = kernel_settings_of(args, fake=args.fake)
+    config = kernel_settings_of(args, fake=args.fake, port=args.port)
     if not has_orphans(folder):
         check_port_free(config)  # otherwise it may be an orphan that listens, and it will be ended
+    if args.port is not None:
+        remember_port(folder.settings, args.port)
     first = not folder.exists
     folder.ensure_secrets()
     write_client_files(config)
