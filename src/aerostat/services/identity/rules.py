@@ -7,6 +7,7 @@ from aerostat.kernel.policy import Rule
 
 ADMIN = "rule:admin_required"
 SYSTEM_READER = f"{ADMIN} or (role:reader and system_scope:all)"
+DOMAIN_READER = f"({SYSTEM_READER}) or (role:reader and domain_id:%(target.domain_id)s)"
 
 BASE = (
     Rule(name="admin_required", text="role:admin or is_admin:1"),

@@ -22,7 +22,7 @@ from ..errors import (
     RoleNotFound,
     UserNotFound,
 )
-from ..rules import ADMIN, SYSTEM_READER, rules
+from ..rules import ADMIN, DOMAIN_READER, SYSTEM_READER, rules
 from .shape import changed
 
 _ACTORS_AND_PLACES = " or ".join(
@@ -52,7 +52,7 @@ class Assignment(Resource):
                 for name in ("check_system_grant_for_{}", "list_system_grants_for_{}")
                 for actor in ("user", "group")
             },
-            "list_role_assignments": f"({SYSTEM_READER}) or (role:reader and domain_id:%(target.domain_id)s)",
+            "list_role_assignments": DOMAIN_READER,
             "list_role_assignments_for_tree": f"({SYSTEM_READER}) or "
             "(role:reader and domain_id:%(target.project.domain_id)s) or "
             "(role:admin and project_id:%(target.project.id)s)",

@@ -14,7 +14,7 @@ from aerostat.kernel.resource import Conditions
 
 from .. import model
 from ..errors import DomainEnabled, DomainNotFound
-from ..rules import SYSTEM_READER
+from ..rules import DOMAIN_READER, SYSTEM_READER
 from .project import TAGS, remove_project
 from .shape import OPTIONS, Named, check_mutable, links
 
@@ -30,7 +30,7 @@ class Domain(Named):
         "identity:{verb}_domain",
         default=admin,
         verbs={"list": "list", "show": "get"},
-        list=Term(f"({SYSTEM_READER}) or (role:reader and domain_id:%(target.domain_id)s)", 0),
+        list=Term(DOMAIN_READER, 0),
         show=Term(
             f"({SYSTEM_READER}) or domain_id:%(target.domain.id)s or project_domain_id:%(target.domain.id)s",
             0,

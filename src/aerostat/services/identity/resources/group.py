@@ -11,7 +11,7 @@ from aerostat.kernel.resource import Conditions, route
 
 from .. import model
 from ..errors import DomainNotFound, GroupNotFound
-from ..rules import ADMIN, SYSTEM_READER, looked_at, managed, rules
+from ..rules import ADMIN, DOMAIN_READER, SYSTEM_READER, looked_at, managed, rules
 from .shape import DOMAIN_ID, Named, changed, links
 
 _BOTH = "domain_id:%(target.group.domain_id)s and domain_id:%(target.user.domain_id)s"
@@ -30,7 +30,7 @@ class Group(Named):
         "identity:{verb}_group",
         default=Term(managed("group"), 0),
         verbs={"list": "list", "show": "get"},
-        list=Term(f"({SYSTEM_READER}) or (role:reader and domain_id:%(target.domain_id)s)", 0),
+        list=Term(DOMAIN_READER, 0),
         show=Term(looked_at("group"), 0),
     )
     extra_rules = rules(

@@ -16,7 +16,7 @@ from aerostat.kernel.resource import Conditions, route
 
 from .. import grants, model
 from ..errors import BadParent, DomainNotFound, ProjectNotFound, ProjectNotLeaf, UserNotFound
-from ..rules import SYSTEM_READER, looked_at, managed, rules
+from ..rules import DOMAIN_READER, looked_at, managed, rules
 from .shape import DOMAIN_ID, OPTIONS, Named, changed, check_mutable, links
 
 TAG = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[^,/]*$"}
@@ -37,7 +37,7 @@ class Project(Named):
         "identity:{verb}_project",
         default=Term(managed("project"), 0),
         verbs={"list": "list", "show": "get"},
-        list=Term(f"({SYSTEM_READER}) or (role:reader and domain_id:%(target.domain_id)s)", 0),
+        list=Term(DOMAIN_READER, 0),
         show=Term(_SHOW, 0),
     )
     extra_rules = rules(

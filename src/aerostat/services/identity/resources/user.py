@@ -13,7 +13,7 @@ from aerostat.kernel.resource import Conditions, View, route
 from .. import model
 from ..errors import DomainNotFound, UserNotFound
 from ..passwords import hash_password, is_password
-from ..rules import SYSTEM_READER, looked_at, managed
+from ..rules import DOMAIN_READER, looked_at, managed
 from .shape import DOMAIN_ID, OPTIONS, Named, changed, check_mutable, links
 
 _PASSWORD = {"type": ["string", "null"], "maxLength": 4096}
@@ -46,7 +46,7 @@ class User(Named):
         "identity:{verb}_user",
         default=Term(managed("user"), 0),
         verbs={"list": "list", "show": "get"},
-        list=Term(f"({SYSTEM_READER}) or (role:reader and domain_id:%(target.domain_id)s)", 0),
+        list=Term(DOMAIN_READER, 0),
         show=Term(f"{looked_at('user')} or user_id:%(target.user.id)s", 0),
     )
 
