@@ -45,6 +45,14 @@ def main() -> None:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program is compiled
     compileall.compile_dir(next(iter(aerostat.__path__)), quiet=1)
     lines = [f"Aerostat {aerostat.__version__}, {_commit()}. {_machine()}", ""]
+    if args.scale:
+        from . import scale
+
+        for line in scale.table(args.scale):
+            lines += _print([line])
+        if args.out:
+            args.out.write_text("\n".join(lines) + "\n")
+        return
     with tempfile.TemporaryDirectory(prefix="aerostat-bench-") as folder:
         state = Path(folder) / "state"
         lines += _starts(state) if args.only == "*" else []
@@ -62,11 +70,23 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--fake", action="store_true", help="measure a cloud of fakes, started for it (default)"
     )
+    parser.add_argument(
+        "--scale",
+        metavar="HOSTS:SERVERS",
+        action="append",
+        type=_size,
+        help="measure a cloud of that size instead; may be repeated: --scale 10:200 --scale 1000:20000",
+    )
     parser.add_argument("--only", default="*", metavar="PATTERN", help="cases whose names match")
     parser.add_argument("--times", type=float, default=1.0, help="so many times the usual number of runs")
     parser.add_argument("--profile", action="store_true", help="wait before the cases, to attach a profiler")
     parser.add_argument("--out", type=Path, help="write the table to this file, too")
     return parser.parse_args()
+
+
+def _size(text: str) -> tuple[int, int]:
+    hosts, servers = text.split(":")
+    return int(hosts), int(servers)
 
 
 def _starts(state: Path) -> list[str]:

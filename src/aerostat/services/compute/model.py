@@ -104,7 +104,7 @@ SERVERS = new_table(
     created_at(),
     updated_at(),
     Index("compute_servers_project", "project_id", "created_at"),
-    Index("compute_servers_host", "host"),
+    Index("compute_servers_host", "host", "state"),
     Index("compute_servers_group", "server_group_id"),
 )
 

@@ -4,7 +4,7 @@ A server's claim is its allocation: consumer = server id. Claiming again replace
 claimed is success, so flows may repeat both.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aerostat.kernel.client import RoomError
@@ -20,8 +20,8 @@ def resources_of(flavor: Mapping[str, Any]) -> dict[str, int]:
     """What a flavor takes of a host, by resource class; classes of which it takes nothing are left out."""
     swap_gib = -(-flavor["swap_mib"] // 1024)
     amounts = {
+        MEMORY_MB: flavor["memory_mib"],  # first: hosts with most memory free are offered first
         VCPU: flavor["vcpus"],
-        MEMORY_MB: flavor["memory_mib"],
         DISK_GB: flavor["disk_gib"] + flavor["ephemeral_gib"] + swap_gib,
     }
     return {kind: amount for kind, amount in amounts.items() if amount}
@@ -48,10 +48,6 @@ def inventories_of(facts: Mapping[str, Any], config: ComputeConfig) -> dict[str,
     return {kind: one for kind, one in made.items() if one["total"] > 0}
 
 
-def capacity(inventory: Mapping[str, Any]) -> int:
-    return int((inventory["total"] - inventory["reserved"]) * inventory["allocation_ratio"])
-
-
 class Placing:
     """The placement room as compute uses it, in the cloud's own name."""
 
@@ -76,21 +72,35 @@ class Placing:
     async def remove_host(self, host_id: str) -> None:
         await self._client.delete_provider(host_id)
 
-    async def candidates(self, resources: Mapping[str, int]) -> dict[str, dict[str, int]]:
-        """Providers that have room for `resources`, each with what is free of each class."""
-        found = await self._client.allocation_candidates(resources)
+    async def candidates(self, resources: Mapping[str, int], **query: Any) -> dict[str, dict[str, int]]:
+        """Providers that have room for `resources`, each with what is free of each class.
+
+        Those with most of the first class come first; `limit=` and placement's other arguments narrow the answer.
+        """
+        found = await self._client.allocation_candidates(resources, **query)
         return {
             provider: {kind: amount["capacity"] - amount["used"] for kind, amount in one["resources"].items()}
             for provider, one in found["provider_summaries"].items()
         }
 
-    async def free(self, host_id: str) -> dict[str, int]:
+    async def free_everywhere(self, kinds: Iterable[str]) -> dict[str, dict[str, int]]:
+        """What is free of each of these classes on every provider that has any of it left."""
+        left: dict[str, dict[str, int]] = {}
+        for kind in kinds:
+            for provider, amounts in (await self.candidates({kind: 1})).items():
+                left.setdefault(provider, {}).update(amounts)
+        return left
+
+    async def free_on(self, host_id: str) -> dict[str, int]:
         """What is free on one host, whether or not anything fits; empty if placement does not know it."""
         inventories = await self.inventories(host_id)
         if inventories is None:
             return {}
         usages = await self._client.get_usages(host_id)
-        return {kind: capacity(one) - usages.get(kind, 0) for kind, one in inventories.items()}
+        return {
+            kind: int((one["total"] - one["reserved"]) * one["allocation_ratio"]) - usages.get(kind, 0)
+            for kind, one in inventories.items()
+        }
 
     async def claim(self, server: Row, host_id: str, resources: Mapping[str, int]) -> bool:
         """Take the resources on a host for the server; False if somebody else was faster."""

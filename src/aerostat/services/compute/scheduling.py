@@ -1,15 +1,23 @@
-"""Gathers what the scheduler looks at: hosts, aggregates, what is free, where the server's neighbours are."""
+"""Gathers what the scheduler looks at: hosts, aggregates, what is free, where the server's neighbours are.
+
+Placement offers the hosts with most room first, so a few of them nearly always hold one that suits: the cost of a
+choice does not grow with the cloud. More are looked at when none does, and all of them before a server is refused,
+since the refusal has to say why of each.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 
 from aerostat.kernel.db import Row, Store
 
 from . import model
+from .placing import Placing
 from .room import Room, room_of
 from .scheduler import Asked, Decision, HostPicture, choose
+
+LOOKED_AT_FIRST = (24, 240)
 
 
 async def decide(
@@ -22,23 +30,65 @@ async def decide(
 ) -> Decision:
     """The hosts that may take the server, best first, and why the others may not."""
     room = room_of(house)
-    hosts = await db.all(model.HOSTS, order="name")
-    aggregates = await db.all(model.AGGREGATES)
+    placing = room.placing(request_id)
     group = None
     if server.server_group_id:
         group = await db.find(model.SERVER_GROUPS, id=server.server_group_id)
     members = await _members_by_host(db, server) if group is not None else {}
-    counts = await _servers_by_host(db)
-    placing = room.placing(request_id)
-    free = await placing.candidates(resources)
-    pictures = []
-    for host in hosts:
-        # Hosts that placement did not name are asked one by one: only then is there a reason to tell.
-        left = free.get(host.id) or await placing.free(host.id)
-        pictures.append(
-            _picture(room, host, aggregates, left, counts.get(host.name, 0), members.get(host.name, 0))
+    aggregates = await db.all(model.AGGREGATES)
+    asked = await _asked(db, server, resources, group, tried)
+    total = await db.count(model.HOSTS)
+    for most in LOOKED_AT_FIRST:
+        if total <= most:
+            break
+        hosts, free = await _some_hosts(db, placing, asked, members, most)
+        decision = choose(asked, await _pictures(db, room, hosts, aggregates, free, members))
+        if decision.ranked:
+            return decision
+    hosts = await db.all(model.HOSTS, order="name")
+    free = await placing.free_everywhere(resources)
+    return choose(asked, await _pictures(db, room, hosts, aggregates, free, members))
+
+
+async def _some_hosts(
+    db: Store, placing: Placing, asked: Asked, members: Mapping[str, int], most: int
+) -> tuple[list[Row], dict[str, dict[str, int]]]:
+    """At most so many hosts with most room, and those that the server's wishes name; with what is free on each."""
+    free = await placing.candidates(asked.resources, limit=most)
+    named = set(members) | (asked.same_host or frozenset())
+    if asked.host is not None:
+        named.add(asked.host)
+    table = model.HOSTS
+    rows = await db.fetch(
+        select(table).where(or_(table.c.id.in_(sorted(free)), table.c.name.in_(sorted(named))))
+    )
+    for row in rows:
+        if row.id not in free:
+            free[row.id] = await placing.free_on(row.id)
+    return rows, free
+
+
+async def _pictures(
+    db: Store,
+    room: Room,
+    hosts: Iterable[Row],
+    aggregates: Iterable[Row],
+    free: Mapping[str, Mapping[str, int]],
+    members: Mapping[str, int],
+) -> list[HostPicture]:
+    hosts = list(hosts)
+    counts = await _servers_by_host(db, [host.name for host in hosts])
+    return [
+        _picture(
+            room,
+            host,
+            aggregates,
+            free.get(host.id, {}),
+            counts.get(host.name, 0),
+            members.get(host.name, 0),
         )
-    return choose(await _asked(db, server, resources, group, tried), pictures)
+        for host in hosts
+    ]
 
 
 async def _asked(
@@ -100,11 +150,12 @@ async def _members_by_host(db: Store, server: Row) -> dict[str, int]:
     return {row.host: row.total for row in rows}
 
 
-async def _servers_by_host(db: Store) -> dict[str, int]:
+async def _servers_by_host(db: Store, names: list[str]) -> dict[str, int]:
     servers = model.SERVERS.c
+    carried = servers.host.in_(names) if len(names) <= LOOKED_AT_FIRST[-1] else servers.host.is_not(None)
     rows = await db.fetch(
         select(servers.host, func.count().label("total"))
-        .where(servers.host.is_not(None), servers.state != "deleted")
+        .where(carried, servers.state != "deleted")
         .group_by(servers.host)
     )
     return {row.host: row.total for row in rows}

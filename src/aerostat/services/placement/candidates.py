@@ -1,14 +1,19 @@
-"""Which providers could give what is asked."""
+"""Which providers could give what is asked.
+
+One statement does it: an index over what is free leads to those with room, the one with most of the first class asked
+in front, so that a limit costs by what it lets through and not by how many providers there are.
+"""
 
 from collections.abc import Mapping
 from typing import Any
+
+from sqlalchemy import literal, select
 
 from aerostat.kernel.db import Row
 from aerostat.kernel.errors import BadRequest
 from aerostat.kernel.http import Request
 
 from . import model
-from .claims import capacity, fits, usages
 from .errors import UnknownTraits
 from .resources.wire import (
     at_least,
@@ -34,80 +39,83 @@ async def list_providers(req: Request) -> list[Row]:
 
 async def matching_providers(req: Request) -> list[Row]:
     """Providers that match the query's name, uuid, in_tree, member_of, required and resources."""
-    where: dict[str, Any] = {}
-    if name := req.argument("name"):
-        where["name"] = name
-    if uuid := req.argument("uuid"):
-        where["id"] = uuid
-    if (tree := req.argument("in_tree")) and at_least(req, 14):
-        top = await req.db.find(model.PROVIDERS, id=tree)
-        if top is None:
-            return []
-        where["root_id"] = top.root_id
-    rows = await req.db.all(model.PROVIDERS, where, order="name")
-    for allowed in read_member_of(req):
-        members = {
-            row.provider_id for row in await req.db.all(model.PROVIDER_AGGREGATES, {"aggregate_id": allowed})
-        }
-        rows = [row for row in rows if row.id in members]
-    rows = await _with_traits(req, rows)
+    statement = select(model.PROVIDERS).where(*await _conditions(req)).order_by(model.PROVIDERS.c.name)
     if "resources" in req.query:
         wanted = read_resources(req.argument("resources") or "")
         await check_classes(req.db, wanted)
-        rows, _ = await _with_room(req, rows, wanted)
-    return rows
+        statement, _ = _with_room(statement, wanted)
+    return await req.db.fetch(statement)
 
 
 async def allocation_candidates(req: Request) -> tuple[list[Row], dict[str, dict[str, dict[str, int]]]]:
-    """The providers that can give all of `resources`, and for each what it has and what is used of it."""
+    """The providers that can give all of `resources`, and for each what it has and what is used of it.
+
+    Those with most of the first class asked come first.
+    """
     check_arguments(req, _OF_CANDIDATES)
     if "resources" not in req.query:
         raise BadRequest("Invalid query string parameters: 'resources' is a required property")
-    rows = await matching_providers(req)
+    wanted = read_resources(req.argument("resources") or "")
+    await check_classes(req.db, wanted)
+    statement = select(model.PROVIDERS).where(*await _conditions(req))
+    statement, inventories = _with_room(statement, wanted)
+    statement = statement.order_by(inventories[0].c.free.desc(), model.PROVIDERS.c.id)
+    for number, inventory in enumerate(inventories):
+        statement = statement.add_columns(
+            inventory.c.used.label(f"used_{number}"), inventory.c.free.label(f"free_{number}")
+        )
     if (limit := req.argument("limit")) is not None and at_least(req, 16):
         if (count := read_count(limit)) is None:
             raise BadRequest(f"Invalid query string parameters: limit is a positive number, not {limit}")
-        rows = rows[:count]
-    wanted = read_resources(req.argument("resources") or "")
-    return await _with_room(req, rows, wanted)
+        statement = statement.limit(count)
+    rows = await req.db.fetch(statement)
+    summaries = {
+        row.id: {
+            name: {"capacity": row[f"used_{number}"] + row[f"free_{number}"], "used": row[f"used_{number}"]}
+            for number, name in enumerate(wanted)
+        }
+        for row in rows
+    }
+    return rows, summaries
 
 
-async def _with_traits(req: Request, rows: list[Row]) -> list[Row]:
+async def _conditions(req: Request) -> list[Any]:
+    """What the query says of providers, besides the room they have."""
+    providers, members, traits = model.PROVIDERS.c, model.PROVIDER_AGGREGATES.c, model.PROVIDER_TRAITS.c
+    conditions: list[Any] = []
+    if name := req.argument("name"):
+        conditions.append(providers.name == name)
+    if uuid := req.argument("uuid"):
+        conditions.append(providers.id == uuid)
+    if (tree := req.argument("in_tree")) and at_least(req, 14):
+        own = model.PROVIDERS.alias().c
+        conditions.append(providers.root_id.in_(select(own.root_id).where(own.id == tree)))
+    for allowed in read_member_of(req):
+        own_members = select(members.provider_id).where(members.aggregate_id.in_(sorted(allowed)))
+        conditions.append(providers.id.in_(own_members))
     wanted, forbidden = read_traits(req)
-    if not wanted and not forbidden:
-        return rows
     if missing := await unknown_traits(req.db, wanted | forbidden):
         raise UnknownTraits(names=", ".join(sorted(missing)))
-    found: dict[str, set[str]] = {}
-    for row in await req.db.all(model.PROVIDER_TRAITS, {"trait": wanted | forbidden}):
-        found.setdefault(row.provider_id, set()).add(row.trait)
-    return [
-        row for row in rows if wanted <= found.get(row.id, set()) and not forbidden & found.get(row.id, set())
-    ]
+    for trait in sorted(wanted):
+        conditions.append(providers.id.in_(select(traits.provider_id).where(traits.trait == trait)))
+    if forbidden:
+        with_them = select(traits.provider_id).where(traits.trait.in_(sorted(forbidden)))
+        conditions.append(providers.id.not_in(with_them))
+    return conditions
 
 
-async def _with_room(
-    req: Request, rows: list[Row], wanted: Mapping[str, int]
-) -> tuple[list[Row], dict[str, dict[str, dict[str, int]]]]:
-    if not rows:
-        return [], {}
-    provider_ids = [row.id for row in rows]
-    inventories: dict[str, dict[str, Row]] = {}
-    for row in await req.db.all(
-        model.INVENTORIES, {"provider_id": provider_ids, "resource_class": list(wanted)}
-    ):
-        inventories.setdefault(row.provider_id, {})[row.resource_class] = row
-    used = await usages(req.db, provider_ids)
-    fitting, summaries = [], {}
-    for row in rows:
-        own = inventories.get(row.id, {})
-        if all(
-            name in own and fits(own[name], used.get((row.id, name), 0), amount)
-            for name, amount in wanted.items()
-        ):
-            fitting.append(row)
-            summaries[row.id] = {
-                name: {"capacity": capacity(own[name]), "used": used.get((row.id, name), 0)}
-                for name in wanted
-            }
-    return fitting, summaries
+def _with_room(statement: Any, wanted: Mapping[str, int]) -> tuple[Any, list[Any]]:
+    """The statement for those providers only that can give all of `wanted`, and the inventories it joins, in order."""
+    inventories = []
+    for number, (name, amount) in enumerate(wanted.items()):
+        inventory = model.INVENTORIES.alias(f"inventory_{number}")
+        inventories.append(inventory)
+        own = inventory.c
+        statement = statement.join(inventory, own.provider_id == model.PROVIDERS.c.id).where(
+            own.resource_class == name,
+            own.free >= amount,
+            own.min_unit <= amount,
+            own.max_unit >= amount,
+            literal(amount) % own.step_size == 0,
+        )
+    return statement, inventories

@@ -1,9 +1,13 @@
-"""Capacity, and taking it: the sums every change of allocations has to keep."""
+"""Capacity, and taking it: the sums every change of allocations has to keep.
+
+Every inventory carries what is used of it and what is free. They change in the transaction that changes allocations,
+and nowhere else.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from aerostat.kernel.db import Row, Store, Transaction
 from aerostat.kernel.errors import BadRequest
@@ -12,12 +16,18 @@ from . import model
 from .errors import ConsumerGenerationConflict, InventoryNotFound, NoCapacity
 
 Amounts = Mapping[str, int]
+MOST_CAPACITY = 2**62  # a ratio may be as large as a float; the sum must fit a column
 UNSEEN: Any = object()  # the client of an older version, which knows no consumer generations
 
 
 def capacity(inventory: Mapping[str, Any]) -> int:
     """How much may be allocated of an inventory in all."""
     return int((inventory["total"] - inventory["reserved"]) * inventory["allocation_ratio"])
+
+
+def room_left(inventory: Mapping[str, Any], used: int) -> int:
+    """What is free of an inventory; less than nothing where it shrank under its allocations."""
+    return min(capacity(inventory), MOST_CAPACITY) - used
 
 
 def fits(inventory: Mapping[str, Any], used: int, amount: int) -> bool:
@@ -59,6 +69,8 @@ async def replace_allocations(
         known = consumer.generation if consumer is not None else None
         if generation != known:
             raise ConsumerGenerationConflict(expected=known, given=generation)
+    for held in await tx.all(model.ALLOCATIONS, {"consumer_id": consumer_id}):
+        await _take(tx, held.provider_id, held.resource_class, -held.used)
     await tx.delete(model.ALLOCATIONS, consumer_id=consumer_id)
     if not wanted:
         await tx.delete(model.CONSUMERS, id=consumer_id)
@@ -83,12 +95,22 @@ async def replace_allocations(
                 resource_class=name,
                 used=amount,
             )
+            await _take(tx, provider_id, name, amount)
+
+
+async def _take(tx: Transaction, provider_id: str, name: str, amount: int) -> None:
+    """Count `amount` more of the inventory as used; less, where it is negative."""
+    table = model.INVENTORIES
+    await tx.execute(
+        update(table)
+        .where(table.c.provider_id == provider_id, table.c.resource_class == name)
+        .values(used=table.c.used + amount, free=table.c.free - amount)
+    )
 
 
 async def _check_fit(tx: Transaction, wanted: Mapping[str, Amounts]) -> None:
     rows = await tx.all(model.INVENTORIES, {"provider_id": list(wanted)})
     inventories: dict[tuple[str, str], Row] = {(row.provider_id, row.resource_class): row for row in rows}
-    used = await usages(tx, wanted)
     known = {row.id for row in await tx.all(model.PROVIDERS, {"id": list(wanted)})}
     for provider_id, amounts in wanted.items():
         if provider_id not in known:
@@ -98,5 +120,5 @@ async def _check_fit(tx: Transaction, wanted: Mapping[str, Amounts]) -> None:
             if inventory is None:
                 error = InventoryNotFound(name=name, id=provider_id)
                 raise NoCapacity(f"Unable to allocate inventory: {error.text}")
-            if not fits(inventory, used.get((provider_id, name), 0), amount):
+            if not fits(inventory, inventory.used, amount):
                 raise NoCapacity(name=name, id=provider_id)

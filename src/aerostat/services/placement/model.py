@@ -1,6 +1,6 @@
 """Placement's tables: providers in trees, what they have, what they are like, and who holds what of them."""
 
-from sqlalchemy import Column, Float, ForeignKey, Integer, MetaData, String
+from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, MetaData, String
 
 from aerostat.kernel.db import created_at, new_table, updated_at, uuid_id
 
@@ -36,6 +36,10 @@ INVENTORIES = new_table(
     Column("max_unit", Integer, nullable=False, default=2147483647),
     Column("step_size", Integer, nullable=False, default=1),
     Column("allocation_ratio", Float, nullable=False, default=1.0),
+    # Kept with every claim, so that «who has room» is a look at an index and not a sum over all allocations.
+    Column("used", BigInteger, nullable=False, default=0),
+    Column("free", BigInteger, nullable=False),
+    Index("placement_inventories_room", "resource_class", "free"),
 )
 
 PROVIDER_TRAITS = new_table(

@@ -8,7 +8,7 @@ from aerostat.kernel.http import Request, Response
 from aerostat.kernel.resource import Resource, route
 
 from .. import model
-from ..claims import usages
+from ..claims import room_left, usages
 from ..errors import GenerationConflict, InventoryInUse, InventoryNotFound
 from .wire import check_classes, dated, get_provider, next_generation
 
@@ -61,8 +61,9 @@ class Inventory(Resource):
             present = {row.resource_class for row in await tx.all(model.INVENTORIES, {"provider_id": id})}
             await _check_unused(tx, id, present - set(wanted))
             await tx.delete(model.INVENTORIES, provider_id=id)
+            used = await usages(tx, [id])
             for name, one in wanted.items():
-                await _insert(tx, id, name, one)
+                await _insert(tx, id, name, one, used.get((id, name), 0))
             rows = await tx.all(model.INVENTORIES, {"provider_id": id})
         return dated(req, _views(rows, generation))
 
@@ -94,7 +95,8 @@ class Inventory(Resource):
             generation = await next_generation(tx, provider, seen)
             if not await tx.delete(model.INVENTORIES, provider_id=id, resource_class=name):
                 raise BadRequest(f"No inventory record with resource class: {name}")
-            row = await _insert(tx, id, name, wanted)
+            used = await usages(tx, [id])
+            row = await _insert(tx, id, name, wanted, used.get((id, name), 0))
         return dated(req, {**_view(row), "resource_provider_generation": generation})
 
     @route("POST", _PATH, policy=f"{_POLICY}:create")
@@ -136,18 +138,19 @@ class Inventory(Resource):
     async def usages_of(self, req: Request, id: str) -> Response:
         provider = await get_provider(req.db, id)
         rows = await req.db.all(model.INVENTORIES, {"provider_id": id})
-        used = await usages(req.db, [id])
-        amounts = {row.resource_class: used.get((id, row.resource_class), 0) for row in rows}
+        amounts = {row.resource_class: row.used for row in rows}
         return dated(req, {"resource_provider_generation": provider.generation, "usages": amounts})
 
 
-async def _insert(tx: Transaction, id: str, name: str, one: dict[str, Any]) -> Row:
+async def _insert(tx: Transaction, id: str, name: str, one: dict[str, Any], used: int = 0) -> Row:
     if one["reserved"] > one["total"]:
         raise BadRequest(
             f"Unable to update inventory for resource provider {id}: Invalid inventory for '{name}': "
             "The reserved value is greater than total."
         )
-    return await tx.insert(model.INVENTORIES, provider_id=id, resource_class=name, **one)
+    return await tx.insert(
+        model.INVENTORIES, provider_id=id, resource_class=name, used=used, free=room_left(one, used), **one
+    )
 
 
 async def _check_unused(tx: Transaction, id: str, names: set[str]) -> None:
