@@ -42,11 +42,11 @@ def table(sizes: list[tuple[int, int]]) -> Iterator[str]:
     """A Markdown row for each (hosts, servers), as soon as it is known."""
     yield (
         "| hosts | servers | decision, CPU ms | no host, CPU ms | create, CPU ms | page of 100: first | in the middle "
-        "| idle, cores | PSS, MiB | "
+        "| idle, cores | PSS, MiB | whole topology compared | "
         + " | ".join(f"{name}, CPU ms" for name in ROUNDS)
         + " |"
     )
-    yield "|" + "---:|" * (9 + len(ROUNDS))
+    yield "|" + "---:|" * (10 + len(ROUNDS))
     for hosts, servers in sizes:
         with tempfile.TemporaryDirectory(prefix="aerostat-scale-") as folder:
             yield asyncio.run(_measure(Path(folder), hosts, servers))
@@ -79,6 +79,8 @@ async def _measure(folder: Path, hosts: int, servers: int) -> str:
             f"{await _idle_cores():.3f}",
             f"{Tree(os.getpid()).pss_mib():.0f}",
         ]
+        house.state["network"].progress.compared_at = None
+        cells.append(f"{await _cpu_ms(lambda: house.engine.run_one('network.topology'), 1, warm=False):.0f}")
         for name in ROUNDS:
             cells.append(f"{await _round_ms(house, name):.1f}")
     return "| " + " | ".join(cells) + " |"
@@ -141,7 +143,10 @@ async def _decision_ms(house: House, times_memory: int, count: int = DECISIONS) 
 
 async def _pages_ms(house: House, user: Context) -> tuple[float, float]:
     caller, path = house.client("compute", user).caller, "/v2.1/servers/detail"
-    ids = [row.id for row in await house.store.fetch(select(model.SERVERS.c.id).order_by(model.SERVERS.c.created_at))]
+    ids = [
+        row.id
+        for row in await house.store.fetch(select(model.SERVERS.c.id).order_by(model.SERVERS.c.created_at))
+    ]
     middle = ids[len(ids) // 2]
     first = await _cpu_ms(lambda: caller.get(path, limit=100), PAGES)
     return first, await _cpu_ms(lambda: caller.get(path, limit=100, marker=middle), PAGES)

@@ -1,5 +1,6 @@
 """The rooms to the left of compute, as far as it asks them: small worlds in memory with the same client methods."""
 
+import zlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -107,6 +108,15 @@ class FakePlacement:
     async def delete_provider(self, id: str) -> None:
         self.world.providers.pop(id, None)
 
+    async def list_providers(self) -> list[dict[str, Any]]:
+        """A provider's generation is told from what it has and what is taken of it."""
+        found = []
+        for id, provider in self.world.providers.items():
+            claims = sorted((name, str(one[id])) for name, one in self.world.allocations.items() if id in one)
+            generation = zlib.crc32(f"{provider['inventories']} {claims}".encode())
+            found.append({"uuid": id, "generation": generation})
+        return found
+
     async def get_inventories(self, id: str) -> dict[str, Any]:
         if id not in self.world.providers:
             raise RoomError(404, f"No resource provider with uuid {id} found", "NotFound", "placement")
@@ -120,7 +130,7 @@ class FakePlacement:
                 used[kind] = used.get(kind, 0) + amount
         return used
 
-    async def allocation_candidates(self, resources: Mapping[str, int]) -> dict[str, Any]:
+    async def allocation_candidates(self, resources: Mapping[str, int], limit: int = 1000) -> dict[str, Any]:
         summaries = {}
         for id, provider in self.world.providers.items():
             used = await self.get_usages(id)

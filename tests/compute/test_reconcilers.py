@@ -1,11 +1,14 @@
 """Drift between rows and hosts, and its repair."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from aerostat.kernel.clock import clock
+from aerostat.kernel.work.reconcile import Unfinished
 from aerostat.services.compute import model
+from aerostat.services.compute.host.agent import HostAgent
 from aerostat.services.compute.host.protocol import Domain, DomainSpec, RootDisk
 
 from .conftest import Cloud
@@ -156,3 +159,41 @@ async def test_what_is_over_goes(cloud: Cloud, standing_clock: None) -> None:
     assert await cloud.house.engine.run_one("compute.console_tokens") == 1
     assert await cloud.house.engine.run_one("compute.deleted_servers") == 1
     assert await cloud.db.count(model.SERVERS) == 0
+
+
+async def test_a_round_over_a_still_cloud_looks_at_no_guest(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a round costs when nothing changed must not grow with the number of servers."""
+    server_id = await cloud.active_server()
+    rounds = ("compute.power", "compute.orphans", "compute.providers")
+    for name in rounds:
+        await cloud.house.engine.run_one(name)
+    monkeypatch.setattr("aerostat.services.compute.host_watch.OVERLAP", timedelta())
+    looks: list[str] = []
+    room = cloud.house.state["compute"]
+    list_guests = HostAgent._list_guests
+
+    async def count(agent: HostAgent, order: None) -> list[Domain]:
+        looks.append(agent.name)
+        return await list_guests(agent, order)
+
+    for agent in room.agents:
+        agent._verbs["list_guests"] = (None, lambda order, agent=agent: count(agent, order))
+    for name in rounds:
+        assert await cloud.house.engine.run_one(name) == 0
+    assert looks == []
+    cloud.host().guest_crashes(server_id, "its process ended unexpectedly")
+    assert await cloud.house.engine.run_one("compute.power") == 1
+    assert looks == ["fake-1"]
+
+
+async def test_a_failed_repair_is_tried_again(cloud: Cloud) -> None:
+    """The host's guests are the same as in the last round, and still wrong."""
+    server_id = await cloud.active_server()
+    cloud.host().guest_crashes(server_id, "its process ended unexpectedly")
+    cloud.host().faults.fail("ensure_domain")
+    with pytest.raises(Unfinished):
+        await cloud.house.engine.run_one("compute.power")
+    assert await cloud.house.engine.run_one("compute.power") == 1
+    assert await power_of(cloud, server_id) == "running"

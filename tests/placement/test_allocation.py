@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from aerostat.kernel.ids import new_id
+from aerostat.services.placement import model
 
 from .conftest import Api
 
@@ -30,7 +31,7 @@ async def test_what_a_consumer_holds(api: Api) -> None:
     assert (await api.claim(consumer, {id: {"VCPU": 2, "MEMORY_MB": 512}})).status_code == 204
     shown = await api.get(f"/allocations/{consumer}")
     assert shown == {
-        "allocations": {id: {"resources": {"VCPU": 2, "MEMORY_MB": 512}, "generation": 1}},
+        "allocations": {id: {"resources": {"VCPU": 2, "MEMORY_MB": 512}, "generation": 2}},
         "project_id": "p1",
         "user_id": "alice",
     }
@@ -40,7 +41,7 @@ async def test_what_a_consumer_holds(api: Api) -> None:
     assert (await api.claim(consumer, {id: {"VCPU": 1}})).status_code == 204
     assert (await api.get(f"/resource_providers/{id}/usages"))["usages"] == {"VCPU": 1, "MEMORY_MB": 0}
     assert (await api.request("DELETE", f"/resource_providers/{id}")).status_code == 409
-    body = {"resource_provider_generation": 1, "inventories": {}}
+    body = {"resource_provider_generation": 3, "inventories": {}}
     in_use = await api.request("PUT", f"/resource_providers/{id}/inventories", body)
     assert in_use.json()["errors"][0]["code"] == "placement.inventory.inuse"
     assert (await api.request("DELETE", f"/allocations/{consumer}")).status_code == 204
@@ -180,3 +181,50 @@ async def test_usages_are_for_the_own_project(api: Api) -> None:
     assert (await api.get("/usages?project_id=p2&user_id=nobody"))["usages"] == {}
     assert (await api.request("GET", "/usages")).status_code == 400
     assert (await api.request("GET", "/usages?project_id=p1", version="1.8")).status_code == 404
+
+
+async def test_what_is_free_is_kept_through_every_change(api: Api) -> None:
+    """`used` and `free` of an inventory are sums that are written down: they must stay the sums."""
+    inventory = {"total": 100, "reserved": 10, "allocation_ratio": 2.0}
+    one, two = await api.provider("one", VCPU=inventory), await api.provider("two", VCPU=inventory)
+    first, second = new_id(), new_id()
+
+    async def check() -> None:
+        for row in await api.house.store.all(model.INVENTORIES):
+            held = await api.house.store.all(model.ALLOCATIONS, {"provider_id": row.provider_id})
+            assert row.used == sum(each.used for each in held)
+            assert row.free == int((row.total - row.reserved) * row.allocation_ratio) - row.used
+
+    async def setting(total: int) -> None:
+        generation = (await api.get(f"/resource_providers/{one}"))["generation"]
+        body = {"resource_provider_generation": generation, "inventories": {"VCPU": {"total": total}}}
+        answer = await api.request("PUT", f"/resource_providers/{one}/inventories", body)
+        assert answer.status_code == 200, answer.text
+
+    for wanted in ({one: {"VCPU": 50}}, {one: {"VCPU": 20}, two: {"VCPU": 30}}, {two: {"VCPU": 1}}):
+        assert (await api.claim(first, wanted)).status_code == 204
+        await check()
+    assert (await api.claim(second, {one: {"VCPU": 60}})).status_code == 204
+    assert (await api.claim(first, {one: {"VCPU": 60}, two: {"VCPU": 400}})).status_code == 409
+    await setting(40)
+    rows = await api.house.store.all(model.INVENTORIES, {"provider_id": one})
+    assert [(row.used, row.free) for row in rows] == [(60, -20)]
+    assert (await api.request("DELETE", f"/allocations/{second}")).status_code == 204
+    rows = await api.house.store.all(model.INVENTORIES, {"provider_id": one})
+    assert [(row.used, row.free) for row in rows] == [(0, 40)]
+
+
+async def test_a_limit_lets_those_with_most_room_through(api: Api) -> None:
+    await api.provider("a-small-one", MEMORY_MB=100)
+    middle = await api.provider("middle", MEMORY_MB=1000)
+    large = await api.provider("the-largest", MEMORY_MB=2000)
+    path = "/allocation_candidates?resources=MEMORY_MB:500"
+    assert list((await api.get(f"{path}&limit=1"))["provider_summaries"]) == [large]
+    assert set((await api.get(path))["provider_summaries"]) == {middle, large}
+
+
+async def test_an_inventory_larger_than_any_number(api: Api) -> None:
+    id = await api.provider("endless", VCPU={"total": 2147483647, "allocation_ratio": 3.4e38})
+    assert (await api.claim(new_id(), {id: {"VCPU": 2147483647}})).status_code == 204
+    found = await api.get("/allocation_candidates?resources=VCPU:5")
+    assert list(found["provider_summaries"]) == [id]

@@ -105,6 +105,8 @@ SERVERS = new_table(
     updated_at(),
     Index("compute_servers_project", "project_id", "created_at"),
     Index("compute_servers_host", "host", "state"),
+    Index("compute_servers_stale", "interfaces_stale", "id"),
+    Index("compute_servers_changed", "updated_at"),
     Index("compute_servers_group", "server_group_id"),
 )
 

@@ -59,6 +59,10 @@ class Placing:
         await self._client.ensure_provider(host_id, name)
         await self._client.set_inventories(host_id, inventories)
 
+    async def generations(self) -> dict[str, int]:
+        """The generation of every provider by id; it moves on with each change of inventories or allocations."""
+        return {one["uuid"]: one["generation"] for one in await self._client.list_providers()}
+
     async def inventories(self, host_id: str) -> dict[str, dict[str, Any]] | None:
         """The host's inventories as placement has them; None if it has no such provider."""
         try:

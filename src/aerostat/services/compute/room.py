@@ -17,6 +17,7 @@ from .config import ComputeConfig
 from .drivers.fake import FakeWorld, Faults
 from .host.agent import HostAgent
 from .host.orders import HostLink
+from .host_watch import HostWatch
 from .imaging import ImageReader
 from .placing import Placing
 
@@ -28,6 +29,15 @@ class Room:
         self.house = house
         self.config: ComputeConfig = house.config.section(ComputeConfig)
         self.images = ImageReader(house)
+        self.power_watch = HostWatch(every=timedelta(hours=1))
+        self.orphan_watch = HostWatch(every=timedelta(hours=6))
+        self.swept_to = ""  # the server whose interfaces were last read anew on the clock
+        self.claims_seen: dict[
+            str, int | None
+        ] = {}  # host id → generation of its provider when claims were right
+        self.providers_seen: dict[
+            str, tuple[Any, int]
+        ] = {}  # host id → its facts and generation when in order
         self.agents: list[HostAgent] = []  # hosts that live in this process
         self.fake_world: FakeWorld | None = None
 

@@ -113,6 +113,7 @@ PORTS = _standard_table(
     _text("dns_domain"),
     UniqueConstraint("network_id", "mac_address", name="network_ports_mac"),
 )
+Index("network_ports_changed", PORTS.c.updated_at)
 
 ADDRESSES = new_table(
     TABLES,

@@ -69,8 +69,14 @@ async def replace_allocations(
         known = consumer.generation if consumer is not None else None
         if generation != known:
             raise ConsumerGenerationConflict(expected=known, given=generation)
-    for held in await tx.all(model.ALLOCATIONS, {"consumer_id": consumer_id}):
+    before = await tx.all(model.ALLOCATIONS, {"consumer_id": consumer_id})
+    for held in before:
         await _take(tx, held.provider_id, held.resource_class, -held.used)
+    providers = model.PROVIDERS
+    touched = sorted({held.provider_id for held in before} | set(wanted))
+    await tx.execute(
+        update(providers).where(providers.c.id.in_(touched)).values(generation=providers.c.generation + 1)
+    )
     await tx.delete(model.ALLOCATIONS, consumer_id=consumer_id)
     if not wanted:
         await tx.delete(model.CONSUMERS, id=consumer_id)

@@ -24,6 +24,11 @@ class PlacementClient:
                 raise
         return await self._caller.post("/resource_providers", {"uuid": id, "name": name})  # type: ignore[no-any-return]
 
+    async def list_providers(self) -> list[dict[str, Any]]:
+        answer: dict[str, Any] = await self._caller.get("/resource_providers")
+        found: list[dict[str, Any]] = answer["resource_providers"]
+        return found
+
     async def delete_provider(self, id: str) -> None:
         try:
             await self._caller.delete(f"/resource_providers/{id}")

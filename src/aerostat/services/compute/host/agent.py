@@ -18,7 +18,7 @@ from aerostat.kernel.errors import DriverError
 
 from . import orders
 from .orders import CONTROL_TOPIC, GUEST_EVENT, READ_IMAGE_VERB, REPORT_VERB, Card, GuestSpec
-from .protocol import Domain, DomainSpec, ExportsDisks, Hypervisor, Interface
+from .protocol import Domain, DomainSpec, ExportsDisks, Hypervisor, Interface, digest_of
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +57,7 @@ class HostAgent:
             "plug_card": (orders.PlugCard, self._plug_card),
             "unplug_card": (orders.UnplugCard, self._unplug_card),
             "find_guest": (orders.OfServer, self._find_guest),
+            "digest_guests": (None, self._digest_guests),
             "list_guests": (None, self._list_guests),
             "export_disk": (orders.OfExport, self._export_disk),
             "read_export": (orders.OfExport, self._read_export),
@@ -157,6 +158,9 @@ class HostAgent:
 
     async def _find_guest(self, order: orders.OfServer) -> Domain | None:
         return await self.hypervisor.inspect_domain(order.server_id)
+
+    async def _digest_guests(self, _: None) -> str:
+        return digest_of(await self.hypervisor.list_domains())
 
     async def _list_guests(self, _: None) -> list[Domain]:
         return await self.hypervisor.list_domains()

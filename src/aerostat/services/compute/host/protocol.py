@@ -12,7 +12,8 @@ the same call may succeed later. An id that the host does not know is an error w
 where a sentence below says otherwise: removing what is absent is success.
 """
 
-from collections.abc import AsyncIterator
+import hashlib
+from collections.abc import AsyncIterator, Iterable
 from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
@@ -125,6 +126,12 @@ class Domain(msgspec.Struct, frozen=True, kw_only=True):
     """Memory of the host that it occupies."""
     ports: tuple[str, ...] = ()
     """Port ids of its network cards, in the guest's order."""
+
+
+def digest_of(domains: Iterable[Domain]) -> str:
+    """What is there and in which state, as one short text: equal texts mean that there is nothing new to look at."""
+    told = sorted(f"{domain.id} {domain.name} {domain.state} {domain.reason}" for domain in domains)
+    return hashlib.blake2b("\n".join(told).encode(), digest_size=16).hexdigest()
 
 
 Happening = Literal["started", "stopped", "paused", "resumed", "suspended", "rebooted", "crashed", "removed"]

@@ -11,7 +11,6 @@ import msgspec
 import structlog
 from sqlalchemy import select
 
-from aerostat.kernel.errors import DriverError
 from aerostat.kernel.work import Reconciler
 
 from .. import model
@@ -21,6 +20,7 @@ from ..room import instance_name, room_of
 log = structlog.get_logger(__name__)
 
 REQUEST_ID = "compute-orphans"
+SERVERS_AT_ONCE = 500
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -40,22 +40,38 @@ class ReleaseClaim(msgspec.Struct, frozen=True):
 
 
 async def _observe(house: Any) -> tuple[Mapping[str, str | None], Found]:
-    """The world first and the rows after: what was made in between has a row by then."""
+    """The world first and the rows after: what was made in between has a row by then.
+
+    Only what is other than in the last round: a host whose guests changed, a provider whose allocations did.
+    """
     room = room_of(house)
-    placing = room.placing(REQUEST_ID)
-    guests: dict[str, list[Domain]] = {}
+    placing, watch = room.placing(REQUEST_ID), room.orphan_watch
+    if watch.begin() is None:
+        room.claims_seen.clear()
+    guests = await watch.changed_guests(house, REQUEST_ID)
     claims: dict[str, Set[str]] = {}
+    generations = await placing.generations()
     for host in await house.store.all(model.HOSTS):
-        claims[host.name] = await placing.consumers(host.id)
-        if not room.is_up(host):
-            continue
-        try:
-            guests[host.name] = await room.host(host.name, REQUEST_ID).list_guests()
-        except DriverError as error:
-            log.warning("a host does not answer", host=host.name, error=error.message)
+        generation = generations.get(host.id)
+        if generation is None or generation != room.claims_seen.get(host.id):
+            claims[host.name] = await placing.consumers(host.id)
+            room.claims_seen[host.id] = generation
+    ids = {guest.id for found in guests.values() for guest in found}
+    ids |= {id for claimed in claims.values() for id in claimed}
+    return await _hosts_of(house, sorted(ids)), Found(guests, claims)
+
+
+async def _hosts_of(house: Any, server_ids: list[str]) -> dict[str, str | None]:
+    """Where each of these servers is that is not deleted."""
     servers = model.SERVERS.c
-    rows = await house.store.fetch(select(servers.id, servers.host).where(servers.state != "deleted"))
-    return {row.id: row.host for row in rows}, Found(guests, claims)
+    found: dict[str, str | None] = {}
+    for start in range(0, len(server_ids), SERVERS_AT_ONCE):
+        some = servers.id.in_(server_ids[start : start + SERVERS_AT_ONCE])
+        rows = await house.store.fetch(
+            select(servers.id, servers.host).where(some, servers.state != "deleted")
+        )
+        found |= {row.id: row.host for row in rows}
+    return found
 
 
 def plan_orphans(servers: Mapping[str, str | None], found: Found) -> list[RemoveGuest | ReleaseClaim]:
@@ -73,6 +89,9 @@ def plan_orphans(servers: Mapping[str, str | None], found: Found) -> list[Remove
 
 async def _apply(house: Any, action: RemoveGuest | ReleaseClaim) -> None:
     room = room_of(house)
+    room.claims_seen.clear()  # a repair is looked at again
+    if isinstance(action, RemoveGuest):
+        room.orphan_watch.forget(action.host)
     row = await house.store.find(model.SERVERS, id=action.server_id)
     if isinstance(action, ReleaseClaim):
         if row is not None:  # a claim without any row of ours may be another service's

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import msgspec
 import structlog
+from sqlalchemy import select
 
 from aerostat.kernel.db import Row
-from aerostat.kernel.errors import DriverError
 from aerostat.kernel.work import Reconciler
 
 from .. import model
@@ -24,6 +24,7 @@ from ..states import DESIRED_POWER, POWER_STATES, SERVER
 log = structlog.get_logger(__name__)
 
 REQUEST_ID = "compute-power"
+HOSTS_AT_ONCE = 500
 BY_ITSELF = "the guest shut down"
 
 
@@ -38,20 +39,21 @@ class Repair(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def _observe(house: Any) -> tuple[list[Row], dict[str, dict[str, Domain]]]:
-    """Servers that rest, and the guests of every host that answers."""
-    room = room_of(house)
-    desired = await house.store.all(model.SERVERS, {"state": list(DESIRED_POWER)})
-    actual: dict[str, dict[str, Domain]] = {}
-    for host in await house.store.all(model.HOSTS):
-        if not room.is_up(host):
-            continue
-        try:
-            guests = await room.host(host.name, REQUEST_ID).list_guests()
-        except DriverError as error:
-            log.warning("a host does not answer", host=host.name, error=error.message)
-            continue
-        actual[host.name] = {guest.id: guest for guest in guests}
-    return desired, actual
+    """Servers that rest, and the guests of every host that answers: where either changed since the last round."""
+    watch = room_of(house).power_watch
+    since = watch.begin()
+    servers = model.SERVERS.c
+    moved = select(servers.host).where(servers.host.is_not(None)).distinct()
+    if since is not None:
+        moved = moved.where(servers.updated_at >= since)
+    suspects = {row.host for row in await house.store.fetch(moved)}
+    desired: list[Row] = []
+    found = await watch.changed_guests(house, REQUEST_ID, suspects)
+    names = sorted(found)
+    for start in range(0, len(names), HOSTS_AT_ONCE):
+        some = {"host": names[start : start + HOSTS_AT_ONCE], "state": list(DESIRED_POWER)}
+        desired += await house.store.all(model.SERVERS, some)
+    return desired, {host: {guest.id: guest for guest in guests} for host, guests in found.items()}
 
 
 def plan_power(desired: list[Row], actual: Mapping[str, Mapping[str, Domain]]) -> list[Repair]:
@@ -87,6 +89,7 @@ def plan_power(desired: list[Row], actual: Mapping[str, Mapping[str, Domain]]) -
 async def _apply(house: Any, repair: Repair) -> None:
     """Look once more before doing anything: a flow may have begun meanwhile."""
     room, store = room_of(house), house.store
+    room.power_watch.forget(repair.host)  # seen to be right before it is believed to be
     server = await store.find(model.SERVERS, id=repair.server_id, state=repair.state, host=repair.host)
     if server is None:
         return

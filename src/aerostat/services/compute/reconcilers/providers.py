@@ -19,13 +19,19 @@ class EnsureProvider(msgspec.Struct, frozen=True):
 
 
 async def _observe(house: Any) -> tuple[list[EnsureProvider], dict[str, Any]]:
-    config = room_of(house).config
-    desired = [
-        EnsureProvider(host.id, host.name, inventories_of(host.facts, config))
-        for host in await house.store.all(model.HOSTS)
-    ]
-    placing = room_of(house).placing("compute-providers")
-    actual = {one.host_id: await placing.inventories(one.host_id) for one in desired}
+    """Hosts whose facts, or whose provider, are other than when both were last found to agree."""
+    room = room_of(house)
+    placing = room.placing("compute-providers")
+    generations = await placing.generations()
+    desired, actual = [], {}
+    for host in await house.store.all(model.HOSTS):
+        wanted = EnsureProvider(host.id, host.name, inventories_of(host.facts, room.config))
+        known = (wanted.inventories, generations.get(host.id))
+        if known[1] is not None and room.providers_seen.get(host.id) == known:
+            continue
+        desired.append(wanted)
+        actual[host.id] = await placing.inventories(host.id)
+        room.providers_seen[host.id] = known
     return desired, actual
 
 
@@ -44,6 +50,7 @@ def plan_providers(desired: list[EnsureProvider], actual: dict[str, Any]) -> lis
 
 
 async def _apply(house: Any, action: EnsureProvider) -> None:
+    room_of(house).providers_seen.pop(action.host_id, None)
     placing = room_of(house).placing("compute-providers")
     await placing.ensure_host(action.host_id, action.name, action.inventories)
 
