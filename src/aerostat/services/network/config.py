@@ -24,7 +24,7 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True):
     """OVN's northbound database, `unix:/path` or `tcp:address:port`; empty: the one of this cloud's own."""
     gateway_hosts: tuple[str, ...] = ()
     """Hosts on which routers reach external networks, the preferred first; empty: this one."""
-    full_sync_s: float = 60.0
+    full_sync_s: float = 600.0
     """How often the whole topology is compared with the world, beside what changes bring."""
 
     external_network: str = "public"
