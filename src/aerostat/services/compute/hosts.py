@@ -87,7 +87,7 @@ class HostDesk:
         """Look again if what happened to the guest is not what its server should be."""
         event = message.read(GuestEvent)
         server = await self._house.store.find(model.SERVERS, id=event.server_id)
-        if server is None or server.state not in RESTING:
+        if server is None or server.state not in RESTING or server.host != event.host:
             return
         if DESIRED_POWER.get(server.state) != _AFTER.get(event.what):
             self._house.nudge(POWER)

@@ -16,6 +16,7 @@ from aerostat.kernel.errors import BadRequest, Conflict
 from .host.orders import Card
 
 PORTS_AT_ONCE = 100
+MIGRATING_TO = "migrating_to"  # the key in a port's binding profile, as upstream has it
 
 
 class NetworkAmbiguous(Conflict):
@@ -172,6 +173,23 @@ async def give_back_port(admin: Any, port_id: str, *, owned: bool) -> None:
     except RoomError as error:
         if error.status != 404:
             raise
+
+
+async def announce_move(admin: Any, server: Row, host: str) -> None:
+    """The server's ports are going to be on `host` too: packets for them come there before the guest does."""
+    for port in (await ports_of(admin, [server.id]))[server.id]:
+        profile = {**(port.get("binding:profile") or {}), MIGRATING_TO: host}
+        if profile != port.get("binding:profile"):
+            await admin.update_port(port["id"], **{"binding:profile": profile})
+
+
+async def bind_ports(admin: Any, server: Row, host: str) -> None:
+    """The server's ports are on `host`, and nowhere else."""
+    for port in (await ports_of(admin, [server.id]))[server.id]:
+        before = port.get("binding:profile") or {}
+        profile = {name: value for name, value in before.items() if name != MIGRATING_TO}
+        if port.get("binding:host_id") != host or profile != before:
+            await admin.update_port(port["id"], **{"binding:host_id": host, "binding:profile": profile})
 
 
 async def ports_of(admin: Any, server_ids: Iterable[str]) -> dict[str, list[dict[str, Any]]]:

@@ -17,8 +17,9 @@ from aerostat.kernel import clock
 from aerostat.kernel.errors import DriverError
 
 from . import orders
+from .mover import Mover
 from .orders import CONTROL_TOPIC, GUEST_EVENT, READ_IMAGE_VERB, REPORT_VERB, Card, GuestSpec
-from .protocol import Domain, DomainSpec, ExportsDisks, Hypervisor, Interface, digest_of
+from .protocol import Domain, DomainSpec, ExportsDisks, Hypervisor, Interface, Landing, digest_of
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +48,7 @@ class HostAgent:
         self._booted_at = clock.now()
         self._tasks: list[asyncio.Task[None]] = []
         self._images: dict[str, asyncio.Lock] = {}
+        self._mover = Mover(bus, hypervisor)
         self._verbs: dict[str, tuple[Any, Callable[[Any], Awaitable[Any]]]] = {
             "ensure_image": (orders.EnsureImage, self._ensure_image),
             "ensure_guest": (orders.EnsureGuest, self._ensure_guest),
@@ -64,6 +66,8 @@ class HostAgent:
             "remove_export": (orders.OfExport, self._remove_export),
             "console_log": (orders.ConsoleLog, self._console_log),
             "console_sockets": (orders.OfServer, self._console_sockets),
+            "prepare_landing": (orders.PrepareLanding, self._prepare_landing),
+            **self._mover.verbs,
         }
 
     async def start(self) -> None:
@@ -80,6 +84,7 @@ class HostAgent:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
+        await self._mover.stop()
         await self.hypervisor.close()
 
     async def report(self) -> None:
@@ -139,9 +144,15 @@ class HostAgent:
     async def _remove_guest(self, order: orders.RemoveGuest) -> None:
         found = await self.hypervisor.inspect_domain(order.server_id)
         ports = set(order.port_ids) | set(found.ports if found is not None else ())
-        await self.hypervisor.remove_domain(order.server_id)
+        if order.heir is not None:
+            await self._mover.moves.leave(order.server_id, order.heir)
+        else:
+            await self.hypervisor.remove_domain(order.server_id)
         for port_id in sorted(ports):
             await self.network.unplug_port(port_id)
+
+    async def _prepare_landing(self, order: orders.PrepareLanding) -> Landing:
+        return await self._mover.moves.prepare_landing(await self._plugged(order.spec))
 
     async def _set_power(self, order: orders.SetPower) -> Domain:
         return await self.hypervisor.ensure_power(order.server_id, order.power, limit_s=order.limit_s)

@@ -23,6 +23,7 @@ from .server_diagnostics import ServerDiagnostics
 from .server_group import ServerGroup
 from .server_interface import ServerInterface
 from .server_metadata import ServerMetadata
+from .server_migration import ServerMigration
 from .server_security_group import ServerSecurityGroups
 from .server_tag import ServerTags
 from .tenant_usage import TenantUsage
@@ -31,7 +32,7 @@ RESOURCES = (
     *(VersionDocuments, Extension),
     *(Flavor, FlavorExtraSpecs, FlavorAccess, Keypair, ServerGroup),
     *(Server, ServerMetadata, ServerTags, ServerAddresses, ServerInterface, ServerSecurityGroups),
-    *(RemoteConsole, ConsolePages, InstanceAction, ServerDiagnostics, Migration, ExternalEvents),
+    *(RemoteConsole, ConsolePages, InstanceAction, ServerDiagnostics, Migration, ServerMigration, ExternalEvents),
     *(Hypervisor, ComputeService, AvailabilityZone, Aggregate),
     *(Limits, QuotaSet, TenantUsage, ImageProxy),
 )

@@ -55,9 +55,6 @@ REFUSED = (
     _not_yet("unshelve", _SHELVE + "unshelve", "shelving of servers"),
     _not_yet("rescue", "os_compute_api:os-rescue", "rescue of servers"),
     _not_yet("unrescue", "os_compute_api:os-unrescue", "rescue of servers"),
-    _not_yet("migrate", "os_compute_api:os-migrate-server:migrate", "migration of servers", ADMIN),
-    _not_yet("os-migrateLive", "os_compute_api:os-migrate-server:migrate_live", "live migration", ADMIN),
-    _not_yet("evacuate", "os_compute_api:os-evacuate", "evacuation of servers", ADMIN),
     _not_yet("createBackup", "os_compute_api:os-create-backup", "backups of servers"),
     _not_yet("trigger_crash_dump", "os_compute_api:servers:trigger_crash_dump", "crash dumps"),
 )
