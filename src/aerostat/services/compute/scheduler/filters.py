@@ -28,7 +28,7 @@ def tried(asked: Asked, host: HostPicture) -> Refusal | None:
 
 def leaving(asked: Asked, host: HostPicture) -> Refusal | None:
     if host.name == asked.leaving:
-        return _no(host, "leaving", "are the one that the server is to leave")
+        return _no(host, "leaving", "are to be left by the server")
     return None
 
 
