@@ -30,9 +30,7 @@ async def admin(cloud: Cloud, server_id: str, action: str, argument: Any, versio
 
 
 async def live(cloud: Cloud, server_id: str, **body: Any) -> Any:
-    return await admin(
-        cloud, server_id, "os-migrateLive", {"host": None, "block_migration": "auto"} | body
-    )
+    return await admin(cloud, server_id, "os-migrateLive", {"host": None, "block_migration": "auto"} | body)
 
 
 async def force_down(cloud: Cloud, host: str, down: bool = True) -> None:
@@ -76,9 +74,9 @@ async def check_lives_on(cloud: Cloud, server_id: str, host: str) -> None:
 
 async def migrations(cloud: Cloud, **query: str) -> list[dict[str, Any]]:
     words = "&".join(f"{key}={value}" for key, value in query.items())
-    found: list[dict[str, Any]] = (
-        await cloud.get(f"/os-migrations?{words}", user="root", version="2.80")
-    )["migrations"]
+    found: list[dict[str, Any]] = (await cloud.get(f"/os-migrations?{words}", user="root", version="2.80"))[
+        "migrations"
+    ]
     return found
 
 
@@ -147,7 +145,9 @@ async def busy(cloud: Cloud) -> tuple[str, str, dict[str, Any]]:
     cloud.host(source).moves.make_busy(server_id)
     await live(cloud, server_id)
     await cloud.house.engine.run_due()
-    (shown,) = (await cloud.get(f"/servers/{server_id}/migrations", user="root", version="2.80"))["migrations"]
+    (shown,) = (await cloud.get(f"/servers/{server_id}/migrations", user="root", version="2.80"))[
+        "migrations"
+    ]
     assert (shown["status"], shown["server_uuid"], shown["source_compute"]) == ("running", server_id, source)
     assert shown["memory_total_bytes"] > shown["memory_remaining_bytes"] > 0
     return server_id, source, shown
@@ -353,7 +353,9 @@ async def test_an_evacuation_that_fails_can_be_asked_for_again(cloud: Cloud) -> 
     target = TWO if source == ONE else ONE
     content = disk(cloud, source, server_id)
     await force_down(cloud, source)
-    cloud.host(target).faults.fail("ensure_domain", error=DriverError("The host is out of memory."), after=True)
+    cloud.host(target).faults.fail(
+        "ensure_domain", error=DriverError("The host is out of memory."), after=True
+    )
     await admin(cloud, server_id, "evacuate", {})
     await cloud.settle()
     server = await row(cloud, server_id)

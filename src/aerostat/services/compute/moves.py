@@ -6,7 +6,7 @@ given away before it is known where the server stays.
 """
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import structlog
@@ -19,6 +19,7 @@ from . import model
 from .errors import NoValidHost
 from .placing import resources_of
 from .room import room_of
+from .scheduler import HostPicture
 from .scheduling import Move, decide
 
 log = structlog.get_logger(__name__)
@@ -86,6 +87,7 @@ async def claim_target(work: Work, server: Row) -> None:
             note(work, dest_host=target)
             return
     asked = work.data.get("asked")
+    candidates: Sequence[Row | HostPicture]
     if asked and work.data.get("forced"):
         candidates, refusals, reason = [await work.db.get(model.HOSTS, name=asked)], [], ""
     else:
@@ -93,7 +95,7 @@ async def claim_target(work: Work, server: Row) -> None:
             work.house, work.db, server, resources, work.request_id, move=Move(server.host, asked)
         )
         reason = decision.reason
-        candidates = list(decision.ranked)
+        candidates = decision.ranked
         refusals = [{"filter": no.filter, "host": no.host, "asked": no.asked, "free": no.free, "unit": no.unit,
                      "reason": no.reason} for no in decision.refusals]  # fmt: skip
     for host in candidates:

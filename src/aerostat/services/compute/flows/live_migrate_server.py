@@ -82,7 +82,9 @@ async def prepare_target(work: Work, server: Row) -> None:
     if asked is False and not shared:
         raise StorageNotShared(host=work.data["target"])
     if not shared:
-        await target.remove_guest(server.id)  # what an earlier stay of it left there would be taken for its disk
+        await target.remove_guest(
+            server.id
+        )  # what an earlier stay of it left there would be taken for its disk
         client = work.house.client("image", internal_context(work.request_id, "compute"))
         await target.ensure_image(imaging.spec_of(await client.get_image(server.image_id)))
     landing = await target.prepare_landing(await guest_of(work.house, server, work.request_id))

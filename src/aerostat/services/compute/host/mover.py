@@ -91,7 +91,9 @@ class Mover:
         if not isinstance(error, DriverError):
             log.error("sending a guest broke", server_id=server_id, exc_info=error)
             return Sending("failed", f"Unexpected {type(error).__name__}.")
-        log.warning("a guest could not be sent", server_id=server_id, error=error.message, detail=error.detail)
+        log.warning(
+            "a guest could not be sent", server_id=server_id, error=error.message, detail=error.detail
+        )
         return Sending("failed", error.message)
 
     async def _steer_sending(self, order: orders.SteerSending) -> None:

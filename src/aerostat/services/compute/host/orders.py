@@ -310,9 +310,7 @@ class HostLink:
         await self._ask("fetch_files", FetchFiles(server_id, from_host), None, 3600.0)
 
     async def list_files(self, server_id: str) -> list[DomainFile]:
-        found: list[DomainFile] = await self._ask(
-            "list_files", OfServer(server_id), list[DomainFile], 60.0
-        )
+        found: list[DomainFile] = await self._ask("list_files", OfServer(server_id), list[DomainFile], 60.0)
         return found
 
     async def read_file(self, server_id: str, name: str) -> AsyncIterator[bytes]:

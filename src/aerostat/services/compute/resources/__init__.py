@@ -32,7 +32,15 @@ RESOURCES = (
     *(VersionDocuments, Extension),
     *(Flavor, FlavorExtraSpecs, FlavorAccess, Keypair, ServerGroup),
     *(Server, ServerMetadata, ServerTags, ServerAddresses, ServerInterface, ServerSecurityGroups),
-    *(RemoteConsole, ConsolePages, InstanceAction, ServerDiagnostics, Migration, ServerMigration, ExternalEvents),
+    *(
+        RemoteConsole,
+        ConsolePages,
+        InstanceAction,
+        ServerDiagnostics,
+        Migration,
+        ServerMigration,
+        ExternalEvents,
+    ),
     *(Hypervisor, ComputeService, AvailabilityZone, Aggregate),
     *(Limits, QuotaSet, TenantUsage, ImageProxy),
 )

@@ -3,7 +3,6 @@
 Wire: /os-migrations, https://docs.openstack.org/api-ref/compute/#migrations-os-migrations
 """
 
-from typing import Any
 
 from sqlalchemy import or_, select
 

@@ -45,9 +45,7 @@ class ServerMigration(Resource):
         server = await find_for(req, server_id, _RULE + "show")
         row = await _find(req, server, migration_id)
         if row is None:
-            raise NotFound(
-                f"In-progress live migration {migration_id} is not found for server {server_id}."
-            )
+            raise NotFound(f"In-progress live migration {migration_id} is not found for server {server_id}.")
         if row.kind != moves.LIVE:
             raise NotFound(f"Migration {migration_id} for server {server_id} is not live-migration.")
         if row.status not in moves.IN_PROGRESS:

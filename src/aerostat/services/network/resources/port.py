@@ -246,7 +246,9 @@ class Port(NetworkResource):
         if fixed is not None:
             await self._move(tx, settings, Row(new), fixed)
         if "host" in changes and changes["host"] not in (row.host, row.profile.get(MIGRATING_TO)):
-            changes["status"] = "DOWN"  # until the new host says that it carries the port; the next one does already
+            changes["status"] = (
+                "DOWN"  # until the new host says that it carries the port; the next one does already
+            )
         await touch_ports(tx, row)
         if new["device_id"] != row.device_id:
             await touch_ports(tx, Row(new))
