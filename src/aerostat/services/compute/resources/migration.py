@@ -3,7 +3,6 @@
 Wire: /os-migrations, https://docs.openstack.org/api-ref/compute/#migrations-os-migrations
 """
 
-
 from sqlalchemy import or_, select
 
 from aerostat.kernel.errors import BadRequest
