@@ -5,15 +5,12 @@ carried, until somebody hurries the sending or breaks it off.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from aerostat.kernel.errors import DriverError
 from aerostat.services.compute.host.protocol import DomainFile, DomainSpec, Landing, Progress
-
-if TYPE_CHECKING:
-    from aerostat.services.compute.drivers.fake import FakeHypervisor
 
 MIB = 1 << 20
 _SCHEME = "fake:"
@@ -28,12 +25,28 @@ class FakeFolder:
     owner: str | None
 
 
+class Host(Protocol):
+    """What is needed of the fake host around it."""
+
+    name: str
+    files: dict[str, FakeFolder]
+    faults: Any
+
+    def guest(self, domain_id: str) -> Any: ...
+
+    def take_in(self, guest: Any) -> None: ...
+
+    async def forget(self, domain_id: str) -> None: ...
+
+    def fresh_disk(self, spec: DomainSpec) -> bytes: ...
+
+
 class FakeMoves:
     """`DomainMoves` of one fake host. `neighbours` are the hosts of its world by name, itself among them."""
 
-    def __init__(self, host: "FakeHypervisor") -> None:
+    def __init__(self, host: Host) -> None:
         self._host = host
-        self.neighbours: dict[str, FakeHypervisor] = {host.name: host}
+        self.neighbours: Mapping[str, Host] = {host.name: host}
         self._busy: dict[str, asyncio.Event] = {}
         self._sending: dict[str, str] = {}
 

@@ -170,7 +170,7 @@ class Allocation(Resource):
         async with req.db.transaction() as tx:
             await tx.lock("placement")
             # What one gives back another may take, in whatever order they are named.
-            for consumer in bodies:
+            for consumer in bodies if len(bodies) > 1 else ():
                 await touch(tx, await give_back(tx, consumer))
             for consumer, body in bodies.items():
                 wanted = _by_provider(body["allocations"])
