@@ -96,7 +96,8 @@ async def _ends_of_moves(house: Any, since: datetime | None) -> set[str]:
 
 async def _rows_of(house: Any, ids: list[str]) -> tuple[dict[str, Row], list[Row]]:
     """The servers among these ids that are not deleted, and the migrations that ended."""
-    servers, columns = {}, model.SERVERS.c
+    columns = model.SERVERS.c
+    servers: dict[str, Row] = {}
     ended: list[Row] = []
     for start in range(0, len(ids), ROWS_AT_ONCE):
         some = ids[start : start + ROWS_AT_ONCE]
