@@ -222,7 +222,7 @@ class Resource:
         assert self.table is not None
         conditions: Conditions = []
         for field in fields_at(self.fields, req.version):
-            if not field.filter or field.wire not in req.query or field.column not in self.table.c:
+            if not field.filter or field.wire not in req.query:
                 continue
             column = self.table.c[field.column]
             try:
@@ -237,7 +237,7 @@ class Resource:
         return {
             field.wire: field.column
             for field in fields_at(self.fields, req.version)
-            if field.column in self.table.c and field.sort is not False and field.compute is None
+            if field.stored and field.sort is not False
         }
 
     def owned(self, req: Request, new: dict[str, Any]) -> dict[str, Any]:
@@ -414,7 +414,7 @@ class Resource:
         return answer if isinstance(answer, Response) else Response(answer, one.status)
 
     def _routed(self, one: Route) -> Callable[[Request], Awaitable[Response]]:
-        # The base may have parameters too (`/v2.1/{project_id}`); who wants them names them.
+        # The base may have parameters too (`/v2.1/{own_project_id}`); who wants them names them.
         wanted = inspect.signature(one.call).parameters
 
         async def answer(req: Request) -> Response:
@@ -461,14 +461,15 @@ class Resource:
         return compiled
 
     def _check_columns(self) -> None:
-        """Each field that lists are filtered by finds its column, so that fields and tables cannot drift apart."""
+        """Each stored field finds its column, so that fields and tables cannot drift apart."""
         if self.table is None:
             return
         for field in self.fields:
-            if field.compute is None and field.filter and field.column not in self.table.c:
-                raise TypeError(
-                    f"{type(self).__name__}.{field.name}: no column {field.column} in {self.table.name}"
-                )
+            name = f"{type(self).__name__}.{field.name}"
+            if field.stored and field.column not in self.table.c:
+                raise TypeError(f"{name}: no column {field.column} in {self.table.name}")
+            if field.filter and not field.stored:
+                raise TypeError(f"{name}: lists are filtered by columns, and this field is none")
 
 
 def _wraps(schema: Mapping[str, Any], name: str) -> bool:
