@@ -26,7 +26,7 @@ SERVICE = Service(
     project="nova",
     prefix="/compute",
     catalog="/compute/v2.1",
-    bases=("/v2.1", "/v2.1/{project_id}", "/v2", "/v2/{project_id}"),
+    bases=("/v2.1", "/v2.1/{own_project_id}", "/v2", "/v2/{own_project_id}"),
     versions=Versions(
         "compute", minimum="2.1", changes=CHANGES, legacy_header="X-OpenStack-Nova-API-Version"
     ),
@@ -36,6 +36,7 @@ SERVICE = Service(
     client=ComputeClient,
     paging=paging.COMPUTE,
     time_format=iso_z,
+    foreign_project="Malformed request URL: URL's project_id '%(asked)s' doesn't match Context's project_id '%(own)s'",
     request_id_header="x-compute-request-id",
     flows=FLOWS,
     reconcilers=RECONCILERS,

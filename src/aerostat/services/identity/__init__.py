@@ -32,6 +32,7 @@ async def start(house: House) -> None:
     await tokens.load_keys()
     house.state["identity"] = tokens
     house.authenticate = tokens.validate
+    house.sign_in_path = SERVICE.prefix
 
 
 SERVICE = Service(
