@@ -7,7 +7,7 @@ file is always: what it is, fields, policy, verbs, actions, private helpers. See
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from sqlalchemy import Table
 from sqlalchemy.sql import ColumnElement
@@ -20,6 +20,9 @@ from .http.request import Page, Request, Response
 from .http.router import Endpoint
 from .http.versions import Version, span
 from .policy import Policy, Rule, Term
+
+if TYPE_CHECKING:
+    from .service import Service
 
 Verb = Literal["list", "show", "create", "update", "delete"]
 View = dict[str, Any]
@@ -145,7 +148,7 @@ class Resource:
     fields: ClassVar[list[Field]] = []
     routes: ClassVar[list[Route]] = []
 
-    def __init__(self, service: Any) -> None:
+    def __init__(self, service: "Service") -> None:
         self.service = service
         self._views: dict[tuple[Version, bool], list[tuple[str, Field]]] = {}
         self._bodies: dict[tuple[str, Version], tuple[BodySchema, list[Field]]] = {}
@@ -188,7 +191,7 @@ class Resource:
 
     @property
     def paging(self) -> Paging:
-        return self.service.paging  # type: ignore[no-any-return]
+        return self.service.paging
 
     async def find(self, req: Request, id: str) -> Row:
         """The row that a path names, as far as the caller may know of it. Raises the resource's `not_found`."""

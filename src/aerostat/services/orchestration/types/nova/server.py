@@ -306,7 +306,7 @@ class Server(ResourceType):
         return _is_active(await thing.client("compute").get_server(thing.physical_id))
 
     async def show(self, thing: Thing) -> dict[str, Any]:
-        return await thing.client("compute").get_server(thing.physical_id)  # type: ignore[no-any-return]
+        return dict(await thing.client("compute").get_server(thing.physical_id))
 
     async def attribute(self, thing: Thing, name: str, path: Sequence[str | int]) -> Any:
         server = await thing.shown()

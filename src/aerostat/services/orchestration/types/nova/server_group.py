@@ -41,4 +41,4 @@ class ServerGroup(ResourceType):
         await self.show(thing)
 
     async def show(self, thing: Thing) -> dict[str, Any]:
-        return await thing.client("compute").get_server_group(thing.physical_id)  # type: ignore[no-any-return]
+        return dict(await thing.client("compute").get_server_group(thing.physical_id))
