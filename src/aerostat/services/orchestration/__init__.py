@@ -18,7 +18,7 @@ from .resources.scope import MEMBER
 from .resources.software_config import SoftwareConfigs
 from .resources.stack import Stack
 from .resources.template import Templates
-from .sweepers.deleted_stacks import deleted_stacks
+from .sweepers import SWEEPERS
 from .versions import VERSIONS
 
 SERVICE = Service(
@@ -52,7 +52,7 @@ SERVICE = Service(
         Rule(name="stacks:global_index", text="role:admin"),
     ],
     flows=[*FLOWS.values()],
-    sweepers=[deleted_stacks],
+    sweepers=SWEEPERS,
     config=OrchestrationConfig,
     description="Stacks made from templates",
 )
