@@ -10,14 +10,15 @@ from aerostat.kernel.http import Request, Response
 from aerostat.kernel.resource import Resource, Views, route
 
 from .. import model
-from ..errors import BadBody, ResourceNotAvailable, ResourceNotFound
+from ..errors import BadBody, NotSupported, ResourceNotAvailable, ResourceNotFound
+from ..kinds import find_kind
 from ..ledger import add_resource_event
 from ..live import read_attribute
 from ..nesting import nested_stacks, read_depth
 from ..plans import load_plan
 from ..reading import OpenStack, open_stack
 from ..signals import is_token_of
-from ..states import status_of
+from ..states import action_of, status_of
 from .scope import MEMBER, READER, find_living, find_stack, stack_url
 from .views import link, shown_time
 
@@ -112,9 +113,12 @@ class StackResource(Resource):
         details = await req.json()
         opened, _ = await self._opened(req, stack, resource_name)
         thing = opened.things[resource_name]
+        if action_of(row.state) in thing.kind.deaf_during:
+            raise NotSupported(feature=f"Signal resource during {action_of(row.state)}")
         reason = await thing.kind.signal(thing, details)
-        async with req.db.transaction() as tx:
-            await add_resource_event(tx, row, "SIGNAL_COMPLETE", reason)
+        if reason is not None:
+            async with req.db.transaction() as tx:
+                await add_resource_event(tx, row, "SIGNAL_COMPLETE", reason)
         return Response(None, 200, resource_id=stack.id)
 
     @route("PATCH", _ONE, policy="resource:mark_unhealthy", default=MEMBER)
@@ -166,7 +170,7 @@ class StackResource(Resource):
 
 def _view(req: Request, stack: Row, row: Row, required_by: "list[str]") -> dict[str, Any]:
     links = [link(stack_url(req, stack, "resources", row.name)), link(stack_url(req, stack), "stack")]
-    if row.physical_id and ("ResourceGroup" in row.kind or "::" not in row.kind):
+    if row.physical_id and find_kind(row.kind, {}).is_nested:
         nested = f"{row.physical_name}/{row.physical_id}"
         links.append(
             link(f"{req.base_url}{req.service.prefix}/v1/{stack.project_id}/stacks/{nested}", "nested")

@@ -94,7 +94,7 @@ class ResourceGroup(ChildStack):
         await super().update(thing, {})
         return False
 
-    def source(self, thing: Thing) -> Source:
+    async def source(self, thing: Thing) -> Source:
         names = member_names(_count(thing), thing.data.get("removed", []))[: thing.data.get("size")]
         rolled = thing.data.get("rolled", len(names))
         variable = thing.properties["index_var"]
