@@ -107,6 +107,10 @@ class ResourceType:
         """All that is known of it outside."""
         return {}
 
+    async def metadata(self, thing: "Thing") -> dict[str, Any]:
+        """What whoever reads the resource's metadata is told."""
+        return thing.metadata
+
     def knows_attribute(self, name: str) -> bool:
         return name == "show" or name in self.attributes
 

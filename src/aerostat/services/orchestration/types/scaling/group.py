@@ -122,6 +122,7 @@ class ScalingGroup(ChildStack):
         total, fresh = thing.data["step"]
         old = await self._members(thing) if thing.physical_id else []
         new = await self.member(thing)
+        old.sort(key=lambda one: one[1] == new)  # those of an older definition go first
         resources = dict(next_members(old, new, total, fresh, _new_names()))
         template = parse({"heat_template_version": _VERSION, "resources": resources})
         return Source(template, self.child_environment(thing), thing.plan.files)
