@@ -2,7 +2,7 @@
 
 import json
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 from xml.etree import ElementTree
 
 import pytest
@@ -141,7 +141,9 @@ async def test_an_update_is_another_deployment(world: World) -> None:
     await answer(world, again, {"result": "changed"})
     assert (await world.stack(path))["stack_status"] == "UPDATE_COMPLETE"
     assert (await world.outputs(path))["result"] == "changed"
-    assert await world.store.count(model.SOFTWARE_CONFIGS) == 2  # the one of the template, and what is deployed
+    assert (
+        await world.store.count(model.SOFTWARE_CONFIGS) == 2
+    )  # the one of the template, and what is deployed
 
 
 async def test_an_input_that_asks_for_a_new_deployment(world: World) -> None:
@@ -247,7 +249,8 @@ async def test_the_agent_reads_with_its_key(world: World) -> None:
             "SignatureVersion": "2",
             "SignatureMethod": "HmacSHA256",
         }
-        params["Signature"] = signature(secret, "GET", "cloud.test", "/orchestration/cfn/v1/", params)
+        where = urlsplit(cfn["metadata_url"])
+        params["Signature"] = signature(secret, "GET", where.netloc, where.path, params)
         query = "&".join(f"{name}={quote(value)}" for name, value in params.items())
         return await world.client.get(f"{cfn['metadata_url']}?{query}")
 

@@ -74,9 +74,7 @@ async def deploy(
     known = await tx.find(model.SOFTWARE_DEPLOYMENTS, id=id)
     if known is None:
         where = {"id": id, "project_id": project_id, "server_id": server_id}
-        await tx.insert(
-            model.SOFTWARE_DEPLOYMENTS, **where, config_id=derived.id, output_values={}, **values
-        )
+        await tx.insert(model.SOFTWARE_DEPLOYMENTS, **where, config_id=derived.id, output_values={}, **values)
         return
     changes = {"config_id": derived.id, "changed_at": clock.now(), **values}
     await tx.update(model.SOFTWARE_DEPLOYMENTS, {"id": id}, **changes)

@@ -20,7 +20,9 @@ _DOMAIN = "heat"
 async def ensure_account(thing: Thing) -> dict[str, str]:
     """`user_id`, `username`, `password`, `project_id`, `auth_url` of the resource's account. May run many times."""
     if "identity" not in thing.house.services:
-        raise ResourceFailure("There is no identity service in which the guest could sign in.", "NotSupported")
+        raise ResourceFailure(
+            "There is no identity service in which the guest could sign in.", "NotSupported"
+        )
     account = thing.data.get("account")
     if account is None or "user_id" not in account:
         if account is None:

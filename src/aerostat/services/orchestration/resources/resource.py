@@ -84,7 +84,10 @@ class StackResource(Resource):
         return {"resource": shown}
 
     @route(
-        "GET", _ONE + "/metadata", policy="resource:metadata", default=admin | project_reader | role(GUEST_ROLE)
+        "GET",
+        _ONE + "/metadata",
+        policy="resource:metadata",
+        default=admin | project_reader | role(GUEST_ROLE),
     )
     async def metadata(
         self, req: Request, project_id: str, stack_name: str, stack_id: str, resource_name: str
@@ -106,7 +109,12 @@ class StackResource(Resource):
         """From users with an account, and from guests that hold the resource's own token or account."""
         stack, row = await self._for_guest(req, stack_name, stack_id, resource_name)
         token = req.argument("token") or req.headers.get("x-auth-token")
-        if stack is not None and stack.project_id == project_id and row is not None and is_token_of(row, token):
+        if (
+            stack is not None
+            and stack.project_id == project_id
+            and row is not None
+            and is_token_of(row, token)
+        ):
             req.context = internal_context(req.request_id, "guest")
         elif not req.context.is_signed_in:
             raise Unauthorized

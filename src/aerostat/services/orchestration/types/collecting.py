@@ -41,7 +41,9 @@ async def ensure_collecting(thing: Thing, collectors: tuple[str, ...] = ()) -> d
         raise ResourceFailure(f"{transport} is not supported: {_REFUSED[transport]}.", "NotSupported")
     name, settings = await _settings(thing, transport)
     # What another transport left is set to null: the agent keeps what it is not told to forget.
-    others = {key: dict.fromkeys(one) for key, one in thing.data.get(_KEY, {}).items() if isinstance(one, dict)}
+    others = {
+        key: dict.fromkeys(one) for key, one in thing.data.get(_KEY, {}).items() if isinstance(one, dict)
+    }
     thing.data[_KEY] = {**others, "collectors": [*collectors, name, "local"], name: settings}
     await thing.keep()
     return thing.data[_KEY]  # type: ignore[no-any-return]

@@ -335,4 +335,12 @@ async def _has_server(thing: Thing) -> bool:
     return True
 
 
-__all__ = ["ATTRIBUTES", "OUTPUTS", "SERVER", "SHARED", "Deployment", "check_signal_transport", "replace_inputs"]
+__all__ = [
+    "ATTRIBUTES",
+    "OUTPUTS",
+    "SERVER",
+    "SHARED",
+    "Deployment",
+    "check_signal_transport",
+    "replace_inputs",
+]

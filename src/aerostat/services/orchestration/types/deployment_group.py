@@ -50,7 +50,10 @@ class DeploymentGroup(NamedGroup):
 
     def definition(self, values: Mapping[str, Any], name: str) -> dict[str, Any]:
         given = {key: value for key, value in values.items() if key != "servers" and value is not None}
-        return {"type": self.member_type, "properties": {**given, "server": (values["servers"] or {}).get(name)}}
+        return {
+            "type": self.member_type,
+            "properties": {**given, "server": (values["servers"] or {}).get(name)},
+        }
 
     def is_renewed(self, thing: Thing) -> bool:
         return any(thing.previous.get(key) != value for key, value in thing.properties.items())

@@ -18,7 +18,7 @@ RAW, SOFTWARE_CONFIG, HEAT_CFNTOOLS = "RAW", "SOFTWARE_CONFIG", "HEAT_CFNTOOLS"
 
 # cloud-init gives a part of this type to the handler, which lays it where the agent looks for its settings.
 _SETTINGS_TYPE, _SETTINGS_FILE = "x-cfninitdata", "cfn-init-data"
-_PART_HANDLER = f'''#part-handler
+_PART_HANDLER = f"""#part-handler
 import os
 
 FOLDERS = ("/var/lib/heat-cfntools", "/var/lib/cloud/data")
@@ -36,7 +36,7 @@ def handle_part(data, content_type, filename, payload):
         path = os.path.join(folder, os.path.basename(filename))
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.write(payload if isinstance(payload, str) else payload.decode())
-'''
+"""
 
 
 async def encoded_user_data(

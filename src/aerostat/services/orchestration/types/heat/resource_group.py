@@ -13,6 +13,7 @@ from ..nested.child import of_member
 from ..nested.group import NamedGroup
 from ..property import LIST, MAP, Attribute, integer, listing, mapping, text
 
+
 class ResourceGroup(NamedGroup):
     name = "OS::Heat::ResourceGroup"
     description = "Creates one or more identically configured nested resources."

@@ -11,9 +11,7 @@ from ..deploying import SERVER, SHARED, Deployment, replace_inputs
 from ..property import text
 
 STRUCTURED = {
-    "input_key": text(
-        "Name of key to use for substituting inputs during deployment.", default="get_input"
-    ),
+    "input_key": text("Name of key to use for substituting inputs during deployment.", default="get_input"),
     "input_values_validate": text(
         "Perform a check on the input values passed to verify that each required input has a corresponding value."
         " When the property is set to STRICT and no value is passed, an exception is raised.",
@@ -26,7 +24,9 @@ STRUCTURED = {
 
 class StructuredDeployment(Deployment):
     name = "OS::Heat::StructuredDeployment"
-    description = "A resource which has same logic with OS::Heat::SoftwareDeployment, for a map of configuration."
+    description = (
+        "A resource which has same logic with OS::Heat::SoftwareDeployment, for a map of configuration."
+    )
     properties = {**SHARED, "server": SERVER, **STRUCTURED}
 
     def derived(self, thing: Thing, config: Any, inputs: Mapping[str, Any]) -> Any:

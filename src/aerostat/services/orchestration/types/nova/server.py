@@ -287,19 +287,11 @@ class Server(ResourceType):
         await unless_gone(thing.client("compute").delete_server(thing.physical_id))
 
     async def is_deleted(self, thing: Thing) -> bool:
-        try:
-            server = await thing.client("compute").get_server(thing.physical_id)
-        except RoomError as error:
-            if not is_gone(error):
-                raise
-            await _let_go(thing)
-            return True
-        if server["status"] in ("DELETED", "SOFT_DELETED"):
-            await _let_go(thing)
-            return True
-        if server["status"] == "ERROR" and server.get("OS-EXT-STS:task_state") is None:
-            await unless_gone(thing.client("compute").delete_server(thing.physical_id))
-        return False
+        if not await is_server_gone(thing):
+            return False
+        await delete_ports(thing)
+        await forget_collecting(thing)
+        return True
 
     # Looking
 
@@ -349,10 +341,20 @@ class Server(ResourceType):
         return None
 
 
-async def _let_go(thing: Thing) -> None:
-    """What was made beside the server."""
-    await delete_ports(thing)
-    await forget_collecting(thing)
+async def is_server_gone(thing: Thing) -> bool:
+    """Whether a server that is being deleted is; one that failed to be is asked to go again."""
+    compute = thing.client("compute")
+    try:
+        server = await compute.get_server(thing.physical_id)
+    except RoomError as error:
+        if not is_gone(error):
+            raise
+        return True
+    if server["status"] in ("DELETED", "SOFT_DELETED"):
+        return True
+    if server["status"] == "ERROR" and server.get("OS-EXT-STS:task_state") is None:
+        await unless_gone(compute.delete_server(thing.physical_id))
+    return False
 
 
 def _is_active(server: Mapping[str, Any]) -> bool:

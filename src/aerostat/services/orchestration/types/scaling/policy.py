@@ -31,7 +31,9 @@ class Policy(ResourceType):
         kind, step = self.words["kind"], self.words["step"]
         percent = next(word for word, meaning in self.kinds.items() if meaning == PERCENT)
         if properties[step] is not None and properties[kind] != percent:
-            raise StackValidationFailed(f"{step} property should only be specified for {kind} with value {percent}.")
+            raise StackValidationFailed(
+                f"{step} property should only be specified for {kind} with value {percent}."
+            )
 
     async def create(self, thing: Thing) -> str | None:
         new_token(thing.row)
