@@ -1,8 +1,8 @@
 """Resource types that are made by other rooms, with all of them in one process, and guests that have accounts."""
 
-import json
 from base64 import b64decode
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -355,10 +355,7 @@ def test_an_alarm_scales_in_the_owners_name(cloud: Cloud, stack: Made) -> None:
     outputs = {"url": {"get_attr": ["up", "alarm_url"]}, "size": {"get_attr": ["group", "current_size"]}}
     path, found = stack(resources, outputs, who="demo")
     assert found["size"] == 1
-    query = json.dumps(found["url"])
-    token = query.strip('"').partition("?token=")[2]
-    own = f"{cloud.url}/orchestration/v1/{cloud.connect('demo').current_project_id}{path}/resources/up/signal"
-    assert httpx.post(own, params={"token": token}).status_code == 200
+    assert httpx.post(as_reached(cloud, found["url"])).status_code == 200
 
     def servers() -> Any:
         now = [one for one in cloud.connect("demo").compute.servers() if one.metadata.get("of") == "group"]
@@ -391,3 +388,69 @@ def test_instances(cloud: Cloud, stack: Made) -> None:
     addresses = found["list"].split(",")
     assert len(set(addresses)) == 2
     assert all(not one.startswith("0.") for one in addresses)
+
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture
+def example(cloud: Cloud, request: pytest.FixtureRequest) -> Callable[[str], tuple[Any, str]]:
+    """`example(file)`: a stack of it as demo, gone after the test; answers the client and the path."""
+
+    def make(file: str) -> tuple[Any, str]:
+        heat = cloud.connect("demo").orchestration
+        name = file.partition(".")[0]
+        text = (EXAMPLES / file).read_text()
+        answer = heat.post("/stacks", json={"stack_name": name, "template": text, "timeout_mins": 5})
+        assert answer.status_code == 201, answer.text
+        path = f"/stacks/{name}/{answer.json()['stack']['id']}"
+
+        def remove() -> None:
+            heat.delete(path)
+            stack_in(heat, path, "DELETE_COMPLETE")
+
+        request.addfinalizer(remove)
+        return heat, path
+
+    return make
+
+
+def as_reached(cloud: Cloud, url: str) -> str:
+    """An address for guests as the test reaches it."""
+    return cloud.url + url[url.index("/orchestration/") :]
+
+
+def outputs_of(heat: Any, path: str) -> dict[str, Any]:
+    shown = heat.get(path).json()["stack"]["outputs"]
+    return {one["output_key"]: one["output_value"] for one in shown}
+
+
+def test_the_example_of_scaling(cloud: Cloud, example: Any) -> None:
+    heat, path = example("autoscaling.yaml")
+    stack_in(heat, path, "CREATE_COMPLETE")
+    found = outputs_of(heat, path)
+    assert found["size"] == 1
+
+    def has(size: int) -> Any:
+        now = outputs_of(heat, path)
+        return now["size"] == size and len([one for one in now["addresses"] if one]) == size
+
+    assert httpx.post(as_reached(cloud, found["grow"])).status_code == 200
+    eventually(lambda: has(2), WAIT_S, every_s=0.05)
+    assert httpx.post(as_reached(cloud, found["shrink"])).status_code == 200
+    eventually(lambda: has(1), WAIT_S, every_s=0.05)
+
+
+def test_the_example_of_a_deployment(cloud: Cloud, example: Any) -> None:
+    heat, path = example("software-deployment.yaml")
+
+    def told() -> Any:
+        return heat.get(f"{path}/resources/machine/metadata").json().get("metadata", {}).get("deployments")
+
+    (config,) = eventually(told, WAIT_S, every_s=0.05)
+    values = {one["name"]: one["value"] for one in config["inputs"]}
+    assert values["greeting"] == "hello"
+    answer = {"deploy_stdout": "hello from here", "answer": "6.1", "deploy_status_code": 0}
+    assert httpx.post(as_reached(cloud, values["deploy_signal_id"]), json=answer).status_code == 200
+    stack_in(heat, path, "CREATE_COMPLETE")
+    assert outputs_of(heat, path) == {"said": "hello from here", "answer": "6.1", "code": 0}

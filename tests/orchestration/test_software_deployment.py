@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from aerostat.services.orchestration import model
-from aerostat.services.orchestration.resources.cfn_metadata import signature
+from aerostat.services.orchestration.agent_keys import signature
 
 from .conftest import World
 

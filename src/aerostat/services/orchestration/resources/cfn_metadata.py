@@ -6,11 +6,8 @@ Requests are signed (version 2) with the secret that the server found in its use
 server's resource, and no other can be read with it.
 """
 
-import base64
-import hashlib
 import hmac
 import json
-from urllib.parse import quote
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from aerostat.kernel.context import internal_context
@@ -21,11 +18,11 @@ from aerostat.kernel.resource import Resource, route
 from aerostat.kernel.service import iso_z
 
 from .. import model
+from ..agent_keys import row_id, signature
 from ..errors import ResourceNotFound
 from ..plans import arn_of
 from ..reading import open_stack
 
-_HASHES = {"HmacSHA1": hashlib.sha1, "HmacSHA256": hashlib.sha256}
 _ACTION = "DescribeStackResource"
 
 
@@ -60,7 +57,7 @@ class CfnMetadata(Resource):
 
     async def _row(self, req: Request, asked: dict[str, str]) -> Row:
         """The row of the access key, if its secret signed the request. Raises `Unauthorized`."""
-        row = await req.db.find(model.RESOURCES, id=_row_id(asked.get("AWSAccessKeyId", "")), current=True)
+        row = await req.db.find(model.RESOURCES, id=row_id(asked.get("AWSAccessKeyId", "")), current=True)
         secret = row.data.get("cfn_secret") if row is not None else None
         given = asked.pop("Signature", "")
         if row is None or not secret or asked.get("SignatureVersion") != "2":
@@ -70,25 +67,6 @@ class CfnMetadata(Resource):
         if not hmac.compare_digest(expected.encode(), given.encode()):
             raise Unauthorized
         return row
-
-
-def access_key(row: Row) -> str:
-    """The access key of a resource: its id, in the form that such keys have."""
-    return str(row.id).replace("-", "")
-
-
-def _row_id(key: str) -> str:
-    return f"{key[:8]}-{key[8:12]}-{key[12:16]}-{key[16:20]}-{key[20:]}"
-
-
-def signature(secret: str, verb: str, host: str, path: str, params: dict[str, str]) -> str:
-    """A signature of version 2 over the parameters, sorted and quoted."""
-    pairs = "&".join(
-        f"{quote(name, safe='-_.~')}={quote(params[name], safe='-_.~')}" for name in sorted(params)
-    )
-    text = f"{verb}\n{host.lower()}\n{path}\n{pairs}"
-    algorithm = _HASHES.get(params.get("SignatureMethod", "HmacSHA256"), hashlib.sha256)
-    return base64.b64encode(hmac.new(secret.encode(), text.encode(), algorithm).digest()).decode()
 
 
 def _xml(detail: dict[str, str]) -> bytes:

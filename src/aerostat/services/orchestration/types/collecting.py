@@ -6,10 +6,10 @@ https://docs.openstack.org/heat/latest/template_guide/software_deployment.html
 import secrets
 from typing import Any
 
+from ..agent_keys import access_key
 from ..deployments import server_metadata
 from ..errors import ResourceFailure, StackValidationFailed
 from ..guest_accounts import ensure_account, remove_account
-from ..resources.cfn_metadata import access_key
 from ..thing import Thing
 
 POLL_CFN, POLL_HEAT, POLL_TEMP_URL, ZAQAR = (

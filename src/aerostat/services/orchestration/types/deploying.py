@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .. import model
-from ..deployments import COMPLETE, FAILED, IN_PROGRESS, OUTPUTS, deploy, take_signal, withdraw
+from ..deployments import COMPLETE, FAILED, IN_PROGRESS, deploy, take_signal, withdraw
 from ..errors import BadBody, ResourceFailure, StackValidationFailed
 from ..guest_accounts import ensure_account, remove_account
 from ..lookup import NotThere, find_id
@@ -230,13 +230,14 @@ class Deployment(ResourceType):
     async def _check_server(self, thing: Thing) -> None:
         """A server of a stack that does not listen would be waited for in vain."""
         server = await _server_row(thing)
-        if server is not None and server.kind == "OS::Nova::Server":
-            if server.properties.get("user_data_format") != "SOFTWARE_CONFIG":
-                raise ResourceFailure(
-                    f"Resource {server.name}'s property user_data_format should be set to SOFTWARE_CONFIG since"
-                    " there are software deployments on it.",
-                    "StackValidationFailed",
-                )
+        if server is None or server.kind != "OS::Nova::Server":
+            return
+        if server.properties.get("user_data_format") != "SOFTWARE_CONFIG":
+            raise ResourceFailure(
+                f"Resource {server.name}'s property user_data_format should be set to SOFTWARE_CONFIG since there"
+                " are software deployments on it.",
+                "StackValidationFailed",
+            )
 
 
 def check_signal_transport(transport: str) -> None:
@@ -333,14 +334,3 @@ async def _has_server(thing: Thing) -> bool:
     except NotThere:
         return False
     return True
-
-
-__all__ = [
-    "ATTRIBUTES",
-    "OUTPUTS",
-    "SERVER",
-    "SHARED",
-    "Deployment",
-    "check_signal_transport",
-    "replace_inputs",
-]

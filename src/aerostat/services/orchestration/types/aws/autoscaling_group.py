@@ -49,8 +49,9 @@ class CfnAutoScalingGroup(InstanceScalingGroup):
 
     async def launched(self, thing: Thing) -> tuple[dict[str, Any], dict[str, Any]]:
         values = thing.properties
+        metadata: dict[str, Any] = {}
         if values["InstanceId"]:
-            launched, metadata = await like_server(thing, values["InstanceId"]), {}
+            launched = await like_server(thing, values["InstanceId"])
         else:
             launched, metadata = await super().launched(thing)
         if values["VPCZoneIdentifier"]:

@@ -167,10 +167,11 @@ async def of_member(child: OpenStack, name: str, path: Sequence[str | int]) -> A
     member, _, attribute = name.partition(".")
     steps = [*attribute.split("."), *path] if attribute else list(path)
     thing = child.things.get(member)
-    if thing is None:
+    reference = child.live.reference_id(member)
+    if thing is None or reference is None:  # absent, or still being made
         return None
     if not steps:
-        return child.live.reference_id(member)
+        return reference
     return await thing.kind.attribute(thing, str(steps[0]), steps[1:])
 
 

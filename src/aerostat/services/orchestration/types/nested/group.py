@@ -89,10 +89,12 @@ def _is_rested(thing: Thing, policy: str) -> bool:
     """Whether the pause between two batches is over; it begins with the first look."""
     pause_s = float((thing.policy.get(policy) or {}).get("pause_time", 0))
     until = thing.data.get("resting_until")
-    if pause_s and until is None:
+    if until is None:
+        if not pause_s:
+            return True
         thing.data["resting_until"] = (clock.now() + timedelta(seconds=pause_s)).isoformat()
         return False
-    if pause_s and clock.now() < datetime.fromisoformat(until):
+    if clock.now() < datetime.fromisoformat(until):
         return False
     thing.data.pop("resting_until", None)
     return True

@@ -47,12 +47,15 @@ class ExtraRouteSet(ResourceType):
 
     async def create(self, thing: Thing) -> str | None:
         router = await id_of(thing, "router", thing.properties["router"])
-        await _add(thing, str(router), thing.properties["routes"])
+        await _claim(thing, str(router), thing.properties["routes"])
         return router
 
     async def find_made(self, thing: Thing) -> str | None:
-        """The router, if a run that died had begun to add routes; adding them again changes nothing."""
         return thing.data.get("router")
+
+    async def is_created(self, thing: Thing) -> bool:
+        await thing.client("network").add_extra_routes(thing.physical_id, thing.properties["routes"])
+        return True
 
     async def update(self, thing: Thing, changed: Mapping[str, Any]) -> None:
         old, new = thing.previous["routes"] or [], thing.properties["routes"] or []
@@ -83,13 +86,17 @@ class ExtraRoute(ResourceType):
 
     async def create(self, thing: Thing) -> str | None:
         router = str(await id_of(thing, "router", thing.properties["router_id"]))
-        route = _route(thing)
-        await _add(thing, router, [route])
-        return f"{router}:{route['destination']}:{route['nexthop']}"
+        await _claim(thing, router, [_route(thing)])
+        return _name(router, _route(thing))
 
     async def find_made(self, thing: Thing) -> str | None:
-        router, route = thing.data.get("router"), _route(thing)
-        return f"{router}:{route['destination']}:{route['nexthop']}" if router else None
+        router = thing.data.get("router")
+        return _name(router, _route(thing)) if router else None
+
+    async def is_created(self, thing: Thing) -> bool:
+        router = str(thing.physical_id).partition(":")[0]
+        await thing.client("network").add_extra_routes(router, [_route(thing)])
+        return True
 
     async def delete(self, thing: Thing) -> None:
         await _remove(thing, str(thing.physical_id).partition(":")[0], [_route(thing)])
@@ -99,18 +106,22 @@ def _route(thing: Thing) -> Route:
     return {name: thing.properties[name] for name in ("destination", "nexthop")}
 
 
-async def _add(thing: Thing, router: str, routes: list[Route]) -> None:
-    """Raises `ResourceFailure` for a route that somebody else made: deleting ours would take it away."""
-    network = thing.client("network")
-    if thing.data.get("router") != router:
-        there = (await network.get_router(router))["routes"]
-        for one in routes:
-            if one in there:
-                name = f"{router},{one['destination']}={one['nexthop']}"
-                raise ResourceFailure(f"The physical resource ({name}) exists.", "PhysicalResourceExists")
-        thing.data["router"] = router
-        await thing.keep()
-    await network.add_extra_routes(router, routes)
+def _name(router: str, route: Route) -> str:
+    return f"{router}:{route['destination']}:{route['nexthop']}"
+
+
+async def _claim(thing: Thing, router: str, routes: list[Route]) -> None:
+    """Write down which router's routes are ours before they are added; adding them again changes nothing.
+
+    Raises `ResourceFailure` for a route that somebody else made: deleting ours would take it away.
+    """
+    there = (await thing.client("network").get_router(router))["routes"]
+    for one in routes:
+        if one in there:
+            name = f"{router},{one['destination']}={one['nexthop']}"
+            raise ResourceFailure(f"The physical resource ({name}) exists.", "PhysicalResourceExists")
+    thing.data["router"] = router
+    await thing.keep()
 
 
 async def _remove(thing: Thing, router: str, routes: list[Route]) -> None:
