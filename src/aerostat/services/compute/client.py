@@ -6,6 +6,7 @@ from aerostat.kernel.client import Caller
 
 VERSION = "2.96"
 GENERATES_KEYS = "2.91"  # the last version that does
+LIMITS_OF_NETWORK = "2.35"  # the last version whose quotas know addresses and security groups
 Thing = dict[str, Any]
 
 
@@ -15,6 +16,7 @@ class ComputeClient:
     def __init__(self, caller: Caller) -> None:
         self.caller = Caller(caller.house, caller.service, caller.context, VERSION)
         self._older = Caller(caller.house, caller.service, caller.context, GENERATES_KEYS)
+        self._older_quota = Caller(caller.house, caller.service, caller.context, LIMITS_OF_NETWORK)
 
     # Servers
 
@@ -128,6 +130,40 @@ class ComputeClient:
 
     async def delete_server_group(self, group_id: str) -> None:
         await self.caller.delete(f"/v2.1/os-server-groups/{group_id}")
+
+    async def list_server_groups(self) -> list[Thing]:
+        return list((await self.caller.get("/v2.1/os-server-groups"))["server_groups"])
+
+    # Aggregates
+
+    async def list_aggregates(self) -> list[Thing]:
+        return list((await self.caller.get("/v2.1/os-aggregates"))["aggregates"])
+
+    async def get_aggregate(self, id: str) -> Thing:
+        return await self._one(f"/v2.1/os-aggregates/{id}", "aggregate")
+
+    async def create_aggregate(self, **attributes: Any) -> Thing:
+        answer = await self.caller.post("/v2.1/os-aggregates", {"aggregate": attributes})
+        return answer["aggregate"]  # type: ignore[no-any-return]
+
+    async def update_aggregate(self, id: str, **attributes: Any) -> None:
+        await self.caller.put(f"/v2.1/os-aggregates/{id}", {"aggregate": attributes})
+
+    async def act_on_aggregate(self, id: str, action: str, **argument: Any) -> None:
+        """`add_host`, `remove_host` with `host`; `set_metadata` with `metadata`, where null takes a key away."""
+        await self.caller.post(f"/v2.1/os-aggregates/{id}/action", {action: argument})
+
+    async def delete_aggregate(self, id: str) -> None:
+        await self.caller.delete(f"/v2.1/os-aggregates/{id}")
+
+    # Quotas
+
+    async def set_quota(self, project_id: str, **limits: int) -> None:
+        await self._older_quota.put(f"/v2.1/os-quota-sets/{project_id}", {"quota_set": limits})
+
+    async def reset_quota(self, project_id: str) -> None:
+        """Let the project have the usual limits again."""
+        await self.caller.delete(f"/v2.1/os-quota-sets/{project_id}")
 
     async def _one(self, path: str, key: str) -> Thing:
         return dict((await self.caller.get(path))[key])

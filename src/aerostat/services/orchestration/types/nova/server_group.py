@@ -34,6 +34,10 @@ class ServerGroup(ResourceType):
             body["rules"] = rules
         return str((await thing.client("compute").create_server_group(**body))["id"])
 
+    async def find_made(self, thing: Thing) -> str | None:
+        found = await thing.client("compute").list_server_groups()
+        return await thing.find_unclaimed([one for one in found if one["name"] == thing.named])
+
     async def delete(self, thing: Thing) -> None:
         await unless_gone(thing.client("compute").delete_server_group(thing.physical_id))
 
