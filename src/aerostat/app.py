@@ -217,7 +217,7 @@ async def _open_bus(config: Config, *, hub: bool) -> Bus:
         return await open_memory_bus()
     if url.startswith("unix:"):
         path = Path(url.removeprefix("unix:"))
-        return await (open_local_hub(path) if hub else open_local_bus(path))
+        return await (open_local_hub(path) if hub else open_local_bus(path, config.folder.control_user[0]))
     from aerostat.kernel.bus.amqp import open_amqp_bus
 
     return await open_amqp_bus(url)

@@ -24,6 +24,8 @@ from aerostat.cli.settings import folder_of, kernel_settings_of
 from aerostat.kernel.config import Config
 from aerostat.kernel.state_folder import Lock, StateFolder, write_private
 
+_APPENDING = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, help="port of the API; remembered (default: 8780)")
@@ -150,7 +152,7 @@ def _become_daemon(config: Config, lock: Lock, writing: int, *, fake: bool) -> N
             os._exit(0)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         os.chdir("/")
-        output = os.open(config.folder.log / "supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        output = os.open(config.folder.log / "supervisor.log", _APPENDING, 0o600)
         nothing = os.open(os.devnull, os.O_RDONLY)
         for handle, number in ((nothing, 0), (output, 1), (output, 2)):
             os.dup2(handle, number)
