@@ -37,6 +37,32 @@ PHASES_S = {"create": 6.0, "update": 6.0, "delete": 3.0}
 SETTLED_LIMIT_S = 120.0
 TEMPLATE = Path(__file__).parents[2] / "examples" / "first-flight.yaml"
 
+# What the update brings: another machine with all that belongs to it, and another rule. (A guest that halts gives no
+# card back, so the first machine keeps its port.)
+MORE = """
+  second_port:
+    type: OS::Neutron::Port
+    depends_on: subnet
+    properties:
+      network: { get_resource: network }
+      security_groups:
+        - { get_resource: security_group }
+  second_floating_ip:
+    type: OS::Neutron::FloatingIP
+    depends_on: router_interface
+    properties:
+      floating_network: { get_param: public_network }
+      port_id: { get_resource: second_port }
+  second_machine:
+    type: OS::Nova::Server
+    properties:
+      image: { get_param: image }
+      flavor: { get_param: flavor }
+      networks:
+        - port: { get_resource: second_port }
+
+"""
+
 Refused = (*Unreachable, openstack.exceptions.HttpException)
 
 
@@ -79,10 +105,10 @@ def test_whoever_dies_a_stack_ends_and_leaves_nothing(cloud: RealCloud, demo: An
         told = f"{victim} was killed {after_s:.1f} s into {phase}"
         print(told, flush=True)
         if phase == "create":
-            stack = demo.orchestration.create_stack(**wanted("before"))
+            stack = demo.orchestration.create_stack(name="first", **wanted())
         elif phase == "update":
             # The SDK would send only what changed, without the template.
-            answer = demo.orchestration.put(f"/stacks/{stack.name}/{stack.id}", json=wanted("after"))
+            answer = demo.orchestration.put(f"/stacks/{stack.name}/{stack.id}", json=wanted(MORE))
             assert answer.status_code == 202, answer.text
         else:
             demo.orchestration.delete_stack(stack)
@@ -102,7 +128,7 @@ def test_whoever_dies_a_stack_ends_and_leaves_nothing(cloud: RealCloud, demo: An
 
 
 def test_after_a_reboot_all_is_there_again(cloud: RealCloud, demo: Any) -> None:
-    stack = demo.orchestration.create_stack(**wanted("rebooted"))
+    stack = demo.orchestration.create_stack(name="first", **wanted())
     eventually(lambda: call_back(demo, stack) and ended(demo, stack), SETTLED_LIMIT_S, why="the stack")
     assert demo.orchestration.get_stack(stack).status == "CREATE_COMPLETE"
     off = demo.compute.create_server(
@@ -127,10 +153,13 @@ def test_after_a_reboot_all_is_there_again(cloud: RealCloud, demo: Any) -> None:
     eventually(lambda: cloud.left() == Left(), SETTLED_LIMIT_S, why="it can be deleted as ever")
 
 
-def wanted(message: str) -> dict[str, Any]:
-    """The stack; another message is another user data, which makes another server."""
-    parameters = {"key_name": "flight", "image": "halts", "message": message, "timeout": 300}
-    return {"name": "first", "template": TEMPLATE.read_text(), "parameters": parameters}
+def wanted(more: str = "") -> dict[str, Any]:
+    """The stack, with more resources or without."""
+    parameters = {"key_name": "flight", "image": "halts", "timeout": 300}
+    text = TEMPLATE.read_text().replace("resources:\n", f"resources:\n{more}", 1)
+    return {"template": text.replace("port_range_max: 22", "port_range_max: 23") if more else text} | {
+        "parameters": parameters
+    }
 
 
 def endure(cloud: RealCloud, demo: Any, stack: Any, victim: str, after_s: float) -> None:
