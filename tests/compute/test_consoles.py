@@ -98,9 +98,7 @@ async def test_of_many_connections_one_opens(cloud: Cloud) -> None:
         await opened[0].close()
 
 
-async def test_a_console_out_of_reach_costs_no_token(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_console_out_of_reach_costs_no_token(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     async def away(path: object) -> None:
         raise FileNotFoundError(path)
 

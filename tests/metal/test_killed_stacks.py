@@ -14,6 +14,7 @@ import shutil
 import signal
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,9 @@ def victims(chance: random.Random) -> list[tuple[str, str, float]]:
     while len(names) < ROUNDS * len(PHASES_S):
         names += chance.sample(VICTIMS, len(VICTIMS))
     phases = list(PHASES_S) * ROUNDS
-    return [(phase, name, chance.uniform(0, PHASES_S[phase])) for phase, name in zip(phases, names, strict=False)]
+    return [
+        (phase, name, chance.uniform(0, PHASES_S[phase])) for phase, name in zip(phases, names, strict=False)
+    ]
 
 
 def test_whoever_dies_a_stack_ends_and_leaves_nothing(cloud: RealCloud, demo: Any) -> None:
@@ -104,27 +107,39 @@ def test_whoever_dies_a_stack_ends_and_leaves_nothing(cloud: RealCloud, demo: An
     for phase, victim, after_s in victims(random.Random(SEED)):
         told = f"{victim} was killed {after_s:.1f} s into {phase}"
         print(told, flush=True)
-        if phase == "create":
-            stack = demo.orchestration.create_stack(name="first", **wanted())
-        elif phase == "update":
-            # The SDK would send only what changed, without the template.
-            answer = demo.orchestration.put(f"/stacks/{stack.name}/{stack.id}", json=wanted(MORE))
-            assert answer.status_code == 202, answer.text
-        else:
-            demo.orchestration.delete_stack(stack)
+        stack = begin(demo, stack, phase)
         endure(cloud, demo, stack, victim, after_s)
         wait_ready(cloud, demo, told)
         if phase != "delete":
-            status = eventually(lambda: ended(demo, stack), SETTLED_LIMIT_S, why=f"an end after {told}")
-            assert status.status.endswith("_COMPLETE") or status.status_reason, told
-            assert status.status.endswith("_COMPLETE") or is_reason(status.status_reason), status.status_reason
-            print("   ", status.status, status.status_reason, flush=True)
+            check_end(demo, stack, told)
             continue
-        eventually(lambda: gone(demo, stack), SETTLED_LIMIT_S, why=f"the stack is gone after {told}")
+        eventually(partial(gone, demo, stack), SETTLED_LIMIT_S, why=f"the stack is gone after {told}")
         eventually(lambda: cloud.left() == Left(), SETTLED_LIMIT_S, why=f"no guest is left after {told}")
         eventually(lambda: rows_of(demo) == kept, SETTLED_LIMIT_S, why=f"no row is left after {told}")
-        eventually(lambda: logical(cloud) == plain, SETTLED_LIMIT_S, why=f"nothing is left in OVN after {told}")
+        eventually(
+            lambda: logical(cloud) == plain, SETTLED_LIMIT_S, why=f"nothing is left in OVN after {told}"
+        )
     assert cloud.rows("select count(*) from kernel_flows where state = 'running'") == [(0,)]
+
+
+def begin(demo: Any, stack: Any, phase: str) -> Any:
+    """Ask for what the phase is about; gives the stack."""
+    if phase == "create":
+        return demo.orchestration.create_stack(name="first", **wanted())
+    if phase == "update":
+        # The SDK would send only what changed, without the template.
+        answer = demo.orchestration.put(f"/stacks/{stack.name}/{stack.id}", json=wanted(MORE))
+        assert answer.status_code == 202, answer.text
+    else:
+        demo.orchestration.delete_stack(stack)
+    return stack
+
+
+def check_end(demo: Any, stack: Any, told: str) -> None:
+    """It comes to an end; one that is bad has a reason."""
+    now = eventually(partial(ended, demo, stack), SETTLED_LIMIT_S, why=f"an end after {told}")
+    print("   ", now.status, now.status_reason, flush=True)
+    assert now.status.endswith("_COMPLETE") or is_reason(now.status_reason), f"{told}: {now.status_reason}"
 
 
 def test_after_a_reboot_all_is_there_again(cloud: RealCloud, demo: Any) -> None:
@@ -238,7 +253,7 @@ def reboot(cloud: RealCloud) -> None:
                 os.kill(pid, signal.SIGKILL)
     eventually(lambda: not cloud.pids(), 20, why="everything is dead")
     for name in cloud.namespaces():
-        eventually(lambda: remove_namespace(name), 20, why=f"{name} is gone")  # noqa: B023 (called at once)
+        eventually(partial(remove_namespace, name), 20, why=f"{name} is gone")
     for path in cloud.folder.run.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 

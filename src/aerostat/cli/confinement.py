@@ -11,7 +11,7 @@ import shlex
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,9 +21,7 @@ from aerostat.kernel.config import Config
 
 TRIAL_LIMIT_S = 30.0
 # What the control process does first, in small: find its program, its passwords, its database.
-TRIAL = (
-    "import os, sys, aerostat.kernel.config; open(sys.argv[1]).close(); sys.exit(not os.access(sys.argv[2], 7))"
-)
+TRIAL = "import os, sys, aerostat.kernel.config; open(sys.argv[1]).close(); sys.exit(not os.access(sys.argv[2], 7))"
 
 
 class CannotConfine(Exception):

@@ -109,7 +109,11 @@ def hand_over(folder: StateFolder, user: ControlUser) -> None:
     for path in (folder.settings, folder.path / "policy.yaml"):
         _own(path, 0, user.gid, 0o640)
     _own(folder.secrets_file, user.uid, user.gid, 0o600)
-    for path in (*folder.log.glob("control*.jsonl"), folder.run / "bus.sock", *folder.run.glob("control*.lock")):
+    for path in (
+        *folder.log.glob("control*.jsonl"),
+        folder.run / "bus.sock",
+        *folder.run.glob("control*.lock"),
+    ):
         _own(path, user.uid, user.gid)
     if user.cache is not None:
         _ensure_cache(user)

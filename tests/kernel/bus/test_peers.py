@@ -36,7 +36,14 @@ def test_the_kernel_says_who(monkeypatch: pytest.MonkeyPatch) -> None:
 async def stranger(local: LocalWorld, script: str) -> asyncio.subprocess.Process:
     """A process of another user, in the folder of the hub's socket, which is open to all."""
     local.path.parent.chmod(0o777)
-    words = (sys.executable, "-c", f"{BECOME}; {script}", str(local.path.parent), str(STRANGER_UID), local.path.name)
+    words = (
+        sys.executable,
+        "-c",
+        f"{BECOME}; {script}",
+        str(local.path.parent),
+        str(STRANGER_UID),
+        local.path.name,
+    )
     return await asyncio.create_subprocess_exec(*words, stdout=subprocess.PIPE)
 
 

@@ -114,7 +114,9 @@ def check_control(folder: StateFolder) -> Finding:
     user = answer["facts"].get("control_user", "")
     if status["Uid"].split()[0] == "0":
         reason = answer["facts"].get("control_user_reason") or "nobody else was chosen"
-        return note(f"the control process runs as root: {reason}", "make that possible, then down and up again")
+        return note(
+            f"the control process runs as root: {reason}", "make that possible, then down and up again"
+        )
     if status["NoNewPrivs"] != "1" or int(status["CapPrm"], 16) & ~BIND_LOW_PORTS:
         return bad(f"the control process has more rights than {user} needs", f"{typed()} down, then up")
     return good(f"the control process runs as {user}, without privileges")

@@ -31,7 +31,9 @@ async def new_token(db: Store, server: Row, kind: Kind, life_s: float) -> str:
 
 
 async def find_console(db: Store, token: str, kind: Kind) -> Row | None:
-    """Without using the token: the server whose console the token opens; None for a token that is unknown, over, or of another kind."""
+    """The server whose console the token opens, without using it up; None for a token that is unknown, over, or of
+    another kind.
+    """
     row = await db.find(model.CONSOLE_TOKENS, digest=_digest(token))
     if row is None or row.kind != kind or row.expires_at <= clock.now():
         return None
