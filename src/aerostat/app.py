@@ -122,7 +122,7 @@ async def _ensure_first_image(house: House) -> None:
         return
     try:
         await ensure_test_image(house, lambda: cached_test_image(progress=_log_progress))
-    except GuestBuildError as error:
+    except (GuestBuildError, OSError) as error:  # OSError: there is no place to keep it
         log.warning("there is no test image", reason=str(error))
 
 
