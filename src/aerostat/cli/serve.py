@@ -30,11 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     gc.disable()  # what is loaded at the start stays: looking through it for garbage is a tenth of the time
-    os.umask(0o077)  # what we make is nobody else's, unless it is handed over
     config = settings_of(args, fake=args.fake, port=args.port)
     roles = set(args.role or config.kernel.roles)
     if "host" in roles and roles != {"host"} and not args.fake:
         raise CommandError("the host role is a process of its own: serve --role host")
+    # Disks of guests are nobody else's. All others make private what must be, and what is built for guests must come
+    # out the same whatever the caller's umask is.
+    os.umask(0o077 if roles == {"host"} else 0o022)
     process = args.process or ("cloud" if args.fake else (args.role or ["control"])[0])
     config.folder.create()
     config.folder.ensure_secrets()
