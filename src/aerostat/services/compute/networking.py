@@ -174,6 +174,15 @@ async def give_back_port(admin: Any, port_id: str, *, owned: bool) -> None:
             raise
 
 
+async def bind_port(admin: Any, port_id: str, host: str) -> None:
+    """Say on which host the port's server is, "" for none. One that is gone is left out."""
+    try:
+        await admin.update_port(port_id, **{"binding:host_id": host})
+    except RoomError as error:
+        if error.status != 404:
+            raise
+
+
 async def ports_of(admin: Any, server_ids: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
     """The ports of some servers, by server."""
     found: dict[str, list[dict[str, Any]]] = {server_id: [] for server_id in server_ids}
