@@ -180,14 +180,17 @@ class FakeImages:
         return dict(self.world.images[id])
 
     async def download(self, id: str) -> AsyncIterator[bytes]:
+        data = self.world.images[id].get("data", IMAGE_BYTES)
+
         async def chunks() -> AsyncIterator[bytes]:
-            for start in range(0, len(IMAGE_BYTES), 4096):
-                yield IMAGE_BYTES[start : start + 4096]
+            for start in range(0, len(data), 4096):
+                yield data[start : start + 4096]
 
         return chunks()
 
-    async def list_images(self) -> list[dict[str, Any]]:
-        return list(self.world.images.values())
+    async def list_images(self, sort: str = "", **query: Any) -> list[dict[str, Any]]:
+        """The newest first, as the image room lists them."""
+        return [one for one in reversed(self.world.images.values()) if _fits(one, query)]
 
     async def create_image(self, **attributes: Any) -> dict[str, Any]:
         return self.world.add_image(status="queued", **attributes)

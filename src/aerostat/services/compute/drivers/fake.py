@@ -43,7 +43,8 @@ GIB = 1 << 30
 BOOT_TEXT = """\
 [    0.000000] Linux version 6.1.0-fake (Aerostat's fake hypervisor)
 [    0.000000] Memory: {memory_mib}M available, {vcpus} CPU(s)
-{interfaces}== test guest: ready, uptime 0.00
+{interfaces}[    0.200000] booted from image {image}
+== test guest: ready, uptime 0.00
 {name} login: """
 
 OnStart = Callable[[DomainSpec], Awaitable[None]]
@@ -468,7 +469,11 @@ class FakeHypervisor:
             f"[    0.100000] eth{n}: {card.mac} mtu {card.mtu}\n" for n, card in enumerate(spec.interfaces)
         )
         guest.console += BOOT_TEXT.format(
-            memory_mib=spec.memory_mib, vcpus=spec.vcpus, interfaces=cards, name=spec.title or spec.name
+            memory_mib=spec.memory_mib,
+            vcpus=spec.vcpus,
+            interfaces=cards,
+            image=(spec.rescue or spec.root).image_id,
+            name=spec.title or spec.name,
         )
         if self.on_start is not None:
             task = asyncio.get_running_loop().create_task(self._run_hook(spec))

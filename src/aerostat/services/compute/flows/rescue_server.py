@@ -29,6 +29,11 @@ async def fetch_image(work: Work, server: Row) -> None:
     await room_of(work.house).host(server.host, work.request_id).ensure_image(imaging.spec_of(image))
 
 
+@fetch_image.undo
+async def forget(work: Work, server: Row) -> None:
+    server.rescue = None
+
+
 @rescue_server.step
 async def boot_rescue(work: Work, server: Row) -> None:
     """A guest takes on another disk only while it is off."""

@@ -8,7 +8,7 @@ the image. Ports stay the server's all the time, bound to a host only while ther
 from datetime import timedelta
 
 from aerostat.kernel.context import internal_context
-from aerostat.kernel.db import Row
+from aerostat.kernel.db import Row, Transaction
 from aerostat.kernel.work import Fault, Flow, Work
 
 from .. import imaging, model, networking
@@ -62,7 +62,14 @@ async def put_away(work: Work, server: Row) -> None:
     kept = {"shelved_image_id": work.data["image_id"], "snapshot_id": None}
     work.move(event, power_state=SHUTDOWN, state_before=None, **kept)
     if event == "offload":
-        work.also(lambda tx: offload_server.start(tx, server.id, context=work.context))
+        work.also(lambda tx: _go_on_to_offload(tx, work))
+
+
+async def _go_on_to_offload(tx: Transaction, work: Work) -> None:
+    """Unless it is being deleted by now."""
+    server = await tx.find(model.SERVERS, id=work.subject_id)
+    if server is not None and server.state == "shelving":
+        await offload_server.start(tx, server.id, context=work.context)
 
 
 @offload_server.step
