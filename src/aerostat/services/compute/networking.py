@@ -49,11 +49,21 @@ async def _automatic(client: Any, project_id: str, *, named_auto: bool) -> list[
         raise NetworkAmbiguous
     if not networks:
         if named_auto:
-            raise BadRequest("Unable to automatically allocate a network for project " + project_id)
+            return [_request(network_id=await _allocated(client, project_id))]
         return []
     if not networks[0].get("subnets"):
         return []
     return [_request(network_id=networks[0]["id"])]
+
+
+async def _allocated(client: Any, project_id: str) -> str:
+    """The network that the network room makes for a project that asks for any."""
+    try:
+        return str(await client.ensure_auto_topology(project_id))
+    except RoomError as error:
+        raise BadRequest(
+            f"Unable to automatically allocate a network for project {project_id}: {error.text}"
+        ) from None
 
 
 async def usable_networks(client: Any, project_id: str) -> list[dict[str, Any]]:

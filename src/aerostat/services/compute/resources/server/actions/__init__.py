@@ -1,7 +1,8 @@
 """What can be done to a server by POST /servers/{id}/action, one file for each group that belongs together."""
 
-from .admin import force_delete, reset_state
+from .admin import force_delete, inject_network_info, reset_state
 from .console import get_console_output, get_serial_console, get_spice_console, get_vnc_console
+from .floating_ip import add_floating_ip, remove_floating_ip
 from .guest import change_password, trigger_crash_dump
 from .image import create_backup, create_image
 from .lock import lock, unlock
@@ -19,7 +20,7 @@ ACTIONS = (
     *(rescue, unrescue, shelve, shelve_offload, unshelve),
     *(change_password, trigger_crash_dump),
     *(get_console_output, get_vnc_console, get_serial_console, get_spice_console),
-    *(add_security_group, remove_security_group),
-    *(reset_state, force_delete),
+    *(add_security_group, remove_security_group, add_floating_ip, remove_floating_ip),
+    *(reset_state, force_delete, inject_network_info),
     *REFUSED,
 )
