@@ -58,3 +58,11 @@ async def test_a_hard_reboot_is_an_action_of_upstreams_name(cloud: Cloud) -> Non
     await cloud.settle()
     actions = (await cloud.get(f"/servers/{server_id}/os-instance-actions"))["instanceActions"]
     assert [one["action"] for one in actions] == ["reboot", "create"]
+
+
+async def test_servers_have_no_topology_to_show(cloud: Cloud) -> None:
+    server_id = await cloud.active_server()
+    path = f"/servers/{server_id}/topology"
+    assert await cloud.get(path, version="2.78") == {"nodes": [], "pagesize_kb": None}
+    assert (await cloud.ask("GET", path, version="2.77")).status_code == 404
+    assert (await cloud.ask("GET", path, version="2.78", user="bob")).status_code == 404

@@ -28,6 +28,7 @@ from .server_interface import ServerInterface
 from .server_metadata import ServerMetadata
 from .server_security_group import ServerSecurityGroups
 from .server_tag import ServerTags
+from .server_topology import ServerTopology
 from .tenant_usage import TenantUsage
 from .versions import VersionDocuments
 from .usage_audit import UsageAudit
@@ -36,7 +37,15 @@ RESOURCES = (
     *(VersionDocuments, Extension),
     *(Flavor, FlavorExtraSpecs, FlavorAccess, Keypair, ServerGroup),
     *(Server, ServerMetadata, ServerTags, ServerAddresses, ServerInterface, ServerSecurityGroups),
-    *(RemoteConsole, ConsolePages, InstanceAction, ServerDiagnostics, Migration, ExternalEvents),
+    *(
+        RemoteConsole,
+        ConsolePages,
+        InstanceAction,
+        ServerDiagnostics,
+        ServerTopology,
+        Migration,
+        ExternalEvents,
+    ),
     *(Hypervisor, ComputeService, AvailabilityZone, Aggregate),
     *(Limits, QuotaSet, TenantUsage, UsageAudit),
     *(ImageProxy, SecurityGroupProxy, FloatingIpProxy, NetworkProxy, HostProxy),
