@@ -30,8 +30,8 @@ from .server_security_group import ServerSecurityGroups
 from .server_tag import ServerTags
 from .server_topology import ServerTopology
 from .tenant_usage import TenantUsage
-from .versions import VersionDocuments
 from .usage_audit import UsageAudit
+from .versions import VersionDocuments
 
 RESOURCES = (
     *(VersionDocuments, Extension),
