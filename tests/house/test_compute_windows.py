@@ -34,6 +34,7 @@ def test_security_groups(demo):
     assert ask(demo, "PUT", f"/os-security-groups/{group['id']}", body).status_code == 200
     listed = ask(demo, "GET", "/os-security-groups").json()["security_groups"]
     assert {"renamed", "default"} <= {one["name"] for one in listed}
+    assert ask(demo, "DELETE", "/os-security-groups/").status_code == 404
     assert ask(demo, "DELETE", f"/os-security-groups/{group['id']}").status_code == 202
     assert ask(demo, "GET", f"/os-security-groups/{group['id']}").status_code == 404
 

@@ -8,7 +8,7 @@ Deprecated, but what older clients and the suites of others still use.
 from collections.abc import Mapping
 from typing import Any
 
-from aerostat.kernel.errors import BadRequest
+from aerostat.kernel.errors import BadRequest, NotFound
 from aerostat.kernel.http import Request, Response
 from aerostat.kernel.http.paging import COMPUTE, read_limit
 from aerostat.kernel.resource import Resource, route
@@ -99,6 +99,11 @@ class SecurityGroupProxy(Resource):
         with refusals_relayed(conflict=BadRequest):
             await req.client("network").delete_security_group(group_id)
         return Response(None, 202)
+
+    @route("DELETE", "/os-security-groups", policy=_RULE + "delete", until="2.35")
+    async def remove_none(self, req: Request) -> Response:
+        """What deletes a group without naming any (`/os-security-groups/`) finds none."""
+        raise NotFound("The resource could not be found.")
 
     @route("POST", "/os-security-group-rules", policy=_RULES_RULE + "create", until="2.35", body=_NEW_RULE)
     async def add_rule(self, req: Request) -> dict[str, Any]:
