@@ -55,6 +55,10 @@ class ResourceActionNotSupported(BadRequest):
     message = "%(action)s is not supported for resource."
 
 
+class InvalidRestrictedAction(BadRequest):
+    message = "%(reason)s"
+
+
 class RequestLimitExceeded(BadRequest):
     message = "Request limit exceeded: %(reason)s"
 

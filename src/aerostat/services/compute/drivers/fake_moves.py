@@ -38,8 +38,6 @@ class Host(Protocol):
 
     async def forget(self, domain_id: str) -> None: ...
 
-    def fresh_disk(self, spec: DomainSpec) -> bytes: ...
-
 
 class FakeMoves:
     """`DomainMoves` of one fake host. `neighbours` are the hosts of its world by name, itself among them."""
@@ -70,7 +68,7 @@ class FakeMoves:
     async def prepare_landing(self, spec: DomainSpec) -> Landing:
         async with self._host.faults.around("prepare_landing"):
             if spec.id not in self._host.files:
-                self._host.files[spec.id] = FakeFolder(self._host.fresh_disk(spec), None)
+                raise DriverError("The server's files are not here.", detail=spec.id)
             return Landing(host_name=self._host.name, uri=f"{_SCHEME}{self._host.name}")
 
     async def send(self, domain_id: str, landing: Landing, *, copy_disks: bool) -> None:
@@ -126,9 +124,8 @@ class FakeMoves:
 
     async def list_files(self, domain_id: str) -> list[DomainFile]:
         async with self._host.faults.around("list_files"):
-            if self._host.guest(domain_id).active:
-                raise DriverError("The files of a running server are not whole.")
-            return [DomainFile(_DISK, len(self._host.files[domain_id].disk))]
+            disk = self._host.files[domain_id].disk
+            return [DomainFile(_DISK, len(disk), live=self._host.guest(domain_id).active)]
 
     async def read_file(self, domain_id: str, name: str, offset: int, size: int) -> bytes:
         async with self._host.faults.around("read_file"):
@@ -137,7 +134,7 @@ class FakeMoves:
     async def ensure_file(self, domain_id: str, file: DomainFile, pieces: AsyncIterator[bytes]) -> None:
         async with self._host.faults.around("ensure_file"):
             if domain_id not in self._host.files:
-                disk = b"".join([piece async for piece in pieces])
-                if len(disk) != file.size_bytes:
+                disk = b"" if file.live else b"".join([piece async for piece in pieces])
+                if not file.live and len(disk) != file.size_bytes:
                     raise DriverError("The file did not come whole.", retry=True)
                 self._host.files[domain_id] = FakeFolder(disk, None)

@@ -8,12 +8,11 @@ from datetime import timedelta
 
 import msgspec
 
-from aerostat.kernel.context import internal_context
 from aerostat.kernel.db import Row
 from aerostat.kernel.errors import DriverError
 from aerostat.kernel.work import Fault, Flow, Outcome, Work
 
-from .. import imaging, model, moves, networking
+from .. import model, moves, networking
 from ..errors import StorageIsShared, StorageNotShared
 from ..guest import guest_of
 from ..host.orders import HostLink, Sending
@@ -85,8 +84,7 @@ async def prepare_target(work: Work, server: Row) -> None:
         await target.remove_guest(
             server.id
         )  # what an earlier stay of it left there would be taken for its disk
-        client = work.house.client("image", internal_context(work.request_id, "compute"))
-        await target.ensure_image(imaging.spec_of(await client.get_image(server.image_id)))
+        await target.fetch_files(server.id, (await moves.of_flow(work)).source_host)
     landing = await target.prepare_landing(await guest_of(work.house, server, work.request_id))
     await networking.announce_move(room.network_admin(work.request_id), server, work.data["target"])
     work.data["landing"] = msgspec.to_builtins(landing)

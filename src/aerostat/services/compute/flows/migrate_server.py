@@ -6,11 +6,10 @@ that confirm and revert; what they do about a server that changed hosts is at th
 
 from datetime import timedelta
 
-from aerostat.kernel.context import internal_context
 from aerostat.kernel.db import Row
 from aerostat.kernel.work import Fault, Flow, Work
 
-from .. import imaging, model, moves, networking
+from .. import model, moves, networking
 from ..guest import guest_of
 from ..host.protocol import Power
 from ..room import room_of
@@ -68,8 +67,6 @@ async def carry_files(work: Work, server: Row) -> None:
     if await target.find_owner(server.id) == source:
         return
     await target.remove_guest(server.id)  # what an earlier stay of it left there would be taken for its disk
-    client = work.house.client("image", internal_context(work.request_id, "compute"))
-    await target.ensure_image(imaging.spec_of(await client.get_image(server.image_id)))
     await target.fetch_files(server.id, source)
 
 

@@ -77,6 +77,18 @@ class RootDisk(msgspec.Struct, frozen=True):
     size_gib: int = 0
 
 
+class RescueDisk(msgspec.Struct, frozen=True, kw_only=True):
+    """A disk to boot from while a domain is being rescued: a layer over an image, thrown away afterwards.
+
+    Without `device` and `bus` it takes the root disk's place, which comes second. With one of them it comes last and
+    every other disk keeps its place. `bus` is one of those of `hw_disk_bus`, or `usb`.
+    """
+
+    image_id: str
+    device: Literal["", "disk", "cdrom"] = ""
+    bus: str = ""
+
+
 class Interface(msgspec.Struct, frozen=True, kw_only=True):
     """A network card. `tap` is the name of a tap device that the caller has made and owns."""
 
@@ -103,6 +115,8 @@ class DomainSpec(msgspec.Struct, frozen=True, kw_only=True):
     vcpus: int
     memory_mib: int
     root: RootDisk
+    rescue: RescueDisk | None = None
+    """While it is there the domain boots from it; the image must be in the cache until the disk is made."""
     ephemeral_gib: tuple[int, ...] = ()
     """Empty disks, formatted, labelled `ephemeral0` and up."""
     swap_mib: int = 0
@@ -158,10 +172,15 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DomainFile(msgspec.Struct, frozen=True):
-    """A file without which a domain that is off cannot be made elsewhere; `name` is the same on every host."""
+    """A file without which a domain cannot be made elsewhere; `name` is the same on every host.
+
+    `live`: a disk that an active domain writes to. It is made empty, as large as a guest sees it (`size_bytes`), and
+    what is on it comes with the domain.
+    """
 
     name: str
     size_bytes: int
+    live: bool = False
 
 
 Happening = Literal["started", "stopped", "paused", "resumed", "suspended", "rebooted", "crashed", "removed"]
@@ -219,9 +238,9 @@ class Hypervisor(Protocol):
     async def ensure_domain(self, spec: DomainSpec, power: Power = "running") -> Domain:
         """Make the domain with its disks and bring it to `power`.
 
-        Disks that are there are kept as they are. A domain that is shut off takes on `spec` as it now is;
-        one that is active or suspended keeps what it has, apart from `power`. Until its root disk is made
-        the base image must be in the cache.
+        Disks that are there keep their content; a root disk that is smaller than `spec` says grows, one that is
+        larger stays. A domain that is shut off takes on `spec` as it now is; one that is active or suspended
+        keeps what it has, apart from `power`. Until its root disk is made the base image must be in the cache.
         """
 
     async def remove_domain(self, domain_id: str) -> None:
@@ -298,6 +317,22 @@ class ExportsDisks(Protocol):
         """Take the copy away; absent is success."""
 
 
+@runtime_checkable
+class Interrupts(Protocol):
+    """A hypervisor that can make a guest's kernel crash, so that it writes its dump."""
+
+    async def interrupt(self, domain_id: str) -> None:
+        """Send the guest an interrupt that it cannot mask. An error unless it is running. A repeat sends another."""
+
+
+@runtime_checkable
+class SetsPasswords(Protocol):
+    """A hypervisor that can have a password changed inside a guest."""
+
+    async def set_password(self, domain_id: str, user: str, password: str) -> None:
+        """Let the guest's agent change it. An error unless the domain is running and its agent answers."""
+
+
 class DomainMoves(Protocol):
     """Domains that change hosts: sent while they run, or made anew from their files when they are off.
 
@@ -319,7 +354,7 @@ class DomainMoves(Protocol):
     async def prepare_landing(self, spec: DomainSpec) -> Landing:
         """On the target: make what must be there before the domain comes. `remove_domain` takes it back.
 
-        Without shared storage the base image must be in the cache.
+        Without shared storage its files must have been made before (`ensure_file`).
         """
 
     async def send(self, domain_id: str, landing: Landing, *, copy_disks: bool) -> None:
@@ -342,7 +377,7 @@ class DomainMoves(Protocol):
     # Files
 
     async def list_files(self, domain_id: str) -> list[DomainFile]:
-        """The files that make the domain anew elsewhere, by name. Not while it is active."""
+        """The files that make the domain anew elsewhere, in the order in which they are to be made."""
 
     async def read_file(self, domain_id: str, name: str, offset: int, size: int) -> bytes:
         """At most `size` bytes of a file; empty at its end."""
@@ -350,7 +385,7 @@ class DomainMoves(Protocol):
     async def ensure_file(self, domain_id: str, file: DomainFile, pieces: AsyncIterator[bytes]) -> None:
         """Keep a file for a domain that will be made here: whole or not at all.
 
-        If it is there already, `pieces` is not read.
+        If it is there already, or is `live`, `pieces` is not read.
         """
 
 

@@ -17,12 +17,14 @@ class LibvirtSettings:
     `uri` "embed" runs libvirt inside this process, with one state folder for the life of the process;
     anything else is a libvirt URI (`qemu:///system`), whose QEMU must be allowed to write below `state`.
     `accelerator` "auto" proves KVM and falls back to TCG. `host_name` is the machine's own if empty.
+    `client`: user and group ids of the process that carries consoles to browsers, when it is not root.
     """
 
     state: Path
     uri: str = "embed"
     accelerator: Literal["auto", "kvm", "tcg"] = "auto"
     host_name: str = ""
+    client: tuple[int, int] | None = None
 
     @property
     def embedded(self) -> bool:
@@ -79,6 +81,20 @@ class DomainFolder:
     @property
     def config_drive(self) -> Path:
         return self.path / "config.iso"
+
+    @property
+    def rescue_disk(self) -> Path:
+        """What the domain boots from while it is being rescued."""
+        return self.path / "rescue.qcow2"
+
+    @property
+    def rescue_base(self) -> Path:
+        return self.path / "rescue-base"
+
+    @property
+    def exports(self) -> Path:
+        """Copies of the root disk, see `exports.py`."""
+        return self.path / "exports"
 
     @property
     def console_log(self) -> Path:

@@ -51,6 +51,7 @@ class Server(Resource):
         ("os_compute_api:servers:index:get_all_tenants", ADMIN),
         ("os_compute_api:servers:detail:get_all_tenants", ADMIN),
         ("os_compute_api:compute:servers:create:requested_destination", ADMIN),
+        ("os_compute_api:os-shelve:unshelve_to_host", ADMIN),
         (_ATTRIBUTES, ADMIN),
         ("os_compute_api:os-lock-server:unlock:unlock_override", ADMIN),
         (_HOST_STATUS, ADMIN),
@@ -104,7 +105,9 @@ class Server(Resource):
     hostname = Field(
         wire="OS-EXT-SRV-ATTR:hostname", since="2.3", policy=_ATTRIBUTES, schema=_HOSTNAME
     ).changed("2.90", policy=None)
-    new_hostname = Field(wire="hostname", since="2.90", update="optional", schema=_HOSTNAME, show=False)
+    new_hostname = Field(
+        wire="hostname", since="2.90", update="optional", schema=_HOSTNAME, show=False, stored=False
+    )
     kernel_id = Field(
         wire="OS-EXT-SRV-ATTR:kernel_id", since="2.3", policy=_ATTRIBUTES, compute=lambda row, req: ""
     )

@@ -17,6 +17,7 @@ from ..property import MAP, Attribute, integer, mapping, text
 
 class RemoteStack(ChildStack):
     name = "OS::Heat::Stack"
+    is_nested = False
     description = "A Resource representing a stack."
     properties = {
         "context": mapping(
@@ -46,7 +47,7 @@ class RemoteStack(ChildStack):
             raise StackValidationFailed(f"Failed validating stack template: {error}") from None
         _check_context(properties["context"])
 
-    def source(self, thing: Thing) -> Source:
+    async def source(self, thing: Thing) -> Source:
         reason = _check_context(thing.properties["context"], thing.house.config.kernel.region)
         if reason:
             raise ResourceFailure(reason, "StackValidationFailed")
