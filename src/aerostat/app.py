@@ -139,13 +139,13 @@ async def migrate(config: Config) -> None:
         await store.close()
 
 
-async def run_host(config: Config, *, ready: Ready | None = None) -> None:
+async def run_host(config: Config, number: int = 1, *, ready: Ready | None = None) -> None:
     """Serve the host role until cancelled: the drivers next to the hardware, reached over the bus."""
     from aerostat import app_host  # libvirt and netlink: nothing that the control process needs
 
     bus = await _open_bus(config, hub=False)
     try:
-        await app_host.run_host(config, bus, ready)
+        await app_host.run_host(config, number, bus, ready)
     finally:
         await bus.close()
 

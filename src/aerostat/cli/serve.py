@@ -25,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--fake", action="store_true", help="fake hypervisor and network, all in this process"
     )
     parser.add_argument("--port", type=int, help="port of the API")
+    parser.add_argument(
+        "--number", type=int, default=1, metavar="N", help="which of this machine's hosts (with --role host)"
+    )
     parser.add_argument("--process", help="name of this process in the log (default: the first role)")
 
 
@@ -46,10 +49,10 @@ def run(args: argparse.Namespace) -> int:
         file=config.folder.log / f"{process}.jsonl",
         limit_bytes=config.kernel.log_bytes,
     )
-    return serve(config, process, roles, fake=args.fake)
+    return serve(config, process, roles, fake=args.fake, number=args.number)
 
 
-def serve(config: Config, process: str, roles: set[str], *, fake: bool) -> int:
+def serve(config: Config, process: str, roles: set[str], *, fake: bool, number: int = 1) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code."""
     import uvloop
 
@@ -60,8 +63,12 @@ def serve(config: Config, process: str, roles: set[str], *, fake: bool) -> int:
         gc.enable()
         write_ready(config.folder, process, facts)
 
-    is_host = roles == {"host"}
-    work = app.run_host(config, ready=ready) if is_host else app.run(config, roles, fake=fake, ready=ready)
+    as_host = roles == {"host"}
+    work = (
+        app.run_host(config, number, ready=ready)
+        if as_host
+        else app.run(config, roles, fake=fake, ready=ready)
+    )
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_until_told(work))

@@ -15,6 +15,7 @@ from .host.orders import READ_IMAGE_VERB, REPORT_VERB, GuestEvent, HostReport, R
 from .room import Room
 from .states import DESIRED_POWER, RESTING
 
+LOOPBACK = "127.0.0.1"  # of a host that is alone
 PROVIDERS = "compute.providers"
 POWER = "compute.power"
 
@@ -55,6 +56,7 @@ class HostDesk:
             "export_format": report.export_format,
             "abilities": list(report.abilities),
         }
+        address = report.address or LOOPBACK
         known = await db.find(model.HOSTS, name=report.name)
         if known is None:
             try:
@@ -64,6 +66,7 @@ class HostDesk:
                     number=secrets.randbelow(2**31 - 1) + 1,
                     service_id=ids.new_id(),
                     facts=facts,
+                    address=address,
                     booted_at=report.booted_at,
                     seen_at=clock.now(),
                 )
@@ -75,6 +78,7 @@ class HostDesk:
             model.HOSTS,
             {"id": known.id},
             facts=facts,
+            address=address,
             booted_at=report.booted_at,
             seen_at=clock.now(),
             updated_at=clock.now(),

@@ -49,9 +49,17 @@ class HostAgent:
     """One compute host. `start` opens the drivers and serves; `stop` leaves the guests running."""
 
     def __init__(
-        self, name: str, bus: Any, hypervisor: Hypervisor, network: PortPlugger, *, report_s: float = 10.0
+        self,
+        name: str,
+        bus: Any,
+        hypervisor: Hypervisor,
+        network: PortPlugger,
+        *,
+        report_s: float = 10.0,
+        address: str = "",
     ) -> None:
         self.name = name
+        self.address = address
         self.hypervisor = hypervisor
         self.network = network
         self._bus = bus
@@ -107,6 +115,7 @@ class HostAgent:
     async def describe(self) -> orders.HostReport:
         return orders.HostReport(
             name=self.name,
+            address=self.address,
             facts=await self.hypervisor.inspect_host(),
             booted_at=self._booted_at,
             uptime_s=time.monotonic(),

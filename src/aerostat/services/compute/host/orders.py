@@ -182,6 +182,8 @@ class HostReport(msgspec.Struct, frozen=True, kw_only=True):
     """A host's heart-beat. `booted_at` is when its agent started."""
 
     name: str
+    address: str = ""
+    """Where other hosts reach it; empty if there are none."""
     facts: HostFacts
     booted_at: datetime
     uptime_s: float = 0.0

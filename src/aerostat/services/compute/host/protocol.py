@@ -151,13 +151,14 @@ def digest_of(domains: Iterable[Domain]) -> str:
 class Landing(msgspec.Struct, frozen=True, kw_only=True):
     """Where a domain that is sent arrives, in the words of its driver; the sending driver alone reads it.
 
-    `address` is the target's, as other hosts reach it; `folder` where the domain's files will be there.
+    `address` is the target's, as other hosts reach it; `folder` and `sockets` are where the domain's files will be.
     """
 
     host_name: str
     uri: str
     address: str = ""
     folder: str = ""
+    sockets: str = ""
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
