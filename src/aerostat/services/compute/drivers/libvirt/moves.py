@@ -97,7 +97,7 @@ class Moves:
         await self._connection.call_long("The server could not be sent to its new host.", migrate)
 
     async def find_progress(self, domain_id: str) -> Progress | None:
-        stats = await self._on(domain_id, lambda domain: domain.jobStats())
+        stats = await self._on(domain_id, _job_of)
         if not stats or stats.get("operation") != libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT:
             return None
         return Progress(
@@ -169,6 +169,16 @@ class Moves:
                 raise
 
         return await self._connection.call("The server's migration is not known.", look)
+
+
+def _job_of(domain: Any) -> dict[str, Any]:
+    """What libvirt is doing with a domain; nothing with one that is off."""
+    try:
+        return dict(domain.jobStats())
+    except libvirt.libvirtError as failed:
+        if failed.get_error_code() == libvirt.VIR_ERR_OPERATION_INVALID:
+            return {}
+        raise
 
 
 def find_owner(folder: DomainFolder) -> str | None:
