@@ -15,9 +15,12 @@ from aerostat.kernel.ids import new_id, short_id
 from aerostat.kernel.namespaces import ensure_namespace, find_link, remove_namespace, run_inside
 from aerostat.kernel.supervise import Supervisor
 from aerostat.services.compute.drivers import fake
+from aerostat.services.compute.drivers.libvirt.boot_sector import scribble
 from aerostat.services.compute.host.protocol import BaseImageSpec, DomainSpec, RootDisk
 
 from .hypervisor_worlds import BOOT_IMAGE, chunks, why_no_libvirt
+
+BUSY_IMAGE = scribble(b"hello from the busy boot sector\r\n").ljust(1 << 20, b"\0")
 
 
 def why_no_libvirtd() -> str:
@@ -45,14 +48,15 @@ class Pair:
 
     def __init__(self, *, shared: bool) -> None:
         self.shared = shared
-        self.image_id = new_id()
+        self.image_id, self.busy_image_id = new_id(), new_id()
         self.domain_ids: list[str] = []
 
     async def open(self) -> None:
         for host in (self.one, self.two):
             await host.open()
-            image = BaseImageSpec(id=self.image_id, format="raw", size_bytes=len(BOOT_IMAGE))
-            await host.ensure_base_image(image, chunks(BOOT_IMAGE))
+            for image_id, content in ((self.image_id, BOOT_IMAGE), (self.busy_image_id, BUSY_IMAGE)):
+                image = BaseImageSpec(id=image_id, format="raw", size_bytes=len(content))
+                await host.ensure_base_image(image, chunks(content))
 
     async def close(self) -> None:
         for host in (self.one, self.two):
@@ -60,10 +64,10 @@ class Pair:
                 await host.remove_domain(domain_id)
             await host.close()
 
-    def spec(self) -> DomainSpec:
+    def spec(self, *, busy: bool = False) -> DomainSpec:
         domain_id = new_id()
         self.domain_ids.append(domain_id)
-        root = RootDisk(self.image_id)
+        root = RootDisk(self.busy_image_id if busy else self.image_id)
         return DomainSpec(id=domain_id, name=f"as-{short_id(8)}", vcpus=1, memory_mib=32, root=root)
 
     def make_busy(self, domain_id: str) -> None:
@@ -134,7 +138,7 @@ class LibvirtPair(Pair):
             await asyncio.to_thread(shutil.rmtree, self.state)
 
     def make_busy(self, domain_id: str) -> None:
-        """One megabyte a second of a guest of 32: some seconds."""
+        """One megabyte a second, of which the guest writes a half in much less."""
         self.one._connection._connected().lookupByUUIDString(domain_id).migrateSetMaxSpeed(1)
 
     def has_files(self, host, domain_id: str) -> bool:

@@ -50,11 +50,13 @@ async def prepare(pair, spec):
     return await pair.two.moves.prepare_landing(spec)
 
 
-async def running(pair):
+async def running(pair, *, busy=False):
     """A domain on the first host that has printed something."""
-    spec = pair.spec()
+    spec = pair.spec(busy=busy)
     await pair.one.ensure_domain(spec)
     await eventually(lambda: pair.one.console_log(spec.id))
+    if busy:
+        pair.make_busy(spec.id)
     return spec
 
 
@@ -107,9 +109,8 @@ async def test_it_can_come_back(pair):
 
 
 async def test_a_sending_is_broken_off(pair):
-    spec = await running(pair)
+    spec = await running(pair, busy=True)
     landing = await prepare(pair, spec)
-    pair.make_busy(spec.id)
     sending = asyncio.create_task(pair.one.moves.send(spec.id, landing, copy_disks=not pair.shared))
     progress = await eventually(lambda: pair.one.moves.find_progress(spec.id))
     assert progress.memory_total_bytes >= progress.memory_remaining_bytes
@@ -124,9 +125,8 @@ async def test_a_sending_is_broken_off(pair):
 
 
 async def test_a_sending_is_hurried(pair):
-    spec = await running(pair)
+    spec = await running(pair, busy=True)
     landing = await prepare(pair, spec)
-    pair.make_busy(spec.id)
     sending = asyncio.create_task(pair.one.moves.send(spec.id, landing, copy_disks=not pair.shared))
     await eventually(lambda: pair.one.moves.find_progress(spec.id))
     await pair.one.moves.hurry(spec.id)
