@@ -23,7 +23,7 @@ from aerostat.kernel import model as kernel_model
 from aerostat.kernel import operation
 from aerostat.kernel.bus import Bus, open_local_bus, open_local_hub, open_memory_bus
 from aerostat.kernel.config import Config
-from aerostat.kernel.db import create_schema, open_store
+from aerostat.kernel.db import Seal, create_schema, open_store
 from aerostat.kernel.house import House
 from aerostat.kernel.http.app import Application
 from aerostat.kernel.policy import Rules
@@ -51,7 +51,8 @@ def rooms() -> list[Service]:
 @asynccontextmanager
 async def open_house(config: Config, roles: set[str] | frozenset[str]) -> AsyncIterator[House]:
     """A process of the control plane: store, bus, rooms and engine, started; closed again at the end."""
-    store = await open_store(config.kernel.database_url)
+    secrets = config.folder.ensure_secrets()
+    store = await open_store(config.kernel.database_url, Seal(secrets.sealing_key))
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
         doors = rooms()
@@ -60,7 +61,7 @@ async def open_house(config: Config, roles: set[str] | frozenset[str]) -> AsyncI
         stack.push_async_callback(bus.close)
         rules = Rules(config.state / "policy.yaml")
         house = House(config, store, bus, rules, config.kernel.public_url, frozenset(roles))
-        house.state["secrets"] = msgspec.structs.asdict(config.folder.ensure_secrets())
+        house.state["secrets"] = msgspec.structs.asdict(secrets)
         for door in doors:
             house.add(door)
         application = Application(house)

@@ -11,6 +11,7 @@ devices.
 
 import fcntl
 import hashlib
+import json
 import os
 import secrets
 import tomllib
@@ -23,6 +24,9 @@ FOLDERS = ("run", "log", "db", "images", "instances", "ovn")
 
 # Unix socket addresses end at 107 bytes; the longest name below run/ must fit behind the folder.
 LONGEST_FOLDER_BYTES = 75
+
+
+_SECRET_BYTES = {"sealing_key": 32}
 
 
 class StateFolderError(Exception):
@@ -39,6 +43,8 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
     admin_password: str
     demo_password: str
     service_password: str
+    sealing_key: str = ""
+    """Of what lies encrypted in the database; empty only in a folder that no such cloud has started in yet."""
 
 
 class StateFolder:
@@ -100,10 +106,16 @@ class StateFolder:
             raise StateFolderError(f"{self.secrets_file} is damaged: {error}") from None
 
     def ensure_secrets(self) -> Secrets:
-        """The passwords, made at random if there are none yet."""
-        if not self.secrets_file.exists():
-            lines = [f'{name} = "{secrets.token_urlsafe(18)}"\n' for name in Secrets.__struct_fields__]
-            write_private(self.secrets_file, "".join(lines))
+        """The passwords; those that are not there yet are made at random."""
+        there = msgspec.structs.asdict(self.secrets()) if self.secrets_file.exists() else {}
+        if not all(there.get(name) for name in Secrets.__struct_fields__):
+            kept = {
+                name: there.get(name) or secrets.token_urlsafe(_SECRET_BYTES.get(name, 18))
+                for name in Secrets.__struct_fields__
+            }
+            write_private(
+                self.secrets_file, "".join(f"{name} = {json.dumps(one)}\n" for name, one in kept.items())
+            )
         return self.secrets()
 
     def lock(self) -> "Lock":

@@ -5,6 +5,7 @@ See `docs/subsystems/store.md`.
 
 from .columns import Json, UtcTime, created_at, hex_id, new_table, updated_at, uuid_id
 from .schema import SchemaDiffers, create_schema
+from .sealing import Seal, SealBroken, Sealed
 from .store import (
     BadValue,
     Duplicate,
@@ -24,6 +25,9 @@ __all__ = [
     "Row",
     "RowNotFound",
     "SchemaDiffers",
+    "Seal",
+    "SealBroken",
+    "Sealed",
     "StillReferenced",
     "Store",
     "StoreUnavailable",

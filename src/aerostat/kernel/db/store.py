@@ -31,6 +31,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql import ClauseElement, ColumnElement
 
+from .sealing import Seal, seal_of
+
 Values = Mapping[str, Any]
 _MANY = (list, tuple, set, frozenset)
 FLOAT_OID, NUMERIC_OID = 701, 1700  # of PostgreSQL's pg_type
@@ -160,9 +162,10 @@ def _whole_number(value: Any) -> int | None:
 class Store:
     """A database. Reads need no transaction: `await store.find(table, id=…)`; writes do: `transaction()`."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, seal: Seal | None = None) -> None:
         self._backend = backend
         self.dialect = backend.dialect
+        self.dialect.seal = seal
         self._statements: dict[Any, Statement] = {}
         self._compiled_cache: dict[Any, Any] = {}
         self._defaults: dict[Table, list[tuple[str, Any, bool]]] = {}
@@ -239,6 +242,11 @@ class Store:
         """Tell this process's listeners that rows of `topic` changed: a hint to look, not the news itself."""
         for callback in tuple(self._listeners):
             callback(topic)
+
+    @property
+    def seal(self) -> Seal:
+        """For secrets inside of what is no `Sealed` column. RuntimeError when there is none."""
+        return seal_of(self.dialect)
 
     async def close(self) -> None:
         await self._backend.close()
@@ -493,16 +501,19 @@ def _parameters(where: Values) -> dict[str, Any]:
     return parameters
 
 
-async def open_store(url: str) -> Store:
-    """Open `sqlite:///path[?synchronous=off]` or `postgresql://user:password@host/database`."""
+async def open_store(url: str, seal: Seal | None = None) -> Store:
+    """Open `sqlite:///path[?synchronous=off]` or `postgresql://user:password@host/database`.
+
+    `seal` is needed where tables have `Sealed` columns.
+    """
     if url.startswith("sqlite:"):
         from .sqlite import SqliteBackend
 
-        return Store(SqliteBackend.open(url))
+        return Store(SqliteBackend.open(url), seal)
     if url.startswith(("postgresql:", "postgres:")):
         from .postgres import PostgresBackend
 
-        return Store(await PostgresBackend.open(url))
+        return Store(await PostgresBackend.open(url), seal)
     raise ValueError(
         f"a database URL starts with sqlite: or postgresql:, this one does not: {url.split(':')[0]}"
     )

@@ -29,6 +29,7 @@ from .ledger import Ledger, Superseded, add_resource_event, record_failure
 from .live import LiveStack
 from .naming import physical_name
 from .plans import load_plan
+from .secrecy import conceal
 from .states import action_of, complete, failed, progress, status_of
 from .template import ResourceDefinition
 from .thing import Thing
@@ -137,7 +138,8 @@ class Convergence:
         missing = [one for name, one in self.plan.blueprint.resources.items() if name not in known]
         if not missing:
             return
-        adopted = self.work.data.get("adopted") or {}
+        sealed = self.work.data.get("adopted")
+        adopted = self.house.store.seal.open(sealed) if sealed else {}
         async with self.work.db.transaction() as tx:
             for one in missing:
                 row = await self._insert_row(tx, one, adopted.get(one.name))
@@ -269,13 +271,14 @@ class Convergence:
         failure = understood(error)
         if failure.detail:
             log.error("resource.broke", resource=row.name, stack=self.stack.name, exc_info=error)
-        reason = failure.at(row.name)
+        reason = await conceal(self.house, self.stack, self.plan, failure.at(row.name))
         action = "CREATE" if row.state == "INIT_COMPLETE" else "UPDATE"
         if status_of(row.state) == "IN_PROGRESS":
             action = action_of(row.state)
         row.state = progress(action)
         await self.ledger.write(lambda tx: self._mark_failed(tx, row, reason))
-        record_failure(self.work, row.name, failed(action), reason, type=row.type, detail=failure.detail)
+        detail = failure.detail and await conceal(self.house, self.stack, self.plan, failure.detail)
+        record_failure(self.work, row.name, failed(action), reason, type=row.type, detail=detail)
         self.failures.append(f"{action} failed: {reason}")
 
     async def _mark_failed(self, tx: Transaction, row: Row, reason: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aerostat.kernel.context import Context
+from aerostat.kernel.errors import ApiError
 from aerostat.kernel.house import House
 
 from .config import OrchestrationConfig
@@ -30,7 +31,18 @@ from .types.resource_type import ResourceType
 async def check_plan(
     house: House, context: Context, plan: Plan, *, depth: int = 0, values_needed: bool = True
 ) -> None:
-    """Everything about a plan that can be known now. Raises `BadRequest`, `EntityNotFound`."""
+    """Everything about a plan that can be known now. Raises `BadRequest`, `EntityNotFound`.
+
+    What is told quotes no hidden parameter: it goes into the operation record as well.
+    """
+    try:
+        await _check_plan(house, context, plan, depth=depth, values_needed=values_needed)
+    except ApiError as error:
+        error.text = plan.parameters.conceal(error.text)
+        raise
+
+
+async def _check_plan(house: House, context: Context, plan: Plan, *, depth: int, values_needed: bool) -> None:
     settings = house.config.section(OrchestrationConfig)
     if 0 <= settings.most_resources < len(plan.template.resources):
         raise RequestLimitExceeded(reason="Maximum resources per stack exceeded.")
