@@ -16,7 +16,6 @@ from typing import Any
 
 from aerostat.kernel import clock
 from aerostat.kernel.db import Row, StoreUnavailable, Transaction
-from aerostat.kernel.errors import Unavailable
 from aerostat.kernel.log import get_logger
 from aerostat.kernel.work import Outcome, Work
 
@@ -31,6 +30,7 @@ from .naming import physical_name
 from .plans import load_plan
 from .secrecy import conceal
 from .states import action_of, complete, failed, progress, status_of
+from .succession import Succession
 from .template import ResourceDefinition
 from .thing import Thing
 from .types.property import changed, read, readable
@@ -42,7 +42,6 @@ log = get_logger(__name__)
 _SHORTEST_WAIT_S = 0.1
 _MOST_TRIES = 8
 _BEFORE, _CALLED, _TRIES = "before", "called", "tries"  # keys of a row's data while something is going on
-_ROBBED = "robbed"  # a replaced row that had to give away what its successor needs
 _TIMED_OUT = "Timed out"
 
 
@@ -58,6 +57,7 @@ class Convergence:
         self.action = action_of(stack.state)
         self.ledger = Ledger(work.db, stack)
         self.rows: dict[str, Row] = {}  # by id
+        self.succession = Succession(self.rows, self.ledger, self._thing)
         self.current: dict[str, Row] = {}  # by name
         self.things: dict[str, Thing] = {}  # by name, of current rows
         self.done: set[str] = set()
@@ -112,7 +112,8 @@ class Convergence:
         self.plan = await load_plan(self.house, self.stack)
         if not self.to_nothing:
             if self.action == "ROLLBACK":
-                await self._take_back_replaced()
+                async with self.work.db.transaction() as tx:
+                    await self.succession.take_back(tx)
             await self._add_missing()
         self.current = {row.name: row for row in self.rows.values() if row.current}
         for name, row in self.current.items():
@@ -170,24 +171,6 @@ class Convergence:
             requires=[],
             **columns,
         )
-
-    async def _take_back_replaced(self) -> None:
-        """Rolling back: where a row was replaced and is still there, it is the current one again."""
-        by_id = self.rows
-        changes: list[tuple[Row, Row]] = []
-        for row in [row for row in by_id.values() if row.current and row.replaces in by_id]:
-            oldest = row
-            while oldest.replaces in by_id:
-                oldest = by_id[oldest.replaces]
-            if not oldest.state.startswith("DELETE") and not oldest.data.get(_ROBBED):
-                changes.append((row, oldest))
-        if not changes:
-            return
-        async with self.work.db.transaction() as tx:
-            for newer, older in changes:
-                await tx.update(model.RESOURCES, {"id": newer.id}, current=False, replaces=None)
-                await tx.update(model.RESOURCES, {"id": older.id}, current=True)
-                newer.current, newer.replaces, older.current = False, None, True
 
     def _thing(self, row: Row) -> Thing:
         kind = find_kind(row.kind, self.plan.files)
@@ -312,6 +295,8 @@ class Convergence:
             await self._go_on_updating(row, definition, wanted)
         elif not same_kind or _must_be_replaced(row):
             await self._replace(row, definition, wanted)
+        elif not await self.succession.is_whole(self._thing(row)):
+            self._look_again(row, kind)
         else:
             await self._compare(row, definition, wanted)
 
@@ -365,25 +350,12 @@ class Convergence:
         await self._settle(thing, await wanted.kind.is_created(thing))
 
     async def _make(self, thing: Thing) -> None:
-        await self._take_over(thing)
+        await self.succession.take_over(thing)
         made = await thing.kind.create(thing)
         if thing.row.physical_id is None:
             thing.row.physical_id = made
         if thing.kind.outside:  # at once: what is made and not written down would be lost
             await thing.keep()
-
-    async def _take_over(self, thing: Thing) -> None:
-        """What a replaced thing gave away is not put back: rolling back, it is replaced once more."""
-        old = self.rows.get(thing.row.replaces)
-        if old is None or old.physical_id is None or old.kind != thing.row.kind:
-            return
-        try:
-            await thing.kind.take_over(thing, old.physical_id)
-        except Unavailable:
-            if not old.data.get(_ROBBED):
-                old.data[_ROBBED] = True
-                await self.ledger.write(lambda tx: tx.update(model.RESOURCES, {"id": old.id}, data=old.data))
-            raise
 
     def _thing_for(self, row: Row, wanted: Wanted) -> Thing:
         thing = self._thing(row)
@@ -396,8 +368,7 @@ class Convergence:
         row = thing.row
         if not is_ready:
             await thing.keep()
-            since_s = (clock.now() - (row.begun_at or clock.now())).total_seconds()
-            self.waiting[row.id] = min(max(_SHORTEST_WAIT_S, since_s / 4), thing.kind.longest_wait_s)
+            self._look_again(row, thing.kind)
             return
         row.state = complete(action_of(row.state))
         row.state_reason = "state changed"
@@ -413,6 +384,11 @@ class Convergence:
 
         await self.ledger.write(finish)
         self.done.add(row.name)
+
+    def _look_again(self, row: Row, kind: ResourceType) -> None:
+        """After a while; the longer it took so far, the longer."""
+        since_s = (clock.now() - (row.begun_at or clock.now())).total_seconds()
+        self.waiting[row.id] = min(max(_SHORTEST_WAIT_S, since_s / 4), kind.longest_wait_s)
 
     # Changing
 

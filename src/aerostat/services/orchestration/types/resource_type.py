@@ -4,7 +4,7 @@ A verb may run twice and may die anywhere. What is made outside gets `thing.phys
 of its own, so that `find_made` sees what a run made that died before it could tell.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from aerostat.kernel.client import RoomError
@@ -50,6 +50,12 @@ class ResourceType:
 
         Raises `Unavailable` as long as it holds on; the other one is then not whole any more. May run many times.
         """
+
+    async def give_back(self, thing: "Thing", takers: Collection[str]) -> bool:
+        """Used again after all, it gets back what `take_over` took from it; `takers` are the ids outside of those
+        that were made in its place, and will be deleted. Answers whether it has everything; may run many times.
+        """
+        return True
 
     async def create(self, thing: "Thing") -> str | None:
         """Make it; answers its id outside."""

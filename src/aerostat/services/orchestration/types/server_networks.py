@@ -4,9 +4,11 @@ Where a template asks for what compute cannot choose (a subnet, properties of th
 under a name of our own, and delete it with the server.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
+from aerostat.kernel import clock
 from aerostat.kernel.client import RoomError
 from aerostat.kernel.errors import Unavailable
 
@@ -14,6 +16,9 @@ from ..thing import Thing
 from .outside import id_of, unless_gone, without_none
 from .resource_type import is_gone
 
+_DETACHABLE = ("ACTIVE", "SHUTOFF", "PAUSED", "SUSPENDED")
+_DETACH_TAKES = timedelta(seconds=3)
+_BACK = "back"  # in the thing's data: ports that are given back, and since when
 _PORTS = "ports"  # in the thing's data: ports that we made
 
 
@@ -107,19 +112,62 @@ async def take_over_ports(thing: Thing, replaced_id: str) -> None:
 
     Raises `Unavailable` until they are free.
     """
-    network, compute = thing.client("network"), thing.client("compute")
-    held = []
-    for one in thing.properties["networks"] or ():
-        if one["port"]:
-            port = await network.get_port(await id_of(thing, "port", one["port"]))
-            if port["device_id"] == replaced_id:
-                held.append(port["id"])
+    held = [port["id"] for port in await _named_ports(thing) if port["device_id"] == replaced_id]
     if not held:
         return
+    compute = thing.client("compute")
     attached = {one["port_id"] for one in await compute.list_interfaces(replaced_id)}
     for port_id in attached.intersection(held):
         await unless_gone(compute.detach_interface(replaced_id, port_id))
     raise Unavailable(f"Port {held[0]} is still with the server that is replaced.")
+
+
+async def give_back_ports(thing: Thing, takers: Collection[str]) -> bool:
+    """The way back: the template's own ports leave the servers in its place and come to this one again.
+
+    A port that is still here may be about to go: it counts as ours only when no detach can be under way any more.
+    """
+    compute = thing.client("compute")
+    back = thing.data.setdefault(_BACK, {"since": clock.now().isoformat(), "ports": []})
+    waited = clock.now() - datetime.fromisoformat(back["since"]) >= _DETACH_TAKES
+    whole = True
+    for port in await _named_ports(thing):
+        holder = port["device_id"]
+        if holder == thing.physical_id:
+            whole = whole and (waited or port["id"] in back["ports"])
+        elif holder in takers:
+            await _release(compute, holder, port["id"])
+            whole = False
+        else:  # nobody's; or somebody else's, and then compute says so
+            await compute.attach_interface(thing.physical_id, port_id=port["id"])
+            back["ports"].append(port["id"])
+    if whole:
+        del thing.data[_BACK]
+    await thing.keep()
+    return whole
+
+
+async def _release(compute: Any, server_id: str, port_id: str) -> None:
+    """Have a server that will be deleted let go of a port. One that never came up cannot: it is deleted now."""
+    try:
+        status = (await compute.get_server(server_id))["status"]
+        if status == "ERROR":
+            await compute.delete_server(server_id)
+        elif status in _DETACHABLE:
+            await compute.detach_interface(server_id, port_id)
+    except RoomError as error:
+        if not is_gone(error):
+            raise
+
+
+async def _named_ports(thing: Thing) -> list[dict[str, Any]]:
+    """The ports that the template names, as the network room shows them."""
+    network = thing.client("network")
+    return [
+        await network.get_port(await id_of(thing, "port", one["port"]))
+        for one in thing.properties["networks"] or ()
+        if one["port"]
+    ]
 
 
 async def attach(thing: Thing) -> None:

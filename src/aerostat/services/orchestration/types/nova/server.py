@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from aerostat.kernel.client import RoomError
@@ -19,6 +19,7 @@ from ..server_networks import (
     attach,
     delete_ports,
     detach,
+    give_back_ports,
     networks_body,
     shown_addresses,
     take_over_ports,
@@ -218,6 +219,9 @@ class Server(ResourceType):
 
     async def take_over(self, thing: Thing, replaced_id: str) -> None:
         await take_over_ports(thing, replaced_id)
+
+    async def give_back(self, thing: Thing, takers: Collection[str]) -> bool:
+        return await give_back_ports(thing, takers)
 
     async def find_made(self, thing: Thing) -> str | None:
         found = await thing.client("compute").list_servers(name=f"^{_escaped(thing.named)}$")
