@@ -23,6 +23,7 @@ from . import model
 from .endings import complete_stack, fail_stack
 from .errors import ResourceFailure
 from .failures import is_passing, understood
+from .hooks import Gate, hook_behind
 from .kinds import find_kind
 from .ledger import Ledger, Superseded, add_resource_event, record_failure
 from .live import LiveStack
@@ -43,6 +44,10 @@ _SHORTEST_WAIT_S = 0.1
 _MOST_TRIES = 8
 _BEFORE, _CALLED, _TRIES = "before", "called", "tries"  # keys of a row's data while something is going on
 _TIMED_OUT = "Timed out"
+_HELD_S = 20.0  # between two looks at what waits for a user, who wakes us
+_FINISHED = frozenset(
+    complete(action) for action in ("CREATE", "UPDATE", "ADOPT", "CHECK", "RESUME", "ROLLBACK")
+)
 
 
 class Convergence:
@@ -110,6 +115,7 @@ class Convergence:
         for row in await self.work.db.all(model.RESOURCES, {"stack_id": self.stack.id}, order="id"):
             self.rows[row.id] = row
         self.plan = await load_plan(self.house, self.stack)
+        self.gate = Gate(self.plan.environment, self.generation, self.action, self.ledger)
         if not self.to_nothing:
             if self.action == "ROLLBACK":
                 async with self.work.db.transaction() as tx:
@@ -190,12 +196,10 @@ class Convergence:
     async def _go_forward(self) -> None:
         graph = self.plan.graph
         names = set(self.plan.blueprint.resources)
-        finished = {
-            complete(action) for action in ("CREATE", "UPDATE", "ADOPT", "CHECK", "RESUME", "ROLLBACK")
-        }
         for name in names:
             row = self.current[name]
-            if row.generation == self.generation and row.state in finished:
+            mine = row.generation == self.generation
+            if mine and row.state in _FINISHED and not self.gate.holds_done(row):
                 self.done.add(name)
         started: set[str] = set(self.done)
 
@@ -285,6 +289,8 @@ class Convergence:
         mine = row.generation == self.generation
         if row.state == "INIT_COMPLETE":
             await self._create(row, wanted)
+        elif row.state in _FINISHED and mine:  # done, and held since
+            self.waiting[row.id] = _HELD_S
         elif action_of(row.state) in ("CREATE", "ADOPT") and status_of(row.state) == "IN_PROGRESS":
             # A run that died, or an update that came before it was made.
             if mine or (same_kind and row.properties == wanted.given):
@@ -293,6 +299,8 @@ class Convergence:
                 await self._replace(row, definition, wanted)
         elif status_of(row.state) == "IN_PROGRESS" and mine:
             await self._go_on_updating(row, definition, wanted)
+        elif await self._is_held(row, "pre-update"):
+            pass
         elif not same_kind or _must_be_replaced(row):
             await self._replace(row, definition, wanted)
         elif not await self.succession.is_whole(self._thing(row)):
@@ -320,6 +328,8 @@ class Convergence:
     # Making
 
     async def _create(self, row: Row, wanted: Wanted) -> None:
+        if await self._is_held(row, "pre-create"):
+            return
         row.state = progress("ADOPT" if row.physical_id else "CREATE")
         row.state_reason = "state changed"
         row.begun_at = clock.now()
@@ -377,13 +387,25 @@ class Convergence:
             row.data.pop(key, None)
         if not row.state.startswith("CREATE"):
             row.changed_at = clock.now()
+        held = self.gate.has(row, hook_behind(row))
 
         async def finish(tx: Transaction) -> None:
             await self._store(tx, row)
             await add_resource_event(tx, row, row.state, row.state_reason)
+            if held:
+                await self.gate.set(tx, row, hook_behind(row))
 
         await self.ledger.write(finish)
-        self.done.add(row.name)
+        if held:
+            self.waiting[row.id] = _HELD_S
+        else:
+            self.done.add(row.name)
+
+    async def _is_held(self, row: Row, hook: str) -> bool:
+        if not await self.gate.holds(row, hook):
+            return False
+        self.waiting[row.id] = _HELD_S
+        return True
 
     def _look_again(self, row: Row, kind: ResourceType) -> None:
         """After a while; the longer it took so far, the longer."""
@@ -516,6 +538,8 @@ class Convergence:
         thing = self._thing(row)
         kind = thing.kind
         if row.state != progress("DELETE"):
+            if row.current and await self._is_held(row, "pre-delete"):
+                return
             made = row.state != "INIT_COMPLETE"
             was_creating = row.state.startswith("CREATE") and not row.state.endswith("_COMPLETE")
             row.state, row.state_reason, row.begun_at = progress("DELETE"), "state changed", clock.now()
@@ -537,6 +561,8 @@ class Convergence:
             if not await kind.is_deleted(thing):
                 await self._settle(thing, False)
                 return
+        if row.current and await self._is_held(row, "post-delete"):
+            return
 
         async def finish(tx: Transaction) -> None:
             await tx.delete(model.RESOURCES, id=row.id)

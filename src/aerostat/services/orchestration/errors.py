@@ -55,6 +55,10 @@ class ResourceActionNotSupported(BadRequest):
     message = "%(action)s is not supported for resource."
 
 
+class InvalidBreakPointHook(BadRequest):
+    """A hook that there is not, or at which nothing waits."""
+
+
 class RequestLimitExceeded(BadRequest):
     message = "Request limit exceeded: %(reason)s"
 

@@ -11,6 +11,7 @@ from aerostat.kernel.resource import Resource, Views, route
 
 from .. import model
 from ..errors import BadBody, ResourceNotAvailable, ResourceNotFound
+from ..hooks import clear_hook
 from ..ledger import add_resource_event
 from ..live import read_attribute
 from ..nesting import nested_stacks, read_depth
@@ -107,6 +108,11 @@ class StackResource(Resource):
             stack = await find_living(req, project_id, stack_name, stack_id)
             req.check("resource:signal")
             row = await self._row(req, stack, resource_name)
+            details = await req.json()
+            if isinstance(details, dict) and "unset_hook" in details:
+                async with req.db.transaction() as tx:
+                    await clear_hook(tx, await tx.get(model.STACKS, id=stack.id), row, details["unset_hook"])
+                return Response(None, 200, resource_id=stack.id)
         assert stack is not None
         assert row is not None
         details = await req.json()
