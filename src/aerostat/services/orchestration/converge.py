@@ -21,13 +21,14 @@ from aerostat.kernel.work import Outcome, Work
 
 from . import model
 from .endings import complete_stack, fail_stack
-from .errors import ResourceFailure
+from .errors import RequestLimitExceeded, ResourceFailure
 from .failures import is_passing, understood
 from .hooks import Gate, hook_behind
 from .kinds import find_kind
 from .ledger import Ledger, Superseded, add_resource_event, record_failure
 from .live import LiveStack
 from .naming import physical_name
+from .nesting import check_room
 from .plans import load_plan
 from .secrecy import conceal
 from .states import action_of, complete, failed, progress, status_of
@@ -43,6 +44,7 @@ log = get_logger(__name__)
 _SHORTEST_WAIT_S = 0.1
 _MOST_TRIES = 8
 _BEFORE, _CALLED, _TRIES = "before", "called", "tries"  # keys of a row's data while something is going on
+_EXTERNAL = "external_id"  # key of a row's data: what it stands for was there before the stack
 _TIMED_OUT = "Timed out"
 _HELD_S = 20.0  # between two looks at what waits for a user, who wakes us
 _FINISHED = frozenset(
@@ -71,7 +73,10 @@ class Convergence:
         self.superseded = False
 
     async def run(self) -> Outcome | None:
-        await self._load()
+        try:
+            await self._load()
+        except RequestLimitExceeded as error:
+            return await self._give_up(error.text)
         if self.stack.deadline_at is not None and clock.now() >= self.stack.deadline_at:
             return await self._give_up(_TIMED_OUT)
         if not self.to_nothing:
@@ -148,6 +153,8 @@ class Convergence:
         sealed = self.work.data.get("adopted")
         adopted = self.house.store.seal.open(sealed) if sealed else {}
         async with self.work.db.transaction() as tx:
+            if self.stack.parent_id is not None:
+                await check_room(tx, self.house, self.stack.root_id, len(missing))
             for one in missing:
                 row = await self._insert_row(tx, one, adopted.get(one.name))
                 self.rows[row.id] = row
@@ -339,6 +346,8 @@ class Convergence:
             await self._store(tx, row)
             await add_resource_event(tx, row, row.state, row.state_reason)
 
+        if wanted.external_id:
+            row.data[_EXTERNAL] = wanted.external_id
         await self.ledger.begin(begin)
         thing = self._thing_for(row, wanted)
         if wanted.external_id:
@@ -416,6 +425,10 @@ class Convergence:
 
     async def _compare(self, row: Row, definition: ResourceDefinition, wanted: Wanted) -> None:
         kind = wanted.kind
+        if wanted.external_id != row.data.get(_EXTERNAL):
+            raise ResourceFailure(
+                f"Update to property external_id of {row.name} ({row.type}) is not supported.", "NotSupported"
+            )
         names = changed(row.properties, wanted.given)
         retrying = status_of(row.state) == "FAILED"
         metadata_changed = definition.metadata is not None and row.metadata != wanted.metadata

@@ -13,7 +13,7 @@ from .. import model
 from ..errors import BadBody, ResourceNotAvailable, ResourceNotFound
 from ..hooks import clear_hook
 from ..ledger import add_resource_event
-from ..live import read_attribute
+from ..live import read_or_none
 from ..nesting import nested_stacks, read_depth
 from ..plans import load_plan
 from ..reading import OpenStack, open_stack
@@ -78,7 +78,7 @@ class StackResource(Resource):
         if opened.live.reference_id(resource_name) is not None:
             asked = req.query.get("with_attr", [])
             names = [one for one in (*thing.kind.attributes, *asked) if thing.kind.knows_attribute(one)]
-            shown["attributes"] = {one: await read_attribute(thing, one) for one in dict.fromkeys(names)}
+            shown["attributes"] = {one: await read_or_none(thing, one) for one in dict.fromkeys(names)}
         return {"resource": shown}
 
     @route("GET", _ONE + "/metadata", policy="resource:metadata", default=READER)

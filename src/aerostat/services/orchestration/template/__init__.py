@@ -5,7 +5,7 @@ Pure: no I/O, no clock, no database. README.md beside this file shows how to use
 
 from .blueprint import Blueprint, Live, NothingLive
 from .environment import Environment, is_template_name, merge_environments, read_environment
-from .errors import TemplateError
+from .errors import TemplateError, TemplateOutputError
 from .parameters import Parameters, ParameterSchema, StackIdentity
 from .sections import OutputDefinition, ResourceDefinition, Template, parse
 from .snippets import Reference, select
@@ -27,6 +27,7 @@ __all__ = [
     "StackIdentity",
     "Template",
     "TemplateError",
+    "TemplateOutputError",
     "Version",
     "find_version",
     "functions_view",

@@ -14,6 +14,8 @@ from ..template import ResourceDefinition, select
 from .property import SHOW, Attribute, Property
 
 if TYPE_CHECKING:
+    from aerostat.kernel.house import House
+
     from ..plans import Plan
     from ..thing import Thing
 
@@ -40,6 +42,9 @@ class ResourceType:
 
     async def check(self, properties: Mapping[str, Any]) -> None:
         """What the tables cannot say about properties whose values are all known. Raises `BadRequest`."""
+
+    async def check_here(self, house: "House", properties: Mapping[str, Any]) -> None:
+        """The same for what depends on this cloud. Raises `BadRequest`."""
 
     def requires_besides(self, definition: ResourceDefinition, plan: "Plan") -> Iterable[str]:
         """Names of resources that must be there first though the template does not say so."""

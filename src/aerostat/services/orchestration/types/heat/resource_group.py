@@ -6,9 +6,13 @@ https://docs.openstack.org/heat/latest/template_guide/openstack.html#OS::Heat::R
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from aerostat.kernel.house import House
+
+from ...config import OrchestrationConfig
+from ...errors import RequestLimitExceeded
 from ...plans import Source
 from ...reading import OpenStack
-from ...template import parse
+from ...template import Template, parse
 from ...template import select as follow
 from ...thing import Thing
 from ..nested.child import ChildStack, of_member
@@ -60,6 +64,7 @@ class ResourceGroup(ChildStack):
     }
 
     async def create(self, thing: Thing) -> str | None:
+        await self.check_here(thing.house, thing.properties)
         thing.data["size"] = _batch(thing, "batch_create") or _count(thing)
         return await super().create(thing)
 
@@ -73,6 +78,7 @@ class ResourceGroup(ChildStack):
         return False
 
     async def update(self, thing: Thing, changed: Mapping[str, Any]) -> None:
+        await self.check_here(thing.house, thing.properties)
         await self._note_removed(thing)
         thing.data["size"] = _count(thing)
         batch = _batch(thing, "rolling_update")
@@ -97,15 +103,30 @@ class ResourceGroup(ChildStack):
     def source(self, thing: Thing) -> Source:
         names = member_names(_count(thing), thing.data.get("removed", []))[: thing.data.get("size")]
         rolled = thing.data.get("rolled", len(names))
-        variable = thing.properties["index_var"]
-        new = thing.properties["resource_def"]
-        old = thing.previous.get("resource_def") or new
+        old = thing.previous.get("resource_def")
+        template = self.template_of(thing.properties, names, rolled, old)
+        return Source(template, thing.plan.environment.for_nested(thing.name), thing.plan.files)
+
+    def template_of(
+        self,
+        properties: Mapping[str, Any],
+        names: Sequence[str],
+        rolled: int | None = None,
+        old: Mapping[str, Any] | None = None,
+    ) -> Template:
+        """The group's stack: the first `rolled` members by the new definition, the others still by the `old` one."""
+        new, variable = properties["resource_def"], properties["index_var"]
         resources = {
-            name: _definition(new if place < rolled else old, variable, name)
+            name: _definition(new if rolled is None or place < rolled or old is None else old, variable, name)
             for place, name in enumerate(names)
         }
-        template = parse({"heat_template_version": _VERSION, "resources": resources})
-        return Source(template, thing.plan.environment.for_nested(thing.name), thing.plan.files)
+        return parse({"heat_template_version": _VERSION, "resources": resources})
+
+    async def check_here(self, house: House, properties: Mapping[str, Any]) -> None:
+        """Before a template of so many members is written down."""
+        most = house.config.section(OrchestrationConfig).most_resources
+        if 0 <= most < properties["count"]:
+            raise RequestLimitExceeded(reason="Maximum resources per stack exceeded.")
 
     async def attribute(self, thing: Thing, name: str, path: Sequence[str | int]) -> Any:
         if name == "removed_rsrc_list":

@@ -6,18 +6,18 @@ The child tells its parent when it is done, by waking the parent's flow; the par
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import func, select
-
-from aerostat.kernel.db import Row, Transaction
+from aerostat.kernel.db import Row
 
 from ... import model
 from ...config import OrchestrationConfig
 from ...errors import RequestLimitExceeded, ResourceFailure
 from ...failures import parse_reason
+from ...nesting import check_room
 from ...plans import Source, arn_of
 from ...reading import OpenStack, open_stack
 from ...stacks import ask, ask_delete, ask_update, insert_stack
 from ...states import action_of, status_of
+from ...template import TemplateOutputError
 from ...template import select as follow
 from ...thing import Thing
 from ..resource_type import ResourceType
@@ -39,7 +39,7 @@ class ChildStack(ResourceType):
         if thing.stack.depth + 1 >= settings.most_nested:
             raise RequestLimitExceeded(reason=f"Recursion depth exceeds {settings.most_nested}.")
         async with thing.db.transaction() as tx:
-            await _check_room(tx, thing, source)
+            await check_room(tx, thing.house, thing.stack.root_id, len(source.template.resources))
             child = await insert_stack(
                 tx,
                 thing.house,
@@ -64,7 +64,7 @@ class ChildStack(ResourceType):
     async def update(self, thing: Thing, changed: Mapping[str, Any]) -> None:
         source = self.source(thing)
         async with thing.db.transaction() as tx:
-            await _check_room(tx, thing, source)
+            await check_room(tx, thing.house, thing.stack.root_id, len(source.template.resources))
             child = await self._child(thing, tx)
             await ask_update(
                 tx, thing.house, thing.context, child, source, timeout_mins=self.timeout_mins(thing)
@@ -130,7 +130,10 @@ class ChildStack(ResourceType):
             return follow(outputs, path)
         if name.startswith("resource."):
             return await of_member(child, name.removeprefix("resource."), path)
-        return follow((await child.output(name))[0], path)
+        value, problem = await child.output(name)
+        if problem is not None:
+            raise TemplateOutputError(f"Error in {thing.name} output {name}: {problem}")
+        return follow(value, path)
 
     def knows_attribute(self, name: str) -> bool:
         return name in ("show", "outputs") or name in self.attributes or name.startswith("resource.")
@@ -163,16 +166,3 @@ async def of_member(child: OpenStack, name: str, path: Sequence[str | int]) -> A
     if not steps:
         return child.live.reference_id(member)
     return await thing.kind.attribute(thing, str(steps[0]), steps[1:])
-
-
-async def _check_room(tx: Transaction, thing: Thing, source: Source) -> None:
-    """Stacks in stacks grow fast: all together have one limit."""
-    most = thing.house.config.section(OrchestrationConfig).most_resources
-    stacks, resources = model.STACKS, model.RESOURCES
-    rows = await tx.fetch(
-        select(func.count().label("total"))
-        .select_from(resources.join(stacks, resources.c.stack_id == stacks.c.id))
-        .where(stacks.c.root_id == thing.stack.root_id)
-    )
-    if 0 <= most < rows[0].total + len(source.template.resources):
-        raise RequestLimitExceeded(reason="Maximum resources per stack exceeded.")

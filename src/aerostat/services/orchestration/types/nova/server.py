@@ -16,9 +16,9 @@ from ..outside import id_of, subnets_of, unless_gone, without_none
 from ..property import LIST, MAP, Attribute, boolean, integer, listing, mapping, text
 from ..resource_type import Replace, ResourceType, is_gone
 from ..server_networks import (
-    attach,
+    are_ports_gone,
+    change_networks,
     delete_ports,
-    detach,
     give_back_ports,
     networks_body,
     shown_addresses,
@@ -249,8 +249,7 @@ class Server(ResourceType):
         if "tags" in changed:
             await compute.set_tags(thing.physical_id, values["tags"] or [])
         if "networks" in changed:
-            await detach(thing)
-            await attach(thing)
+            await change_networks(thing)
         if "flavor" in changed:
             flavor = await id_of(thing, "flavor", values["flavor"])
             await _act_or_replace(thing, "resize", {"flavorRef": flavor})
@@ -266,7 +265,8 @@ class Server(ResourceType):
         if server["status"] == "VERIFY_RESIZE":
             await compute.act(thing.physical_id, "confirmResize")
             return False
-        return server["status"] in ("SHUTOFF", "PAUSED", "SUSPENDED") or _is_active(server)
+        ready = server["status"] in ("SHUTOFF", "PAUSED", "SUSPENDED") or _is_active(server)
+        return ready and await are_ports_gone(thing)
 
     # Deleting
 
