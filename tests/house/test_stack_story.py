@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from aerostat.cli.explain import story
 from aerostat.kernel.errors import DriverError
 from aerostat.testing import Cloud
 from tests.house.conftest import WAIT_S
@@ -193,3 +194,56 @@ def test_a_server_that_was_replaced_gets_its_port_back_when_the_update_fails(clo
     assert [one.id for one in demo.network.ports(device_id=new.id)] == [port.id]
     heat.delete_stack(stack.id)
     stack_in(heat, path, "DELETE_COMPLETE")
+
+
+def test_explain_tells_what_the_things_of_a_stack_did(cloud: Cloud) -> None:
+    cloud.connection.compute.create_flavor(name="vast", ram=512, vcpus=1, disk=10_000_000)
+    heat = cloud.connect("demo").orchestration
+    whole = template(flavor="vast")
+    whole["resources"]["group"] = {
+        "type": "OS::Heat::ResourceGroup",
+        "properties": {"count": 2, "resource_def": {"type": "OS::Heat::RandomString"}},
+    }
+    whole["resources"]["server"]["depends_on"] = "group"
+    stack = heat.create_stack(name="told", template=whole)
+    path = f"/stacks/told/{stack.id}"
+    eventually(
+        lambda: heat.get(path).json()["stack"]["stack_status"] == "CREATE_FAILED", WAIT_S, every_s=0.05
+    )
+
+    session = cloud.connect("demo").session
+    answer = session.get(f"{cloud.url}/aerostat/v1/explain/told").json()
+    tree = answer["stack"]
+    assert tree["status"] == "CREATE_FAILED"
+    assert "No valid host" in tree["failure"]
+    first, *others = tree["resources"]
+    assert (first["name"], first["status"]) == ("server", "CREATE_FAILED")
+    (verdict,) = [
+        one for one in first["records"] if one["step"] == "claim_host" and one["verdict"] == "refused"
+    ]
+    assert "disk" in str(verdict["data"]).lower()
+    (group,) = [one for one in others if one["name"] == "group"]
+    assert {one["name"] for one in group["resources"]} == {"0", "1"}
+    (net,) = [one for one in others if one["name"] == "net"]
+    assert [one["action"] for one in net["records"]] == ["network.network.create"]
+
+    lines = list(story(answer))
+    assert lines[0] == "told   CREATE_FAILED"
+    assert lines[1].startswith("  ! Resource CREATE failed: ")
+    assert any("server   OS::Nova::Server   CREATE_FAILED" in line for line in lines[:6])
+    assert max(map(len, lines)) < 600
+
+    # After a rollback nothing of it is left, but why still is.
+    del whole["resources"]["key"], whole["outputs"]
+    stack = heat.create_stack(name="gone", template=whole, is_rollback_disabled=False)
+    stack_in(heat, f"/stacks/gone/{stack.id}", "ROLLBACK_COMPLETE")
+    tree = session.get(f"{cloud.url}/aerostat/v1/explain/{stack.id}").json()["stack"]
+    assert "No valid host" in tree["failure"]
+    assert tree["resources"] == []
+    told = [one for thing in tree["gone"] for one in thing["records"] if one["verdict"] == "failed"]
+    assert any(one["step"] == "claim_host" for one in told)
+    # Others see nothing of it, administrators all.
+    everything = cloud.connection.session.get(f"{cloud.url}/aerostat/v1/explain/{stack.id}").json()
+    assert everything["stack"]["failure"] == tree["failure"]
+    for name in ("told", "gone"):
+        heat.delete_stack(name)

@@ -20,6 +20,7 @@ from aerostat.kernel.log import get_logger
 from aerostat.kernel.work import Outcome, Work
 
 from . import model
+from .config import OrchestrationConfig
 from .endings import complete_stack, fail_stack
 from .errors import RequestLimitExceeded, ResourceFailure
 from .failures import is_passing, understood
@@ -34,9 +35,11 @@ from .secrecy import conceal
 from .states import action_of, complete, failed, progress, status_of
 from .succession import Succession
 from .template import ResourceDefinition
+from .template.snippets import size_of
 from .thing import Thing
 from .types.property import changed, read, readable
 from .types.resource_type import Replace, ResourceType
+from .validation import TOO_MUCH
 from .wanted import STORED, Wanted
 
 log = get_logger(__name__)
@@ -70,6 +73,7 @@ class Convergence:
         self.done: set[str] = set()
         self.waiting: dict[str, float] = {}  # row id → seconds
         self.failures: list[str] = []
+        self.sizes: dict[str, int] = {}  # of the properties that were worked out, by name
         self.superseded = False
 
     async def run(self) -> Outcome | None:
@@ -318,6 +322,7 @@ class Convergence:
     async def _wanted(self, definition: ResourceDefinition, kind: ResourceType) -> Wanted:
         resolve = self.live.resolve
         given = await resolve(definition.properties) or {}
+        self._check_size(definition.name, given)
         path = f"resources.{definition.name}.properties"
         properties, _ = read(kind.properties, given, path)
         return Wanted(
@@ -331,6 +336,12 @@ class Convergence:
             type=definition.type,
             requires=sorted(self.current[one].id for one in self.plan.graph.requires(definition.name)),
         )
+
+    def _check_size(self, name: str, given: Any) -> None:
+        """What values grow to is only known while the stack is made."""
+        self.sizes[name] = size_of(given)
+        if sum(self.sizes.values()) > self.house.config.section(OrchestrationConfig).most_value_chars:
+            raise ResourceFailure(TOO_MUCH, "RequestLimitExceeded")
 
     # Making
 

@@ -74,7 +74,7 @@ class BadBody(BadRequest):
 
 
 class WrongProject(Forbidden):
-    message = "You are not authorized to perform the requested action: the path names another project."
+    message = "Access was denied to this resource."
     code = "HTTPForbidden"
 
 

@@ -8,7 +8,7 @@ from aerostat.kernel.db import Row
 from aerostat.kernel.house import House
 
 from .config import OrchestrationConfig
-from .errors import StackValidationFailed
+from .errors import StackValidationFailed, refusing
 from .kinds import find_kind
 from .plans import Plan, Source
 from .reading import OpenStack, open_stack
@@ -17,7 +17,7 @@ from .types.heat.resource_group import ResourceGroup, member_names
 from .types.nested.template_resource import TemplateResource
 from .types.property import changed, read
 from .types.resource_type import ResourceType
-from .validation import check_size, nested_plan
+from .validation import check_size, nested_plan, placeholder_plan
 
 Shown = dict[str, Any] | list[Any]
 
@@ -28,7 +28,8 @@ def preview_resources(house: House, plan: Plan, stack: Mapping[str, Any]) -> lis
     A resource that is a stack itself is shown as the list of its own resources. Raises `RequestLimitExceeded` when
     there are more than there may be.
     """
-    return _Preview(house.config.section(OrchestrationConfig)).of(plan, stack, 0)
+    with refusing():
+        return _Preview(house.config.section(OrchestrationConfig)).of(plan, stack, 0)
 
 
 class _Preview:
@@ -55,7 +56,8 @@ class _Preview:
     ) -> Plan | None:
         """The plan of the stack that the resource would be; None when it is none, or cannot be known yet."""
         if isinstance(kind, TemplateResource):
-            return nested_plan(plan, definition, kind) if kind.template is not None else None
+            known = kind.template is not None
+            return placeholder_plan(nested_plan(plan, definition, kind)) if known else None
         if not isinstance(kind, ResourceGroup):
             return None
         try:

@@ -24,11 +24,12 @@ from .errors import (
 from .kinds import find_kind
 from .plans import Plan, Source
 from .template import ResourceDefinition, StackIdentity
-from .template.snippets import Call
+from .template.snippets import Call, size_of
 from .types.nested.template_resource import TemplateResource
 from .types.property import ask, check_names, read, read_one
 from .types.resource_type import ResourceType
 
+TOO_MUCH = "The properties of all resources are too large together."
 MOST_CPU_S = 10.0
 """Of one look at a template and all that are nested in it, with what the process did meanwhile for others."""
 
@@ -52,6 +53,7 @@ class _Check:
         self.custom = checker(house, context)
         self.settings = house.config.section(OrchestrationConfig)
         self.resources = 0
+        self.characters = 0
         self.began_s = time.thread_time()
 
     async def check(self, plan: Plan, *, values_needed: bool, depth: int = 0) -> None:
@@ -95,7 +97,11 @@ class _Check:
         snippet = definition.properties or {}
         if _is_known(plan, snippet, unknown):
             path = f"resources.{definition.name}.properties"
-            values, _ = read(kind.properties, plan.blueprint.resolve(snippet) or {}, path)
+            given = plan.blueprint.resolve(snippet) or {}
+            self.characters += size_of(given)
+            if self.characters > self.settings.most_value_chars:
+                raise RequestLimitExceeded(reason=TOO_MUCH)
+            values, _ = read(kind.properties, given, path)
             await kind.check(values)
             await kind.check_here(self.house, values)
         _check_attributes(plan, definition)

@@ -93,11 +93,12 @@ class ParameterSchema:
             raise ValueError("Value must be a string")
         return str(value)
 
-    def check(self, value: Any) -> Any:
+    def check(self, value: Any, watch: rules.Stopwatch) -> Any:
         """Parse and hold against all constraints but the custom ones. Raises StackValidationFailed."""
         try:
             parsed = self.parse(value)
             for constraint in self.constraints:
+                watch.look()
                 complaint = constraint.complaint(parsed, self.type)
                 if complaint is not None:
                     raise ValueError(constraint.description or complaint)
@@ -142,10 +143,11 @@ def read_schemas(section: Any, version: Version) -> dict[str, ParameterSchema]:
         )
     read = _read_cfn if version.dialect.kind == "cfn" else _read_hot
     schemas = {}
+    watch = rules.Stopwatch()
     for name, definition in section.items():
         try:
             schema = schemas[name] = read(name, definition, version)
-            _check_schema(schema)
+            _check_schema(schema, watch)
         except InvalidSchemaError as error:
             raise InvalidSchemaError(f"Parameter '{name}' is invalid: {error.message}") from None
     return schemas
@@ -218,17 +220,21 @@ def _flag(definition: Mapping[str, Any], key: str) -> bool:
         raise InvalidSchemaError(f"{key}: {error}") from None
 
 
-def _check_schema(schema: ParameterSchema) -> None:
+def _check_schema(schema: ParameterSchema, watch: rules.Stopwatch) -> None:
     for constraint in schema.constraints:
         if schema.type not in constraint.types:
             raise InvalidSchemaError(f"{type(constraint).__name__} constraint invalid for {schema.type_word}")
     if schema.default is None:
         return
+    complaints = []
     try:
         parsed = schema.parse(schema.default)
-        complaints = [
-            one.description or c for one in schema.constraints if (c := one.complaint(parsed, schema.type))
-        ]
+        for one in schema.constraints:
+            watch.look()
+            complaint = one.complaint(parsed, schema.type)
+            if complaint is not None:
+                complaints.append(one.description or complaint)
+                break
     except ValueError as error:
         complaints = [str(error)]
     if complaints:
@@ -346,9 +352,10 @@ class Parameters(Mapping[str, Any]):
         for name in self.given:
             if name not in self.schemas:
                 raise UnknownUserParameter(name)
+        watch = rules.Stopwatch()
         for name, schema in self.schemas.items():
             if values_needed or self.has_value(name):
-                schema.check(self.raw(name))
+                schema.check(self.raw(name), watch)
 
     async def check_custom(self, check: CheckCustom) -> None:
         """Ask about each custom constraint; of a list, about each item. Raises StackValidationFailed."""

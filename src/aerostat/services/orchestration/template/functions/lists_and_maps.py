@@ -8,6 +8,7 @@ from ..snippets import Call, Function, Scope
 from .strings import check_length
 
 _MOST_REPETITIONS = 10_000
+_NODE_COST = 8  # a value of any kind counts as so many characters
 
 # -- repeat
 
@@ -67,7 +68,7 @@ class _Filler:
         self._characters = 0
 
     def fill(self, template: Any, pairs: list[tuple[str, Any]]) -> Any:
-        self._characters += 1
+        self._characters += _NODE_COST
         if isinstance(template, str):
             return self._fill_text(template, pairs)
         check_length(self._characters)
