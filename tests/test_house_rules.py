@@ -16,6 +16,14 @@ LONGEST_FILE, TOO_LONG = 600, 900
 CLOCK = "src/aerostat/kernel/clock.py"
 COMMANDS = "src/aerostat/cli/"  # a command on a terminal may sleep: nothing else runs in its process
 
+# What a room has stands in the same place in every room.
+PLACES = (
+    (re.compile(r"^class VersionDocuments\b"), "the documents of its versions", "resources/versions.py"),
+    (re.compile(r"= Versions\("), "its versions", "versions.py"),
+    (re.compile(r"= Sweeper\("), "sweepers", "sweepers/"),
+    (re.compile(r"= Reconciler\("), "reconcilers", "reconcilers/"),
+)
+
 _OWN_CLOCK = re.compile(r"\bdatetime\.(?:utcnow|now|today)\(|\bdate\.today\(")
 _SLEEP = re.compile(r"\btime\.sleep\(")
 
@@ -62,6 +70,17 @@ def test_nobody_sleeps_in_the_loop() -> None:
         for name, path in sources("src/aerostat")
         if not name.startswith(COMMANDS)
         for number in _lines_with(path, _SLEEP)
+    ]
+    assert not broken, "\n" + "\n".join(broken)
+
+
+def test_rooms_have_one_floor_plan() -> None:
+    broken = [
+        f"{name}:{number}: {what} stand in {folder} ({PAGE}#a-room)"
+        for name, path in sources("src/aerostat/services")
+        for pattern, what, folder in PLACES
+        if f"/{folder}" not in name
+        for number in _lines_with(path, pattern)
     ]
     assert not broken, "\n" + "\n".join(broken)
 

@@ -28,7 +28,7 @@ from aerostat.kernel.house import House
 from aerostat.kernel.http.app import Application
 from aerostat.kernel.policy import Rules
 from aerostat.kernel.service import Service
-from aerostat.kernel.work import Engine, Sweeper, forward_nudges, trim_flows
+from aerostat.kernel.work import Engine, Sweeper, forward_nudges, trim_flows, working_in
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +57,10 @@ async def open_house(config: Config, roles: set[str] | frozenset[str]) -> AsyncI
         stack.push_async_callback(store.close)
         doors = rooms()
         await create_schema(store, _tables(doors))
+        own = stack.enter_context(working_in(config.folder.database.parent, config.kernel.host_name))
+        taken = await own.take_over(store)
+        if taken:
+            log.info("engine.took_over", dead=own.dead, pieces=taken)
         bus = await _open_bus(config, hub=True)
         stack.push_async_callback(bus.close)
         rules = Rules(config.state / "policy.yaml")
@@ -73,7 +77,7 @@ async def open_house(config: Config, roles: set[str] | frozenset[str]) -> AsyncI
             flows=[flow for door in doors for flow in door.flows],
             reconcilers=[one for door in doors for one in door.reconcilers],
             sweepers=[*(one for door in doors for one in door.sweepers), _trimmer()],
-            name="control",
+            name=own.name,
         )
         for door in doors:
             if door.start is not None:
@@ -119,7 +123,7 @@ async def _ensure_first_image(house: House) -> None:
         return
     try:
         await ensure_test_image(house, lambda: cached_test_image(progress=_log_progress))
-    except GuestBuildError as error:
+    except (GuestBuildError, OSError) as error:  # OSError: there is no place to keep it
         log.warning("there is no test image", reason=str(error))
 
 
@@ -168,7 +172,7 @@ async def serving(application: Any, *listeners: socket.socket) -> AsyncIterator[
         application,
         loop="none",
         http="httptools",
-        ws="websockets-sansio",
+        ws="aerostat.kernel.http.upgrade:WebSocketProtocol",
         lifespan="off",
         access_log=False,
         log_config=None,
@@ -218,7 +222,7 @@ async def _open_bus(config: Config, *, hub: bool) -> Bus:
         return await open_memory_bus()
     if url.startswith("unix:"):
         path = Path(url.removeprefix("unix:"))
-        return await (open_local_hub(path) if hub else open_local_bus(path))
+        return await (open_local_hub(path) if hub else open_local_bus(path, config.folder.control_user[0]))
     from aerostat.kernel.bus.amqp import open_amqp_bus
 
     return await open_amqp_bus(url)

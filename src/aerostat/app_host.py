@@ -50,11 +50,13 @@ async def open_host(config: Config, bus: Bus) -> AsyncIterator[dict[str, Any]]:
     name = config.kernel.host_name
     where = OvnHost(state_dir=config.state, prefix=config.folder.prefix, host_name=name)
     network = OvnHostNetworkDriver(where.switch, config.folder.prefix)
-    hypervisor = LibvirtHypervisor(LibvirtSettings(state=config.folder.instances, host_name=name))
+    hypervisor = LibvirtHypervisor(
+        LibvirtSettings(state=config.folder.instances, host_name=name, client=config.folder.control_user)
+    )
     async with AsyncExitStack() as stack:
         await network.start()
         stack.push_async_callback(network.close)
-        sockets = SocketServer(network, socket_path(config))
+        sockets = SocketServer(network, socket_path(config), config.folder.control_user)
         await sockets.start()
         stack.push_async_callback(sockets.close)
         await bus.serve(network_topic(name), _network_verbs(network))

@@ -95,15 +95,33 @@ def test_an_unreadable_file_is_left_alone(tmp_path):
     assert path.read_bytes() == b"\xff\xfe\x00"
 
 
-def test_every_change_has_its_backup(tmp_path):
+def test_there_is_one_backup_of_the_file_before_us(tmp_path):
     path = tmp_path / "clouds.yaml"
     path.write_text(OTHERS)
     path.chmod(0o644)
-    assert merge_into(path, OURS) == tmp_path / "clouds.yaml.bak-1"
-    assert (tmp_path / "clouds.yaml.bak-1").read_text() == OTHERS
+    backup = tmp_path / "clouds.yaml.before-aerostat"
+    assert merge_into(path, OURS) == backup
+    assert backup.read_text() == OTHERS
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o600, "there may be passwords in it"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600, "there is a password in it now"
     assert merge_into(path, OURS) is None
-    assert merge_into(path, {"aerostat": {"region_name": "z"}}) == tmp_path / "clouds.yaml.bak-2"
+    for region in "abc":
+        assert merge_into(path, {"aerostat": {"region_name": region}}) is None
+    assert sorted(tmp_path.iterdir()) == [path, backup]
+    assert backup.read_text() == OTHERS
+
+
+def test_who_takes_us_out_and_in_again_has_the_newer_backup(tmp_path):
+    path = tmp_path / "clouds.yaml"
+    path.write_text(OTHERS)
+    merge_into(path, OURS)
+    assert take_out(path, OURS)
+    changed = path.read_text() + "# mine\n"
+    path.write_text(changed)
+    backup = merge_into(path, OURS)
+    assert backup is not None
+    assert backup.read_text() == changed
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_new_file_is_private(tmp_path):
@@ -139,13 +157,13 @@ def test_a_purged_cloud_is_forgotten_and_others_keep_every_byte(tmp_path):
     path = tmp_path / "clouds.yaml"
     path.write_text(OTHERS)
     merge_into(path, OURS)
-    assert take_out(path, {"aerostat": {"auth": {"password": "of another cloud"}}}) is None
-    assert take_out(path, OURS) is not None
+    assert take_out(path, {"aerostat": {"auth": {"password": "of another cloud"}}}) is False
+    assert take_out(path, OURS)
     left = path.read_text()
     assert list(yaml.safe_load(left)["clouds"]) == ["work", "home"]
     assert "    work:      # the big one\n        auth: {username: me}   # flow inside\n" in left
     assert "password" not in left
-    assert take_out(path, OURS) is None
+    assert not take_out(path, OURS)
 
 
 def test_a_file_with_nothing_but_ours_stays_a_file(tmp_path):
@@ -153,4 +171,4 @@ def test_a_file_with_nothing_but_ours_stays_a_file(tmp_path):
     merge_into(path, OURS)
     take_out(path, OURS)
     assert not yaml.safe_load(path.read_text())["clouds"]
-    assert take_out(tmp_path / "absent.yaml", OURS) is None
+    assert not take_out(tmp_path / "absent.yaml", OURS)

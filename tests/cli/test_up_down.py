@@ -28,7 +28,7 @@ GOOD += "dict(accelerator='tcg', accelerator_reason='hung')))); time.sleep(100)"
 BAD = "import sys; sys.exit('no disk left')"
 SLOW = "import time; time.sleep(100)"
 
-async def children(config, *, fake):
+async def children(config, confined):
     def child(name, program):
         file = parts.ready_file_of(config.folder, name)
         async def ready():
@@ -225,3 +225,22 @@ def test_purge_deletes_only_a_state_folder(cloud, tmp_path):
     (cloud.folder.path / "thesis.tex").write_text("")
     assert "does not look like" in cloud.run("down", "--purge", "--yes")[2]
     assert (cloud.folder.path / "thesis.tex").exists()
+
+
+def test_port_0_is_a_free_one_that_is_remembered(cloud):
+    code, out, complaints = cloud.run("up", "--fake", "--port", "0", "--detach")
+    assert code == 0, complaints
+    found = cloud.status()
+    port = int(found["url"].rpartition(":")[2])
+    assert port > 0
+    assert f"port {port} is free" in complaints
+    assert f"http://127.0.0.1:{port}\n" in out
+    assert f"port = {port}" in cloud.folder.settings.read_text()
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "http"])
+def test_what_is_no_port_is_refused(cloud, port):
+    code, _, complaints = cloud.run("up", "--fake", f"--port={port}")
+    assert code == 2
+    assert port in complaints
+    assert not cloud.folder.path.exists()

@@ -13,7 +13,6 @@ from aerostat.kernel.clock import clock
 from aerostat.kernel.config import load
 from aerostat.kernel.context import Context
 from aerostat.kernel.db import create_schema, open_store
-from aerostat.kernel.errors import Unauthorized
 from aerostat.kernel.house import House
 from aerostat.kernel.http.app import Application
 from aerostat.kernel.policy import Rules
@@ -22,6 +21,7 @@ from aerostat.kernel.work import Engine
 from aerostat.services.compute import SERVICE
 from aerostat.services.compute.bootstrap import FLAVORS
 from aerostat.services.compute.config import ComputeConfig
+from tests.people import sign_in_as
 
 from .neighbours import Neighbours, rooms
 
@@ -36,12 +36,6 @@ PEOPLE = {
 PUBLIC_KEY = (
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB7S4m8YzGkHqGm0xZ1QX6YtW7y5p2d0hXb1Yx3p6vTn alice@example.org"
 )
-
-
-async def authenticate(token: str) -> Context:
-    if token not in PEOPLE:
-        raise Unauthorized
-    return PEOPLE[token]
 
 
 class Cloud:
@@ -134,7 +128,7 @@ async def cloud(tmp_path: Path, config_overrides: dict[str, str], database_url: 
     for room in rooms(world):
         house.services[room.name] = room
     house.add(SERVICE)
-    house.authenticate = authenticate
+    house.authenticate = sign_in_as(PEOPLE)
     application = Application(house)
     house.engine = Engine(
         store,

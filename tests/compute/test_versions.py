@@ -4,7 +4,7 @@ import pytest
 
 from aerostat.services.compute.versions import CHANGES
 
-from .conftest import Cloud
+from .conftest import PEOPLE, Cloud
 
 
 async def test_the_documents(cloud: Cloud) -> None:
@@ -49,5 +49,15 @@ async def test_the_path_may_hold_the_project(cloud: Cloud) -> None:
 async def test_the_project_may_stand_in_the_path(cloud: Cloud, path: str) -> None:
     plain = await cloud.ask("GET", path)
     assert plain.status_code == 200
-    with_project = await cloud.ask("GET", "/some-project" + path)
+    with_project = await cloud.ask("GET", "/p1" + path)
     assert (with_project.status_code, with_project.json()) == (200, plain.json())
+
+
+@pytest.mark.parametrize("who", ["alice", "root"])
+async def test_another_project_s_path_is_malformed(cloud: Cloud, who: str) -> None:
+    answer = await cloud.http.get("/compute/v2.1/elsewhere/servers", headers={"x-auth-token": who})
+    assert answer.status_code == 400
+    own = PEOPLE[who].project_id
+    assert answer.json()["badRequest"]["message"] == (
+        f"Malformed request URL: URL's project_id 'elsewhere' doesn't match Context's project_id '{own}'"
+    )

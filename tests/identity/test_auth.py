@@ -1,9 +1,15 @@
 """Log-in, tokens, scopes."""
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from aerostat.kernel.clock import clock
+from aerostat.kernel.db import Row
+from aerostat.services.identity import model
 from aerostat.services.identity.sweepers import old_revocations
+from aerostat.services.identity.tokens import Tokens
 
 from .conftest import Client, on
 
@@ -59,7 +65,7 @@ async def test_a_revocation_is_kept_while_its_token_could_be_good(admin: Client)
         token = await admin.become("admin", "first", on("admin"))
         headers = {"x-subject-token": token}
         assert (await admin.delete("/v3/auth/tokens", headers=headers)).status_code == 204
-        clock.step(hours=4)
+        clock.step(hours=4 + 48)  # a service may vouch for it two days longer
         assert await old_revocations.SWEEPER.run(admin.house) == 0
         clock.step(minutes=2)
         assert await old_revocations.SWEEPER.run(admin.house) == 1
@@ -77,6 +83,111 @@ async def test_an_expired_token_is_refused(admin: Client) -> None:
         assert (await admin.get("/v3/users")).status_code == 401
     finally:
         clock.run()
+
+
+async def test_a_service_vouches_for_a_token_that_has_ended(admin: Client) -> None:
+    project = (await admin.get("/v3/projects?name=service")).json()["projects"][0]["id"]
+    clock.stop()
+    try:
+        user = await admin.become("admin", "first", on("admin"))
+        robot = await admin.persona("service", f"projects/{project}")
+        clock.step(hours=4, seconds=1)
+        robot = await admin.signed_in(robot.id, {"project": {"id": project}})
+        beside = {"x-auth-token": user, "x-service-token": robot.token}
+        assert (await admin.get("/v3/users")).status_code == 401
+        assert (await admin.get("/v3/users", headers=beside)).status_code == 200
+        assert (await admin.get("/v3/users", headers={**beside, "x-service-token": user})).status_code == 401
+        clock.step(hours=47)
+        robot = await admin.signed_in(robot.id, {"project": {"id": project}})
+        beside["x-service-token"] = robot.token
+        assert (await admin.get("/v3/users", headers=beside)).status_code == 200
+        looking = {"x-auth-token": robot.token, "x-subject-token": user}
+        assert (await admin.get("/v3/auth/tokens", headers=looking)).status_code == 404
+        for method in ("GET", "HEAD"):
+            answer = await admin.request(method, "/v3/auth/tokens?allow_expired=1", headers=looking)
+            assert answer.status_code == 200
+        clock.step(hours=1)
+        assert (await admin.get("/v3/users", headers=beside)).status_code == 401
+    finally:
+        clock.run()
+
+
+async def test_a_revoked_token_stays_revoked_beside_a_service(admin: Client) -> None:
+    project = (await admin.get("/v3/projects?name=service")).json()["projects"][0]["id"]
+    robot = await admin.persona("service", f"projects/{project}")
+    token = admin.headers["x-auth-token"]
+    await admin.become("admin", "first", on("admin"))
+    await admin.delete("/v3/auth/tokens", headers={"x-subject-token": token})
+    beside = {"x-auth-token": token, "x-service-token": robot.token}
+    assert (await admin.get("/v3/users", headers=beside)).status_code == 401
+
+
+async def test_who_is_not_signed_in_is_told_where_to(cloud: Client) -> None:
+    answer = await cloud.get("/v3/users")
+    assert answer.headers["www-authenticate"] == 'Keystone uri="http://cloud.test/identity"'
+
+
+async def test_a_token_shows_a_changed_catalog_at_once(admin: Client) -> None:
+    async def shown() -> dict[str, Any]:
+        looking = {"x-subject-token": admin.headers["x-auth-token"]}
+        token: dict[str, Any] = (await admin.get("/v3/auth/tokens", headers=looking)).json()["token"]
+        return token
+
+    before = await shown()
+    assert "weather" not in [one["type"] for one in before["catalog"]]
+    service = await admin.make("services", type="weather", name="sun")
+    assert {"type": "weather", "name": "sun", "endpoints": [], "id": service["id"]} in (await shown())[
+        "catalog"
+    ]
+    url = "http://weather.test/%(project_id)s"
+    endpoint = await admin.make("endpoints", interface="public", service_id=service["id"], url=url)
+    (weather,) = [one for one in (await shown())["catalog"] if one["type"] == "weather"]
+    assert [one["url"] for one in weather["endpoints"]] == [f"http://weather.test/{before['project']['id']}"]
+    await admin.delete(f"/v3/endpoints/{endpoint['id']}")
+    await admin.patch(f"/v3/users/{before['user']['id']}", json={"user": {"name": "chief"}})
+    after = await shown()
+    assert [one["endpoints"] for one in after["catalog"] if one["type"] == "weather"] == [[]]
+    assert after["user"]["name"] == "chief"
+    await admin.delete(f"/v3/services/{service['id']}")
+    assert (await shown())["catalog"] == before["catalog"]
+
+
+async def test_another_process_s_changes_are_seen_when_it_is_time(admin: Client) -> None:
+    tokens: Tokens = admin.house.state["identity"]
+    looking = {"x-subject-token": admin.headers["x-auth-token"]}
+
+    async def catalog() -> set[str]:
+        token = (await admin.get("/v3/auth/tokens", headers=looking)).json()["token"]
+        return {one["type"] for one in token["catalog"]}
+
+    assert "weather" not in await catalog()
+    await admin.house.store.insert(model.SERVICES, type="weather", name="elsewhere")
+    assert "weather" not in await catalog()
+    await tokens.refresh()  # what happens by itself every `refresh_s`
+    assert "weather" in await catalog()
+
+
+async def test_a_change_during_a_refresh_is_not_lost(admin: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A revocation that is written while the revocations are being read counts for the next request."""
+    tokens: Tokens = admin.house.state["identity"]
+    payload, _ = await tokens.open(admin.headers["x-auth-token"])
+    has_read, may_go_on = asyncio.Event(), asyncio.Event()
+    read = tokens.store.all
+
+    async def read_slowly(*args: Any, **options: Any) -> list[Row]:
+        rows = await read(*args, **options)
+        has_read.set()
+        await may_go_on.wait()
+        return rows
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tokens.store, "all", read_slowly)
+        reading = asyncio.ensure_future(tokens.refresh())
+        await has_read.wait()
+    await tokens.revoke(audit_id=payload.audit_ids[0])
+    may_go_on.set()
+    await reading
+    assert (await admin.get("/v3/users")).status_code == 401
 
 
 async def test_a_role_taken_away_is_gone_at_once(admin: Client) -> None:

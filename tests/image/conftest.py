@@ -1,6 +1,5 @@
 """A house with the image room alone, over HTTP, and people known by their tokens."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,12 @@ from aerostat.kernel import model as kernel_model
 from aerostat.kernel.config import load
 from aerostat.kernel.context import Context
 from aerostat.kernel.db import create_schema, open_store
-from aerostat.kernel.errors import Unauthorized
 from aerostat.kernel.house import House
 from aerostat.kernel.http.app import Application
 from aerostat.kernel.policy import Rules
 from aerostat.kernel.state_folder import StateFolder
 from aerostat.services.image import SERVICE, ImageConfig
+from tests.people import sign_in_as
 
 MEMBER, READER = ("member", "reader"), ("reader",)
 PEOPLE = {
@@ -30,13 +29,6 @@ PEOPLE = {
 }
 PATCH = "application/openstack-images-v2.1-json-patch"
 BYTES = "application/octet-stream"
-
-
-async def authenticate(token: str) -> Context:
-    if token not in PEOPLE:
-        raise Unauthorized
-    await asyncio.sleep(0)
-    return PEOPLE[token]
 
 
 class Api:
@@ -116,7 +108,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
     config = load(StateFolder(tmp_path), {"image": ImageConfig}, environ=settings)
     house = House(config, store, None, Rules(), "http://cloud.test")  # type: ignore[arg-type]
     house.add(SERVICE)
-    house.authenticate = authenticate
+    house.authenticate = sign_in_as(PEOPLE)
     application = Application(house)
     assert SERVICE.start is not None
     await SERVICE.start(house)

@@ -180,7 +180,7 @@ async def test_the_sweeper_queues_what_a_died_process_left(api: Api) -> None:
 async def test_the_sweeper_takes_bytes_without_an_image_and_leaves_the_rest(api: Api) -> None:
     kept = await api.filled()
     orphan = api.folder / "ab" / "abandoned"
-    orphan.parent.mkdir()
+    orphan.parent.mkdir(exist_ok=True)
     orphan.write_bytes(b"x")
     assert await sweep(api.house) == 1
     assert api.kept() == [kept["id"]]

@@ -1,4 +1,4 @@
-"""A store on each database we support."""
+"""A store on each database we support, a world of lamps in it, a clock that stands."""
 
 import secrets
 from collections.abc import AsyncIterator, Iterator
@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from aerostat.kernel.clock import Clock, clock
 from aerostat.kernel.db import Store, create_schema, open_store
 from aerostat.kernel.model import metadata
+
+from .toy_flows import World
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -31,3 +34,17 @@ async def store(store_url: str) -> AsyncIterator[Store]:
     await create_schema(opened, [metadata])
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+async def world(store: Store) -> World:
+    """Lamps, sockets and switches, and the store they are written in."""
+    return await World(store).open()
+
+
+@pytest.fixture
+def standing_clock() -> Iterator[Clock]:
+    """Time stands still until the test steps it."""
+    clock.stop()
+    yield clock
+    clock.run()

@@ -1,7 +1,6 @@
 """The operation record."""
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
@@ -14,11 +13,7 @@ from aerostat.kernel.model import operations
 WHO = Context(request_id="req-1", user_id="user", project_id="project")
 
 
-@pytest.fixture(autouse=True)
-def standing_clock() -> Any:
-    clock.stop()
-    yield clock
-    clock.run()
+pytestmark = pytest.mark.usefixtures("standing_clock")
 
 
 async def test_says_who_asked_and_what_became_of_it(store: Store) -> None:

@@ -52,13 +52,6 @@ async def apply(town: Town, action: tuple[str, str]) -> None:
 LAMPS = Reconciler("town.lamps", every=60, observe=observe, plan=plan, apply=apply)
 
 
-@pytest.fixture
-def standing_clock() -> Any:
-    clock.stop()
-    yield clock
-    clock.run()
-
-
 def engine_for(store: Store, town: Town, name: str = "engine", work: Reconciler = LAMPS) -> Engine:
     return Engine(store, None, town, reconcilers=[work], name=name)
 

@@ -8,9 +8,11 @@ import httpx
 import pytest
 
 from aerostat.kernel.config import load
+from aerostat.kernel.fields import Field
+from aerostat.kernel.resource import Resource
 from aerostat.kernel.state_folder import StateFolder
 
-from .toy_room import PEOPLE, open_toy
+from .toy_room import BALLOONS, PEOPLE, TOY, open_toy
 
 
 @pytest.fixture
@@ -186,3 +188,27 @@ async def test_rooms_call_each_other_by_the_same_way(client: httpx.AsyncClient) 
     with pytest.raises(RoomError) as refused:
         await caller.post("/v1/balloons", {"balloon": {"name": "a"}})
     assert refused.value.status == 409
+
+
+def test_a_stored_field_finds_its_column() -> None:
+    class Renamed(Resource):
+        table = BALLOONS
+        size = Field(int)
+
+    with pytest.raises(TypeError, match=r"Renamed\.size: no column size in toy_balloons"):
+        Renamed(TOY)
+
+    class Elsewhere(Resource):
+        table = BALLOONS
+        size = Field(int, stored=False, filter=True)
+
+    with pytest.raises(TypeError, match=r"Elsewhere\.size: lists are filtered by columns"):
+        Elsewhere(TOY)
+
+    class Made(Resource):
+        table = BALLOONS
+        size = Field(int, stored=False)
+        shade = Field(str, column="colour")
+        label = Field(str, compute=lambda row, req: row["name"].upper())
+
+    assert [field.name for field in Made(TOY).fields] == ["size", "shade", "label"]

@@ -1,7 +1,5 @@
 """Sweepers under the engine."""
 
-from typing import Any
-
 import pytest
 
 from aerostat.kernel.clock import clock, minutes
@@ -27,11 +25,7 @@ async def sweep_dust(dust: Dust) -> int:
 DUST = Sweeper("dust", every=minutes(10), sweep=sweep_dust)
 
 
-@pytest.fixture(autouse=True)
-def standing_clock() -> Any:
-    clock.stop()
-    yield clock
-    clock.run()
+pytestmark = pytest.mark.usefixtures("standing_clock")
 
 
 async def test_answers_how_much_it_swept(store: Store) -> None:

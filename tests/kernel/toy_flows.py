@@ -7,7 +7,8 @@ from sqlalchemy import Column, MetaData, String
 from aerostat.kernel.clock import minutes
 from aerostat.kernel.context import Context
 from aerostat.kernel.db import Json, Row, Store, create_schema, new_table, uuid_id
-from aerostat.kernel.work import ANY, Flow, Machine, Work
+from aerostat.kernel.model import flows
+from aerostat.kernel.work import ANY, Engine, Flow, Machine, Work
 
 metadata = MetaData()
 lamps = new_table(
@@ -124,3 +125,40 @@ async def assert_lit(world: World, lamp_id: str) -> None:
 async def assert_removed(world: World, lamp_id: str) -> None:
     assert await world.store.find(lamps, id=lamp_id) is None
     assert (world.switches, world.sockets) == ({}, {})
+
+
+def engine_for(world: World, *work: Flow, name: str = "engine", around: Any = None) -> Engine:
+    return Engine(world.store, None, world, work, name=name, around=around)
+
+
+async def start(world: World, flow: Flow, lamp_id: str | None = None, **options: Any) -> str:
+    async with world.store.transaction() as tx:
+        if lamp_id is None:
+            lamp_id = (await tx.insert(lamps, name="desk", state=LAMP.initial)).id
+        await flow.start(tx, lamp_id, context=CONTEXT, **options)
+    assert lamp_id is not None
+    return lamp_id
+
+
+async def only_flow(world: World) -> Any:
+    (row,) = await world.store.all(flows)
+    return row
+
+
+def noting_flow(name: str, calls: list[str], wait_s: float = 0.0, **options: Any) -> Flow:
+    """Two steps that write their names down; the first waits once if told to."""
+    flow = Flow(name, on=lamps, deadline=minutes(5), **options)
+
+    @flow.step
+    async def first(work: Any, lamp: Any) -> Any:
+        calls.append(f"{name}.first")
+        if wait_s and not work.data.setdefault("waited", False):
+            work.data["waited"] = True
+            return work.again(wait_s)
+        return None
+
+    @flow.step
+    async def second(work: Any, lamp: Any) -> None:
+        calls.append(f"{name}.second")
+
+    return flow

@@ -1,13 +1,12 @@
 """A room small enough to read at a glance, with one resource of each sort, for the kernel's own tests."""
 
-import asyncio
 from typing import Any
 
 from sqlalchemy import Column, MetaData, String, UniqueConstraint
 
 from aerostat.kernel.context import Context
 from aerostat.kernel.db import Row, create_schema, created_at, new_table, open_store, updated_at, uuid_id
-from aerostat.kernel.errors import Conflict, Unauthorized
+from aerostat.kernel.errors import Conflict
 from aerostat.kernel.fields import Field
 from aerostat.kernel.house import House
 from aerostat.kernel.http import Request, envelopes, paging
@@ -17,6 +16,7 @@ from aerostat.kernel.model import metadata as kernel_tables
 from aerostat.kernel.policy import Policy, Rule, Rules, admin, owner
 from aerostat.kernel.resource import Resource, action, route
 from aerostat.kernel.service import Service
+from tests.people import sign_in_as
 
 TABLES = MetaData()
 BALLOONS = new_table(
@@ -88,7 +88,7 @@ TOY = Service(
     envelope=envelopes.compute,
     resources=[Balloon],
     tables=TABLES,
-    bases=("/v1", "/v1/{tenant}"),
+    bases=("/v1", "/v1/{own_project_id}"),
     client=lambda caller: caller,
     paging=paging.COMPUTE,
 )
@@ -96,15 +96,9 @@ TOY = Service(
 PEOPLE = {
     "alice": Context(request_id="", user_id="alice", project_id="p1", roles=("member", "reader")),
     "bob": Context(request_id="", user_id="bob", project_id="p2", roles=("member", "reader")),
+    "robot": Context(request_id="", user_id="robot", project_id="p9", roles=("service",)),
     "root": Context(request_id="", user_id="root", project_id="p0", roles=("admin",)),
 }
-
-
-async def authenticate(token: str) -> Context:
-    if token not in PEOPLE:
-        raise Unauthorized
-    await asyncio.sleep(0)
-    return PEOPLE[token]
 
 
 async def open_toy(database_url: str, config: Any) -> tuple[House, Application]:
@@ -113,5 +107,5 @@ async def open_toy(database_url: str, config: Any) -> tuple[House, Application]:
     house = House(config, store, None, Rules(), "http://cloud.test")  # type: ignore[arg-type]
     house.rules.declare([Rule(name="toy:see_secret", text="role:admin")])
     house.add(TOY)
-    house.authenticate = authenticate
+    house.authenticate = sign_in_as(PEOPLE)
     return house, Application(house)

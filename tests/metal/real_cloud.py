@@ -76,6 +76,12 @@ class RealCloud:
         assert not check or done.returncode == 0, f"aerostat {verb}: {done.stdout}\n{done.stderr}"
         return done.stdout
 
+    def process_ids(self) -> dict[str, int]:
+        """By name, the pids of what runs under the supervisor, and `supervisor`."""
+        status = self.status()
+        found = {process["name"]: process["pid"] for process in status["processes"] if process["pid"]}
+        return {**found, "supervisor": status["supervisor_pid"]}
+
     def status(self) -> dict[str, Any]:
         return dict(json.loads(self.run("status", "-o", "json", check=False)))
 
@@ -114,6 +120,10 @@ class RealCloud:
                 name = words[words.index("-name") + 1]
                 names.add(name.removeprefix("guest=").split(",")[0])
         return names
+
+    def guest_ids(self) -> list[int]:
+        """Pids of the QEMU processes."""
+        return [pid for pid, words in self.pids().items() if words[0].endswith("qemu-system-x86_64")]
 
     def taps(self) -> set[str]:
         listed = subprocess.run(

@@ -3,6 +3,7 @@
 The tests of this file are one story, told in order on one cloud.
 """
 
+import pwd
 import shutil
 import subprocess
 import tempfile
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import websockets.exceptions
 
 from tests.metal.real_cloud import Left, RealCloud, why_no_real_cloud
 from tests.metal.screen import look
@@ -126,6 +128,17 @@ def test_the_first_things_are_there(cloud, demo):
     assert cloud.left() == Left()
 
 
+def test_who_answers_users_is_not_root(cloud):
+    lines = Path(f"/proc/{cloud.process_ids()['control']}/status").read_text().splitlines()
+    status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+    user = cloud.status()["facts"]["control_user"]
+    assert user != "root"
+    assert status["Uid"].split() == [str(pwd.getpwnam(user).pw_uid)] * 4
+    assert status["NoNewPrivs"] == "1"
+    assert {int(status[name], 16) for name in ("CapPrm", "CapEff", "CapBnd", "CapAmb")} == {0}
+    assert f"the control process runs as {user}, without privileges" in cloud.run("doctor")
+
+
 def test_a_machine_boots_and_runs_its_user_data(cloud, demo, server):
     text = eventually(
         lambda: "login:" in (log := console(demo, server)) and log, BOOT_LIMIT_S, why="the login prompt"
@@ -157,6 +170,8 @@ def test_its_screen_is_seen(demo, server):
     assert screen.width >= 640
     assert screen.height >= 400
     assert screen.lit > 500, "some text, on black"
+    with pytest.raises(websockets.exceptions.InvalidStatus, match="403"):
+        look(console.url)  # an address opens a console once
 
 
 def test_a_security_group_blocks_and_lets_in(cloud, demo, server, key, ssh_rule):

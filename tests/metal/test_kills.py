@@ -1,23 +1,19 @@
 """`kill -9` of our processes while servers are made and deleted: nothing is stuck, nothing is left.
 
-The order of kills and the moments are those of a fixed seed. The guests have a disk of one sector that halts the
-processor, so they cost nothing; everything around them is real.
+The order of kills and the moments are those of a fixed seed. The guests cost nothing; everything around
+them is real.
 """
 
-import contextlib
-import os
 import random
 import shutil
-import signal
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-import keystoneauth1.exceptions
-import openstack.exceptions
 import pytest
 
+from tests.metal.killing import OURS, kill, make_halting_image, wait_ready
 from tests.metal.real_cloud import Left, RealCloud, why_no_real_cloud
 from tests.waiting import eventually
 
@@ -27,13 +23,9 @@ pytestmark = [
 ]
 
 SEED = 20
-KILLS = ["control", "host", "supervisor"] * 4
+KILLS = [*OURS] * 4
 LATEST_S = 2.5  # a creation takes about two seconds here
-READY_LIMIT_S = 90.0
-SETTLED_LIMIT_S = 90.0  # a dead worker's lease ends after 15 s, then its work is taken over
-HALTS = b"\xfa\xf4\xeb\xfd".ljust(510, b"\0") + b"\x55\xaa"  # cli; hlt; jmp to hlt
-
-Unreachable = (keystoneauth1.exceptions.ConnectFailure, keystoneauth1.exceptions.RetriableConnectionFailure)
+SETTLED_LIMIT_S = 90.0
 
 
 @pytest.fixture
@@ -53,15 +45,13 @@ def cloud():
 def test_whatever_is_killed_servers_end_up_whole_or_gone(cloud):
     chance = random.Random(SEED)
     demo = cloud.connect("demo")
-    image = demo.image.create_image(
-        name="halts", data=HALTS, disk_format="raw", container_format="bare", visibility="private"
-    )
+    image = make_halting_image(demo)
     for number, victim in enumerate(chance.sample(KILLS, len(KILLS))):
         told = f"kill {number} of {victim}"
         begin(demo, image, f"s{number}", chance)
         time.sleep(chance.uniform(0, LATEST_S))
         kill(cloud, victim)
-        eventually(lambda: answers(cloud, demo), READY_LIMIT_S, why=f"the API after {told}")
+        wait_ready(cloud, demo, told)
         eventually(lambda: at_rest(demo), SETTLED_LIMIT_S, why=f"every server at rest after {told}")
         for server in demo.compute.servers():
             assert server.status == "ACTIVE" or server.fault["message"], told
@@ -89,25 +79,6 @@ def begin(demo: Any, image: Any, name: str, chance: random.Random) -> None:
     )
     if older and (len(older) > 2 or chance.random() < 0.6):
         demo.compute.delete_server(chance.choice(older))
-
-
-def kill(cloud: RealCloud, victim: str) -> None:
-    """End the process at once; who watches over it starts it again, and a killed supervisor we start ourselves."""
-    status = cloud.status()
-    pids = {process["name"]: process["pid"] for process in status["processes"]}
-    os.kill(pids.get(victim) or status["supervisor_pid"], signal.SIGKILL)
-    if victim == "supervisor":
-        eventually(lambda: cloud.folder.owner_pid() is None, 10, why="the lock is free")
-        cloud.up()
-
-
-def answers(cloud: RealCloud, demo: Any) -> bool:
-    """Whether the API answers, and all processes run."""
-    if not cloud.status()["running"]:
-        return False
-    with contextlib.suppress(*Unreachable, openstack.exceptions.HttpException):
-        return isinstance(list(demo.compute.servers()), list)
-    return False
 
 
 def at_rest(demo: Any) -> bool:

@@ -1,6 +1,5 @@
 """A house with the network room alone, over HTTP, on a fake network."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from aerostat.kernel.bus import open_memory_bus
 from aerostat.kernel.config import load
 from aerostat.kernel.context import Context
 from aerostat.kernel.db import create_schema, open_store
-from aerostat.kernel.errors import Unauthorized
 from aerostat.kernel.house import House
 from aerostat.kernel.http.app import Application
 from aerostat.kernel.policy import Rules
@@ -21,6 +19,7 @@ from aerostat.kernel.state_folder import StateFolder
 from aerostat.kernel.work import Engine
 from aerostat.services.network import SERVICE
 from aerostat.services.network.config import NetworkConfig
+from tests.people import sign_in_as
 
 PEOPLE = {
     "alice": Context(request_id="", user_id="alice", project_id="p1", roles=("member", "reader")),
@@ -30,13 +29,6 @@ PEOPLE = {
         request_id="", user_id="root", project_id="p0", roles=("admin", "manager", "member", "reader")
     ),
 }
-
-
-async def authenticate(token: str) -> Context:
-    if token not in PEOPLE:
-        raise Unauthorized
-    await asyncio.sleep(0)
-    return PEOPLE[token]
 
 
 class Api:
@@ -107,7 +99,7 @@ async def open_house(url: str, folder: Path) -> House:
     config = load(StateFolder(folder), {"network": NetworkConfig}, fake=True)
     house = House(config, store, await open_memory_bus(), Rules(), "http://cloud.test")
     house.add(SERVICE)
-    house.authenticate = authenticate
+    house.authenticate = sign_in_as(PEOPLE)
     house.engine = Engine(store, house.bus, house, reconcilers=SERVICE.reconcilers, sweepers=SERVICE.sweepers)
     Application(house)
     assert SERVICE.start is not None

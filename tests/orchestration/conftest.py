@@ -11,7 +11,6 @@ from aerostat.kernel.clock import clock
 from aerostat.kernel.config import load
 from aerostat.kernel.context import Context
 from aerostat.kernel.db import Seal, create_schema, open_store
-from aerostat.kernel.errors import Unauthorized
 from aerostat.kernel.house import House
 from aerostat.kernel.http.app import Application
 from aerostat.kernel.model import metadata as kernel_tables
@@ -20,6 +19,7 @@ from aerostat.kernel.state_folder import StateFolder
 from aerostat.kernel.work import Engine
 from aerostat.services.orchestration import SERVICE
 from aerostat.services.orchestration.config import OrchestrationConfig
+from tests.people import sign_in_as
 
 PEOPLE = {
     "alice": Context(
@@ -29,12 +29,6 @@ PEOPLE = {
     "carol": Context(request_id="", user_id="carol", project_id="p1", roles=("reader",)),
     "root": Context(request_id="", user_id="root", project_id="p0", roles=("admin", "member", "reader")),
 }
-
-
-async def authenticate(token: str) -> Context:
-    if token not in PEOPLE:
-        raise Unauthorized
-    return PEOPLE[token]
 
 
 class World:
@@ -104,7 +98,7 @@ async def world(
         config._by_type[OrchestrationConfig] = section
     house = House(config, store, None, Rules(), "http://cloud.test")  # type: ignore[arg-type]
     house.add(SERVICE)
-    house.authenticate = authenticate
+    house.authenticate = sign_in_as(PEOPLE)
     application = Application(house)
     engine = Engine(store, None, house, flows=SERVICE.flows, sweepers=SERVICE.sweepers)
     house.engine = engine

@@ -1,6 +1,5 @@
 """A house with the placement room alone, over HTTP, and people known by their tokens."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,25 +11,18 @@ from aerostat.kernel import model as kernel_model
 from aerostat.kernel.config import load
 from aerostat.kernel.context import Context
 from aerostat.kernel.db import create_schema, open_store
-from aerostat.kernel.errors import Unauthorized
 from aerostat.kernel.house import House
 from aerostat.kernel.http.app import Application
 from aerostat.kernel.policy import Rules
 from aerostat.kernel.state_folder import StateFolder
 from aerostat.services.placement import SERVICE
+from tests.people import sign_in_as
 
 PEOPLE = {
     "alice": Context(request_id="", user_id="alice", project_id="p1", roles=("member", "reader")),
     "nova": Context(request_id="", user_id="nova", project_id="p9", roles=("service",)),
     "root": Context(request_id="", user_id="root", project_id="p0", roles=("admin", "member", "reader")),
 }
-
-
-async def authenticate(token: str) -> Context:
-    if token not in PEOPLE:
-        raise Unauthorized
-    await asyncio.sleep(0)
-    return PEOPLE[token]
 
 
 class Api:
@@ -84,7 +76,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
     await create_schema(store, [kernel_model.metadata, SERVICE.tables])
     house = House(load(StateFolder(tmp_path)), store, None, Rules(), "http://cloud.test")  # type: ignore[arg-type]
     house.add(SERVICE)
-    house.authenticate = authenticate
+    house.authenticate = sign_in_as(PEOPLE)
     application = Application(house)
     transport = httpx.ASGITransport(application)
     async with httpx.AsyncClient(transport=transport, base_url="http://cloud.test") as session:

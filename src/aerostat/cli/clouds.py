@@ -1,12 +1,11 @@
 """clouds.yaml: our own below the state folder, and our entries in the user's.
 
-The user's file is theirs: it is copied to `clouds.yaml.bak-<n>` before each change, entries of other clouds
-keep every byte, comments too, and a file that we cannot read or understand is left alone, and we say so.
+The user's file is theirs: entries of other clouds keep every byte, comments too, and a file that we cannot read or
+understand is left alone, and we say so. As it was before we first came in, it stays in `clouds.yaml.before-aerostat`.
 """
 
 import os
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +56,8 @@ def user_clouds_path() -> Path:
 
 
 def merge_into(path: Path, ours: dict[str, Entry]) -> Path | None:
-    """Put `ours` among the clouds of the file at `path`; returns the path of the backup, if one was needed.
+    """Put `ours` among the clouds of the file at `path`; returns the path of the backup, if one was made: the
+    first time, and whenever nothing of ours stood in the file.
 
     Raises `MergeRefused` if the file cannot be read or is not a clouds.yaml.
     """
@@ -71,27 +71,30 @@ def merge_into(path: Path, ours: dict[str, Entry]) -> Path | None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(path, yaml.safe_dump({"clouds": ours}, sort_keys=False))
         return None
-    return _replace(path, before, merged(before, ours, str(path)))
+    after = merged(before, ours, str(path))
+    backup = path.with_name(f"{path.name}.before-aerostat")
+    needed = not backup.exists() or not _names_any(before, ours)
+    return backup if _replace(path, before, after, backup if needed else None) and needed else None
 
 
-def take_out(path: Path, ours: dict[str, Entry]) -> Path | None:
+def take_out(path: Path, ours: dict[str, Entry]) -> bool:
     """Take `ours` out of the file at `path`, as far as they still stand there as we wrote them.
 
-    Returns the path of the backup, if anything was changed. Raises `MergeRefused` as `merge_into` does.
+    Returns whether anything was changed. Raises `MergeRefused` as `merge_into` does.
     """
     try:
         before = path.read_text()
         data = yaml.safe_load(before)
     except FileNotFoundError:
-        return None
+        return False
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise MergeRefused(f"{path} cannot be read ({error}); it was left alone") from None
     clouds = data.get("clouds") if isinstance(data, dict) else None
     if not isinstance(clouds, dict):
-        return None
+        return False
     gone = [key for key, entry in ours.items() if clouds.get(key) == entry]
     if not gone:
-        return None
+        return False
     wanted = {**data, "clouds": {key: entry for key, entry in clouds.items() if key not in gone} or None}
     lines = before.splitlines()
     for key in gone:
@@ -104,19 +107,24 @@ def take_out(path: Path, ours: dict[str, Entry]) -> Path | None:
     return _replace(path, before, after if _means(after, wanted) else yaml.safe_dump(wanted, sort_keys=False))
 
 
-def _replace(path: Path, before: str, after: str) -> Path | None:
-    """Write `after` where `before` stands, with a copy of what was there; None when they are the same."""
+def _replace(path: Path, before: str, after: str, backup: Path | None = None) -> bool:
+    """Write `after` where `before` stands, with a copy of what was there at `backup`; False: they are the same."""
     if after == before:
-        return None
+        return False
     try:
-        backup = _free_backup_name(path)
-        shutil.copy2(path, backup)
-        backup.chmod(0o600)
+        if backup is not None:
+            write_private(backup, before)
         # A symlink stays one: it is the file behind it that we write.
         write_private(path.resolve(), after)
     except OSError as error:
         raise MergeRefused(f"{path} cannot be written ({error.strerror}); it was left alone") from None
-    return backup
+    return True
+
+
+def _names_any(text: str, ours: dict[str, Entry]) -> bool:
+    """Whether one of the names of our entries stands in that clouds.yaml."""
+    data = yaml.safe_load(text)
+    return bool(data) and not set(ours).isdisjoint(data.get("clouds") or {})
 
 
 def merged(before: str, ours: dict[str, Entry], name: str = "clouds.yaml") -> str:
@@ -187,10 +195,3 @@ def _means(text: str, wanted: dict[str, Any]) -> bool:
         return bool(yaml.safe_load(text) == wanted)
     except yaml.YAMLError:
         return False
-
-
-def _free_backup_name(path: Path) -> Path:
-    number = 1
-    while (backup := path.with_name(f"{path.name}.bak-{number}")).exists():
-        number += 1
-    return backup

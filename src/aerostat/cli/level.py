@@ -21,4 +21,11 @@ def level(facts: dict[str, Any], fake: bool) -> dict[str, str]:
         )
     if facts.get("network"):
         words["network"] = str(facts["network"])
+    if user := facts.get("control_user"):
+        reason = facts.get("control_user_reason")
+        words["rights"] = (
+            f"the control process is ROOT: {reason}"
+            if reason
+            else f"the control process is user {user}, no more"
+        )
     return words

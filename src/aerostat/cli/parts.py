@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 import aerostat
+from aerostat.cli.confinement import Confined
 from aerostat.kernel.config import Config
 from aerostat.kernel.errors import DriverError
 from aerostat.kernel.state_folder import StateFolder, write_private
@@ -34,13 +35,18 @@ class Ready(msgspec.Struct, frozen=True):
     facts: dict[str, Any]
 
 
-async def children(config: Config, *, fake: bool) -> list[Child]:
-    """The cloud's processes in the order in which they start."""
-    if fake:
+async def children(config: Config, confined: Confined | None) -> list[Child]:
+    """The cloud's processes in the order in which they start; without `confined`, those of a fake cloud."""
+    if confined is None:
         return [serving("cloud", config, "--fake")]
     from aerostat.services.network.drivers.ovn.daemons import OvnHost
 
-    network = OvnHost(state_dir=config.state, prefix=config.folder.prefix, host_name=config.kernel.host_name)
+    network = OvnHost(
+        state_dir=config.state,
+        prefix=config.folder.prefix,
+        host_name=config.kernel.host_name,
+        client=(confined.user.uid, confined.user.gid),
+    )
     try:
         await network.ensure_namespaces()
     except (OSError, DriverError) as error:
@@ -57,17 +63,25 @@ async def children(config: Config, *, fake: bool) -> list[Child]:
             namespace=network.host_namespace,
             after=[daemon.name for daemon in daemons],
         ),
-        serving("control", config, *roles, after=["ovn-nb"]),
+        serving("control", config, *roles, after=["ovn-nb"], confined=confined),
     ]
 
 
 def serving(
-    process: str, config: Config, *words: str, namespace: str | None = None, after: Sequence[str] = ()
+    process: str,
+    config: Config,
+    *words: str,
+    namespace: str | None = None,
+    after: Sequence[str] = (),
+    confined: Confined | None = None,
 ) -> Child:
-    """A process of our own: `aerostat serve` with `words`."""
+    """A process of our own: `aerostat serve` with `words`; root's unless it is `confined`."""
     ready_file = ready_file_of(config.folder, process)
 
-    command = [sys.executable, "-m", "aerostat", "serve"]
+    command = [*(confined.words if confined else ()), sys.executable, "-m", "aerostat", "serve"]
+    env = {"PYTHONPATH": _own_path()}
+    if confined and confined.user.cache is not None:
+        env |= dict.fromkeys(("HOME", "XDG_CACHE_HOME"), str(confined.user.cache))
 
     async def prepare() -> None:
         ready_file.unlink(missing_ok=True)
@@ -78,7 +92,7 @@ def serving(
     return Child(
         name=process,
         argv=[*command, "--process", process, "--state", str(config.state), *words],
-        env={"PYTHONPATH": _own_path()},
+        env=env,
         namespace=namespace,
         after=after,
         prepare=prepare,

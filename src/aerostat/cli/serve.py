@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 from collections.abc import Coroutine
 from typing import Any
@@ -33,6 +34,9 @@ def run(args: argparse.Namespace) -> int:
     roles = set(args.role or config.kernel.roles)
     if "host" in roles and roles != {"host"} and not args.fake:
         raise CommandError("the host role is a process of its own: serve --role host")
+    # Disks of guests are nobody else's. All others make private what must be, and what is built for guests must come
+    # out the same whatever the caller's umask is.
+    os.umask(0o077 if roles == {"host"} else 0o022)
     process = args.process or ("cloud" if args.fake else (args.role or ["control"])[0])
     config.folder.create()
     config.folder.ensure_secrets()

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from aerostat.cli import parts
+from aerostat.cli.confinement import Confined, confine
 from aerostat.cli.control import Answer, ControlServer
 from aerostat.cli.guests import shut_down_guests
 from aerostat.kernel import log
@@ -39,6 +40,7 @@ class CloudSupervisor:
         self._state = "starting"
         self._began_at = time.time()
         self._supervisor: Supervisor | None = None
+        self._confined: Confined | None = None
 
     async def run(self, lock: Lock) -> None:
         """Start everything, wait to be told to stop, stop everything. The caller made `lock`; it is
@@ -63,7 +65,10 @@ class CloudSupervisor:
     async def _start(self) -> None:
         logger.info("cloud.starting", fake=self._fake, prefix=self._config.folder.prefix)
         try:
-            children = await parts.children(self._config, fake=self._fake)
+            if not self._fake:
+                self._confined = await asyncio.to_thread(confine, self._config)
+                logger.info("control.user", **self._confined.user.facts())
+            children = await parts.children(self._config, self._confined)
             self._supervisor = Supervisor(children, self._config.state, self._on_change)
             await _unless(self._stop, self._supervisor.start())
         except (SupervisorError, parts.PartError) as error:
@@ -75,7 +80,7 @@ class CloudSupervisor:
             self._report({"failed": "it was told to stop before it was ready"})
             return
         self._state = "running"
-        facts = parts.read_facts(self._config.folder)
+        facts = self._facts()
         logger.info("cloud.ready", seconds=round(time.time() - self._began_at, 2), **facts)
         self._report({"ready": facts})
 
@@ -98,8 +103,12 @@ class CloudSupervisor:
             "fake": self._fake,
             "began_at": self._began_at,
             "processes": [msgspec.to_builtins(child) for child in children],
-            "facts": parts.read_facts(self._config.folder),
+            "facts": self._facts(),
         }
+
+    def _facts(self) -> dict[str, Any]:
+        own = self._confined.user.facts() if self._confined else {}
+        return {**parts.read_facts(self._config.folder), **own}
 
     async def _answer_stop(self) -> Answer:
         self._stop.set()

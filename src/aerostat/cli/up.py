@@ -24,9 +24,14 @@ from aerostat.cli.settings import folder_of, kernel_settings_of
 from aerostat.kernel.config import Config
 from aerostat.kernel.state_folder import Lock, StateFolder, write_private
 
+HIGHEST_PORT = 65535
+_APPENDING = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--port", type=int, help="port of the API; remembered (default: 8780)")
+    parser.add_argument(
+        "--port", type=port_number, help="port of the API; remembered (default: 8780; 0: one that is free)"
+    )
     parser.add_argument(
         "--yes", "-y", action="store_true", help="install missing system packages without asking"
     )
@@ -53,11 +58,15 @@ def prepare(args: argparse.Namespace, folder: StateFolder) -> tuple[Config, bool
     """Everything that must be right before a process is started. True: it is this folder's first start."""
     if not args.fake and os.geteuid() != 0:
         raise CommandError("a real cloud needs root, for namespaces and the hypervisor; `up --fake` does not")
-    config = kernel_settings_of(args, fake=args.fake, port=args.port)
+    port = args.port
+    if port == 0:
+        port = find_free_port(kernel_settings_of(args, fake=args.fake).kernel.listen_address)
+        say(f"port {port} is free; it is this cloud's from now on")
+    config = kernel_settings_of(args, fake=args.fake, port=port)
     if not has_orphans(folder):
         check_port_free(config)  # otherwise it may be an orphan that listens, and it will be ended
-    if args.port is not None:
-        remember_port(folder.settings, args.port)
+    if port is not None:
+        remember_port(folder.settings, port)
     first = not folder.exists
     folder.ensure_secrets()
     write_client_files(config)
@@ -69,6 +78,24 @@ def prepare(args: argparse.Namespace, folder: StateFolder) -> tuple[Config, bool
         if backup:
             say(f"{user_clouds_path()} has our entries now; as it was before: {backup.name}")
     return config, first
+
+
+def port_number(text: str) -> int:
+    """For argparse: a port, or 0 for any that is free."""
+    port = int(text)
+    if not 0 <= port <= HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"{port} is no port: 1 to {HIGHEST_PORT}, or 0 for any that is free")
+    return port
+
+
+def find_free_port(address: str) -> int:
+    """A port on which nobody listens now, as the system chooses it."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError as error:
+            raise CommandError(f"cannot listen on {address}: {error.strerror}") from None
+        return int(probe.getsockname()[1])
 
 
 def has_orphans(folder: StateFolder) -> bool:
@@ -150,7 +177,7 @@ def _become_daemon(config: Config, lock: Lock, writing: int, *, fake: bool) -> N
             os._exit(0)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         os.chdir("/")
-        output = os.open(config.folder.log / "supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        output = os.open(config.folder.log / "supervisor.log", _APPENDING, 0o600)
         nothing = os.open(os.devnull, os.O_RDONLY)
         for handle, number in ((nothing, 0), (output, 1), (output, 2)):
             os.dup2(handle, number)

@@ -12,7 +12,7 @@ import socket
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -37,7 +37,7 @@ class KernelConfig(msgspec.Struct, frozen=True, kw_only=True):
     bus_url: str = ""
     """`memory:`, `unix:/absolute/path` or `amqp://…`; empty: the socket in the state folder."""
     listen_address: str = "127.0.0.1"
-    port: int = DEFAULT_PORT
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = DEFAULT_PORT
     public_url: str = ""
     """Base address that users' clients get in the catalog; empty: address and port listened on."""
     guest_url: str = ""

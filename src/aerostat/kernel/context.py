@@ -5,6 +5,9 @@ from functools import lru_cache
 
 import msgspec
 
+SERVICE_ROLE = "service"
+"""The role of the cloud's own services. A token with it may stand beside a user's, and vouch for it."""
+
 
 class AccessRule(msgspec.Struct, frozen=True):
     """One kind of request that a restricted token may make: a service type, a method, a path.
@@ -37,7 +40,8 @@ def _path_pattern(path: str) -> re.Pattern[str]:
 class Context(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The identity behind a request or a piece of work. Stored with flows, carried between rooms.
 
-    A flow keeps who asked, not the token: tokens end, long work does not.
+    A flow keeps who asked, not the token: tokens end, long work does not. `service_roles` are those of the service
+    through which the user asks, empty when the user asks directly. Policy rules read every attribute by its name.
     """
 
     request_id: str
@@ -71,15 +75,9 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Whether the `admin` role is held: the field's old shortcut for "may do everything"."""
         return "admin" in self.roles
 
-    def credentials(self) -> dict[str, object]:
-        """The caller as policy rules see it. A value that is not set is left out: two unknowns are not equal."""
-        known = {name: value for name in _CREDENTIALS if (value := getattr(self, name)) is not None}
-        known["is_admin"] = self.is_admin
-        return known
-
     @property
     def tenant_id(self) -> str | None:
-        """The project by its older name: policy rules of some rooms say it."""
+        """The project by its older name, as rules of the network room say it: `tenant_id:%(network:tenant_id)s`."""
         return self.project_id
 
     @property
@@ -87,10 +85,6 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.user_id is not None
 
 
-_NOT_FOR_RULES = ("request_id", "expires_at", "access_rules")
-_CREDENTIALS = tuple(name for name in Context.__struct_fields__ if name not in _NOT_FOR_RULES)
-
-
 def internal_context(request_id: str, reason: str = "aerostat") -> Context:
     """The cloud itself acting on behalf of nobody: start-up, sweepers, reconcilers."""
-    return Context(request_id=request_id, user_id=reason, user_name=reason, roles=("admin", "service"))
+    return Context(request_id=request_id, user_id=reason, user_name=reason, roles=("admin", SERVICE_ROLE))

@@ -35,7 +35,9 @@ class Field:
 
     `create`, `update`: whether a body may or must carry it. `filter`: may be asked for in a list's query.
     `summary`: also in brief lists. `wire`: its name outside, if another. `column`: its column, if another.
-    `compute`: `(row, request) -> value` for fields made from others. `show=False`: taken in, never shown.
+    Every field is a column of its table unless it says otherwise: `compute`: `(row, request) -> value`, made from
+    others; `stored=False`: the resource puts it into the row before it is shown (`prepare`), or takes it out of the
+    body before that is stored. `show=False`: taken in, never shown.
     `policy`: the rule that lets a user see it. `schema`: JSON schema in place of the one made here.
     `default`: for bodies that leave it out; a callable is called.
     """
@@ -63,6 +65,7 @@ class Field:
         schema: Mapping[str, Any] | None = None,
         policy: str | None = None,
         compute: Callable[[Any, Any], Any] | None = None,
+        stored: bool = True,
         show: bool = True,
     ) -> None:
         self.type = type
@@ -84,6 +87,7 @@ class Field:
         self.schema = schema
         self.policy = policy
         self.compute = compute
+        self.stored = stored and compute is None
         self.show = show
         self.name = ""
         self._changes: list[tuple[Version, dict[str, Any]]] = []

@@ -1,7 +1,6 @@
 """What a process has at hand: the store, the bus, the rules, the rooms. Handed to requests, flows and sweepers."""
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .client import Caller
 from .config import Config
@@ -13,13 +12,20 @@ from .service import Service
 if TYPE_CHECKING:
     from .bus import Bus
 
-Authenticator = Callable[[str], Awaitable[Context]]
+
+class Authenticator(Protocol):
+    """Who a token stands for. Raises `Unauthorized`.
+
+    `allow_expired`: a service vouches for the user, so the token may have ended a while ago.
+    """
+
+    async def __call__(self, token: str, *, allow_expired: bool = False) -> Context: ...
 
 
 class House:
     """One process's floor. Rooms put what they share with their own flows and resources into `state[room]`.
 
-    `authenticate` turns a token into a `Context` (set by the room that issues tokens; raises `Unauthorized`).
+    The room that issues tokens sets `authenticate`, and `sign_in_path`, where those who come without one are sent.
     """
 
     def __init__(
@@ -42,6 +48,7 @@ class House:
         self.state: dict[str, Any] = {}
         self.engine: Any = None
         self.authenticate: Authenticator | None = None
+        self.sign_in_path = ""
         self.dispatch: Any = None  # the HTTP application, for calls from one room to another
 
     def add(self, service: Service) -> None:

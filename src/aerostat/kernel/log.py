@@ -97,7 +97,8 @@ class LogFile:
         self._open()
 
     def _open(self) -> None:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        # The folder is shared by users: a link that stands there is not ours to follow.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         self._handle = os.open(self._path, flags, 0o600)
         self._written_bytes = os.fstat(self._handle).st_size
 

@@ -7,7 +7,7 @@ file is always: what it is, fields, policy, verbs, actions, private helpers. See
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from sqlalchemy import Table
 from sqlalchemy.sql import ColumnElement
@@ -20,6 +20,9 @@ from .http.request import Page, Request, Response
 from .http.router import Endpoint
 from .http.versions import Version, span
 from .policy import Policy, Rule, Term
+
+if TYPE_CHECKING:
+    from .service import Service
 
 Verb = Literal["list", "show", "create", "update", "delete"]
 View = dict[str, Any]
@@ -145,7 +148,7 @@ class Resource:
     fields: ClassVar[list[Field]] = []
     routes: ClassVar[list[Route]] = []
 
-    def __init__(self, service: Any) -> None:
+    def __init__(self, service: "Service") -> None:
         self.service = service
         self._views: dict[tuple[Version, bool], list[tuple[str, Field]]] = {}
         self._bodies: dict[tuple[str, Version], tuple[BodySchema, list[Field]]] = {}
@@ -188,7 +191,7 @@ class Resource:
 
     @property
     def paging(self) -> Paging:
-        return self.service.paging  # type: ignore[no-any-return]
+        return self.service.paging
 
     async def find(self, req: Request, id: str) -> Row:
         """The row that a path names, as far as the caller may know of it. Raises the resource's `not_found`."""
@@ -222,7 +225,7 @@ class Resource:
         assert self.table is not None
         conditions: Conditions = []
         for field in fields_at(self.fields, req.version):
-            if not field.filter or field.wire not in req.query or field.column not in self.table.c:
+            if not field.filter or field.wire not in req.query:
                 continue
             column = self.table.c[field.column]
             try:
@@ -237,7 +240,7 @@ class Resource:
         return {
             field.wire: field.column
             for field in fields_at(self.fields, req.version)
-            if field.column in self.table.c and field.sort is not False and field.compute is None
+            if field.stored and field.sort is not False
         }
 
     def owned(self, req: Request, new: dict[str, Any]) -> dict[str, Any]:
@@ -414,7 +417,7 @@ class Resource:
         return answer if isinstance(answer, Response) else Response(answer, one.status)
 
     def _routed(self, one: Route) -> Callable[[Request], Awaitable[Response]]:
-        # The base may have parameters too (`/v2.1/{project_id}`); who wants them names them.
+        # The base may have parameters too (`/v2.1/{own_project_id}`); who wants them names them.
         wanted = inspect.signature(one.call).parameters
 
         async def answer(req: Request) -> Response:
@@ -461,14 +464,15 @@ class Resource:
         return compiled
 
     def _check_columns(self) -> None:
-        """Each field that lists are filtered by finds its column, so that fields and tables cannot drift apart."""
+        """Each stored field finds its column, so that fields and tables cannot drift apart."""
         if self.table is None:
             return
         for field in self.fields:
-            if field.compute is None and field.filter and field.column not in self.table.c:
-                raise TypeError(
-                    f"{type(self).__name__}.{field.name}: no column {field.column} in {self.table.name}"
-                )
+            name = f"{type(self).__name__}.{field.name}"
+            if field.stored and field.column not in self.table.c:
+                raise TypeError(f"{name}: no column {field.column} in {self.table.name}")
+            if field.filter and not field.stored:
+                raise TypeError(f"{name}: lists are filtered by columns, and this field is none")
 
 
 def _wraps(schema: Mapping[str, Any], name: str) -> bool:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import MetaData
 
+from .context import Context
+from .errors import BadRequest
 from .http import envelopes, paging
 from .http.router import Router
 from .http.versions import Versions
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from .house import House
 
 Hook = Callable[["House"], Awaitable[None]]
+OWN_PROJECT = "own_project_id"  # the parameter of a base that holds the caller's project
 
 
 def iso_z(moment: datetime) -> str:
@@ -37,8 +40,9 @@ def iso_micro_z(moment: datetime) -> str:
 class Service:
     """One room, as `app.py` takes it in.
 
-    `bases` are the paths below which the resources stand (`"/v2.1"`, and `"/v2.1/{project_id}"` for clients that
-    still send it); `catalog` is the path that the catalog shows, with `{project_id}` where it belongs.
+    `bases` are the paths below which the resources stand: `"/v2.1"`, and `"/v2.1/{own_project_id}"` for clients that
+    still send it; a token of another project is refused there, in the words of `foreign_project`. `catalog` is the
+    path that the catalog shows, with `%(project_id)s` where it belongs.
     `flows`, `reconcilers`, `sweepers` are what the engine runs. `request_id_header` is a second header in which the
     room's clients look for the request id. `start` runs once when the process is up, before the first request.
     """
@@ -63,6 +67,7 @@ class Service:
         lenient: bool = False,
         invalid: str = "Invalid input for field/attribute %(path)s. Value: %(value)s. %(reason)s",
         forbidden: str = "Policy doesn't allow %(rule)s to be performed.",
+        foreign_project: str = "Malformed request url",
         request_id_header: str | None = None,
         max_body_bytes: int = 1 << 20,
         rules: Sequence[Rule] = (),
@@ -92,6 +97,7 @@ class Service:
         self.lenient = lenient
         self.invalid = invalid
         self.forbidden = forbidden
+        self.foreign_project = foreign_project
         self.request_id_header = request_id_header
         self.max_body_bytes = max_body_bytes
         self.flows = flows
@@ -114,6 +120,12 @@ class Service:
             for base in bases if kind.below_bases else ("",):
                 for endpoint in resource.endpoints(base):
                     self.router.add(endpoint)
+
+    def check_project(self, params: Mapping[str, str], context: Context) -> None:
+        """Raises `BadRequest` when the path names a project as the caller's own that is not."""
+        asked = params.get(OWN_PROJECT)
+        if asked is not None and asked != context.project_id:
+            raise BadRequest(self.foreign_project % {"asked": asked, "own": context.project_id})
 
     def resource(self, kind: type[Any]) -> Any:
         """This room's instance of a resource class."""

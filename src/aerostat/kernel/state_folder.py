@@ -77,6 +77,12 @@ class StateFolder:
         return "as-" + hashlib.sha256(os.fsencode(self.path)).hexdigest()[:6]
 
     @property
+    def control_user(self) -> tuple[int, int]:
+        """User and group of the control process: those to whom the database's folder was handed over."""
+        found = self.database.parent.stat()
+        return found.st_uid, found.st_gid
+
+    @property
     def exists(self) -> bool:
         return self.secrets_file.exists()
 
@@ -143,7 +149,7 @@ class Lock:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -165,7 +171,9 @@ class Lock:
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner may read, whole or not at all."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    beside.unlink(missing_ok=True)
+    # Never into a file, or through a link, that somebody else put there.
+    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(handle, "w") as stream:
         stream.write(text)
         stream.flush()

@@ -283,7 +283,7 @@ class Supervisor:
         path = self.log_path(child.name)
         if path.exists() and path.stat().st_size > LONGEST_LOG_BYTES:
             path.replace(path.with_suffix(".log.1"))
-        with path.open("ab") as log:
+        with open(path, "ab", opener=_open_private) as log:
             try:
                 slot.popen = subprocess.Popen(
                     ["/bin/sh", "-c", _HOLD, child.name, *child.command()],
@@ -387,6 +387,11 @@ class Supervisor:
         fresh = path.with_suffix(".fresh")
         fresh.write_bytes(msgspec.json.encode(record))
         fresh.replace(path)
+
+
+def _open_private(path: str, flags: int) -> int:
+    """A log that its owner alone reads; a link in its place is not followed."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
 def lock_state(state_dir: Path) -> IO[str]:

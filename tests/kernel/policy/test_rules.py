@@ -6,17 +6,9 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from aerostat.kernel.clock import clock
 from aerostat.kernel.policy import PolicyFileError, Rule, Rules, Verdict, admin, owner
 
 KEYPAIR = "os_compute_api:os-keypairs:show"
-
-
-@pytest.fixture
-def standing_clock():
-    clock.stop()
-    yield clock
-    clock.run()
 
 
 def book(text: str, name: str = KEYPAIR, **more: str) -> Rules:

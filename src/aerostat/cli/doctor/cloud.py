@@ -15,6 +15,8 @@ from aerostat.kernel.processes import boot_id, find_start_ticks
 from aerostat.kernel.state_folder import StateFolder, StateFolderError
 from aerostat.kernel.supervise import read_status
 
+BIND_LOW_PORTS = 1 << 10  # CAP_NET_BIND_SERVICE, kept where the API has a port below 1024
+
 
 def check_folder(folder: StateFolder) -> Finding:
     if not folder.path.exists():
@@ -98,6 +100,28 @@ def check_processes(folder: StateFolder) -> Finding:
     return good(f"the cloud is {answer['state']}, {len(answer['processes'])} processes")
 
 
+def check_control(folder: StateFolder) -> Finding:
+    """The control process must not be root, by the kernel's word, and can give the reason if it is."""
+    try:
+        answer = ask(folder, "status") if folder.owner_pid() is not None else {"processes": []}
+    except Unreachable:
+        return note("the supervisor does not answer, so the control process was not looked at")
+    pid = next((one["pid"] for one in answer["processes"] if one["name"] == "control"), None)
+    if pid is None:
+        return good("no control process of its own runs")
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+    user = answer["facts"].get("control_user", "")
+    if status["Uid"].split()[0] == "0":
+        reason = answer["facts"].get("control_user_reason") or "nobody else was chosen"
+        return note(
+            f"the control process runs as root: {reason}", "make that possible, then down and up again"
+        )
+    if status["NoNewPrivs"] != "1" or int(status["CapPrm"], 16) & ~BIND_LOW_PORTS:
+        return bad(f"the control process has more rights than {user} needs", f"{typed()} down, then up")
+    return good(f"the control process runs as {user}, without privileges")
+
+
 def check_leftovers(folder: StateFolder) -> Finding:
     """Namespaces, guests and sockets of a cloud that does not run."""
     if folder.owner_pid() is not None:
@@ -146,6 +170,7 @@ CHECKS: dict[str, Check] = {
     "passwords": check_secrets,
     "database": check_database,
     "processes": check_processes,
+    "control": check_control,
     "leftovers": check_leftovers,
     "clients": check_clients,
 }

@@ -1,7 +1,8 @@
 """The bus between our own processes on one machine: a hub on a unix socket, and buses that connect to it.
 
 The control process holds the hub; host roles connect, say what they serve, and connect again when it comes
-back. Frames are a four-byte length and msgpack. The socket is for its owner only (mode 600; root may too).
+back. Frames are a four-byte length and msgpack. The socket is for its owner only (mode 600; root may too), and both
+sides look who the other is: the hub obeys root and its own user, the others obey the user that they were told of.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from aerostat.kernel.log import get_logger
+from aerostat.kernel.peers import Stranger, check_peer
 
 from .errors import BusGone
 from .frames import MAX_BODY_BYTES, Call, Frame, Join, Joined, decode_frame, encode_frame
@@ -41,9 +43,12 @@ async def open_local_hub(path: Path) -> Bus:
     return bus
 
 
-async def open_local_bus(path: Path) -> Bus:
-    """A bus over the hub at `path`: connected when this returns if the hub is there, else once it comes."""
-    bus = Bus(transport := LocalTransport(path))
+async def open_local_bus(path: Path, hub_uid: int | None = None) -> Bus:
+    """A bus over the hub at `path`: connected when this returns if the hub is there, else once it comes.
+
+    A hub that is neither root's, nor our own user's, nor that of `hub_uid`, is not listened to.
+    """
+    bus = Bus(transport := LocalTransport(path, hub_uid))
     await transport.open(bus)
     return bus
 
@@ -113,6 +118,7 @@ class HubTransport:
         self._peers[task] = writer
         peer = _Peer(writer)
         try:
+            check_peer(writer.get_extra_info("socket"))
             while True:
                 frame = await read_frame(reader)
                 if isinstance(frame, Join):
@@ -121,6 +127,8 @@ class HubTransport:
                     peer.deliver(Joined(frame.id))
                 else:
                     self._switchboard.route(peer, frame)
+        except Stranger as stranger:
+            log.error("bus.stranger", reason=str(stranger))
         except (EOFError, ConnectionError):
             log.info("bus.peer_left")
         except ValueError as error:
@@ -171,8 +179,9 @@ def _listen(path: Path) -> socket.socket:
 class LocalTransport:
     """A connection to the hub, kept open."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, hub_uid: int | None = None) -> None:
         self.path = path
+        self._trusted = () if hub_uid is None else (hub_uid,)
         self._topics: set[str] = set()
         self._events = False
         self._bus: Bus | None = None
@@ -211,6 +220,11 @@ class LocalTransport:
     async def _connect(self) -> AsyncIterator["_Session"]:
         assert self._bus is not None
         reader, writer = await asyncio.open_unix_connection(str(self.path))
+        try:
+            check_peer(writer.get_extra_info("socket"), *self._trusted)
+        except Stranger:
+            writer.close()
+            raise
         session = _Session(reader, writer, self._bus)
         try:
             while session.said != (said := self._says()):  # what is served may grow while we wait for the hub

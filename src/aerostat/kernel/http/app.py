@@ -13,14 +13,15 @@ import msgspec
 import structlog
 
 from .. import ids
-from ..context import Context
+from ..context import SERVICE_ROLE, Context
 from ..db import BadValue, Duplicate, RowNotFound, StillReferenced, StoreUnavailable
-from ..errors import ApiError, BadRequest, Conflict, DriverError, NotFound, Unauthorized, Unavailable
+from ..errors import ApiError, BadRequest, Conflict, DriverError, NotFound, Unavailable
 from ..house import House
 from ..service import Service
 from .envelopes import plain
 from .journal import Journal
 from .request import Request, Response
+from .sign_in import sign_in
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -97,7 +98,10 @@ class Application:
         context: Context,
         chunks: AsyncIterator[bytes] | None = None,
     ) -> Answer:
-        """A request from inside the process: the same path, less bytes and tokens."""
+        """A request from inside the process: the same path, less bytes and tokens.
+
+        What a token of the room would prove beside the user's is known here: a service of the cloud asks.
+        """
         request = Request(
             self.house,
             service,
@@ -110,7 +114,7 @@ class Application:
             chunks=chunks,
             **({} if chunks is not None else {"body": body}),
         )
-        request.context = context
+        request.context = msgspec.structs.replace(context, service_roles=(SERVICE_ROLE,))
         return Answer(*await self.answer(request, trusted=True))
 
     async def answer(self, request: Request, trusted: bool = False) -> tuple[Response, ApiError | None]:
@@ -125,7 +129,8 @@ class Application:
             endpoint, request.params = service.router.find(request.method, request.path, request.version)
             name = endpoint.name
             if not trusted:
-                await self._sign_in(request, endpoint.public)
+                await sign_in(request, public=endpoint.public)
+            service.check_project(request.params, request.context)
             response: Response = await endpoint.handler(request)
         except Exception as problem:
             error = self._understood(problem, request)
@@ -136,32 +141,6 @@ class Application:
         took_ms = (time.perf_counter() - started) * 1000
         self.journal.note(request, name, response, error, took_ms)
         return response, error
-
-    async def _sign_in(self, request: Request, public: bool) -> None:
-        token = request.headers.get("x-auth-token")
-        if not token:
-            if public:
-                return
-            raise self._not_signed_in(request)
-        if self.house.authenticate is None:
-            raise Unavailable("No room here can check tokens.")
-        try:
-            context = await self.house.authenticate(token)
-        except Unauthorized:
-            if public:
-                return
-            raise self._not_signed_in(request) from None
-        if not public and not context.may_request(request.service.type, request.method, request.path):
-            raise self._not_signed_in(request)
-        request.token = token
-        request.context = msgspec.structs.replace(context, request_id=request.request_id)
-
-    def _not_signed_in(self, request: Request) -> Unauthorized:
-        error = Unauthorized("The request you have made requires authentication.")
-        identity = self.house.services.get("identity")
-        where = f"{request.base_url}{identity.prefix}" if identity else request.base_url
-        error.headers = {"WWW-Authenticate": f'Keystone uri="{where}"'}
-        return error
 
     def _understood(self, problem: Exception, request: Request) -> ApiError:
         """Any exception as an error for the user. What nobody foresaw is logged here, once."""

@@ -42,7 +42,6 @@ class Request:
         "scope",
         "service",
         "state",
-        "token",
         "version",
     )
 
@@ -76,7 +75,6 @@ class Request:
         self.params: dict[str, str] = {}
         self.version: Version = service.versions.default
         self.context = Context(request_id=request_id)
-        self.token: str | None = None  # the raw token; only for handing on to another service
         self.state: dict[str, Any] = {}  # for one request only: things a handler worked out and needs again
         self.resource_id: str | None = None  # what the request was about, for the operation record
         self.scope = scope or {}
@@ -179,14 +177,6 @@ class Request:
             "domain_id": context.domain_id,
         }
         return {name: value for name, value in own.items() if value is not None}
-
-    @property
-    def credentials(self) -> dict[str, Any]:
-        """What policy rules know of the caller. What is not known is left out: two unknowns are not equal."""
-        known: dict[str, Any] | None = self.state.get("credentials")
-        if known is None:
-            known = self.state["credentials"] = self.context.credentials()
-        return known
 
 
 class Response:

@@ -5,6 +5,7 @@ from .flows import Fault, Flow, Outcome, Step, Work, trim_flows, wake
 from .reconcile import Reconciler, Unfinished
 from .states import ANY, Machine, Move
 from .sweep import Sweeper
+from .worker import working_in
 
 __all__ = [
     "ANY",
@@ -22,4 +23,5 @@ __all__ = [
     "forward_nudges",
     "trim_flows",
     "wake",
+    "working_in",
 ]

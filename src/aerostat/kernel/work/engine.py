@@ -89,8 +89,9 @@ _CLAIM = (
 class Engine:
     """Runs flows, reconcilers and sweepers of the rooms it was given.
 
-    `house` is handed to steps, reconcilers and sweepers as it is. `name` is this worker's own: leases that an
-    earlier process of the same name left are void when it starts, so two living engines never share one.
+    `house` is handed to steps, reconcilers and sweepers as it is. `name` is this worker's own (`worker.py` makes
+    them): leases that an earlier process of the same name left are void when it starts, so two living engines never
+    share one.
     """
 
     def __init__(

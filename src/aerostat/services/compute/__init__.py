@@ -4,7 +4,6 @@ Wire: https://docs.openstack.org/api-ref/compute/ ; `README.md` says what is her
 """
 
 from aerostat.kernel.http import envelopes, paging
-from aerostat.kernel.http.versions import Versions
 from aerostat.kernel.service import Service, iso_z
 
 from .bootstrap import bootstrap
@@ -18,7 +17,7 @@ from .reconcilers import RECONCILERS
 from .resources import RESOURCES
 from .start import start, stop
 from .sweepers import SWEEPERS
-from .versions import CHANGES
+from .versions import VERSIONS
 
 SERVICE = Service(
     "compute",
@@ -26,16 +25,15 @@ SERVICE = Service(
     project="nova",
     prefix="/compute",
     catalog="/compute/v2.1",
-    bases=("/v2.1", "/v2.1/{project_id}", "/v2", "/v2/{project_id}"),
-    versions=Versions(
-        "compute", minimum="2.1", changes=CHANGES, legacy_header="X-OpenStack-Nova-API-Version"
-    ),
+    bases=("/v2.1", "/v2.1/{own_project_id}", "/v2", "/v2/{own_project_id}"),
+    versions=VERSIONS,
     envelope=envelopes.compute,
     resources=RESOURCES,
     tables=TABLES,
     client=ComputeClient,
     paging=paging.COMPUTE,
     time_format=iso_z,
+    foreign_project="Malformed request URL: URL's project_id '%(asked)s' doesn't match Context's project_id '%(own)s'",
     request_id_header="x-compute-request-id",
     flows=FLOWS,
     reconcilers=RECONCILERS,

@@ -6,6 +6,7 @@ from aerostat.kernel.client import Caller
 
 VERSION = "2.96"
 GENERATES_KEYS = "2.91"  # the last version that does
+LIMITS_OF_NETWORK = "2.35"  # the last version whose quotas know addresses and security groups
 Thing = dict[str, Any]
 
 
@@ -15,6 +16,7 @@ class ComputeClient:
     def __init__(self, caller: Caller) -> None:
         self.caller = Caller(caller.house, caller.service, caller.context, VERSION)
         self._older = Caller(caller.house, caller.service, caller.context, GENERATES_KEYS)
+        self._older_quota = Caller(caller.house, caller.service, caller.context, LIMITS_OF_NETWORK)
 
     # Servers
 
@@ -23,7 +25,7 @@ class ComputeClient:
         if hints:
             body["os:scheduler_hints"] = hints
         answer = await self.caller.post("/v2.1/servers", body)
-        return answer.get("server", answer)  # type: ignore[no-any-return]
+        return dict(answer.get("server", answer))
 
     async def get_server(self, server_id: str) -> Thing:
         return await self._one(f"/v2.1/servers/{server_id}", "server")
@@ -33,7 +35,7 @@ class ComputeClient:
 
     async def update_server(self, server_id: str, **attributes: Any) -> Thing:
         answer = await self.caller.put(f"/v2.1/servers/{server_id}", {"server": attributes})
-        return answer["server"]  # type: ignore[no-any-return]
+        return dict(answer["server"])
 
     async def delete_server(self, server_id: str) -> None:
         await self.caller.delete(f"/v2.1/servers/{server_id}")
@@ -44,7 +46,7 @@ class ComputeClient:
 
     async def set_metadata(self, server_id: str, metadata: dict[str, str]) -> dict[str, str]:
         answer = await self.caller.put(f"/v2.1/servers/{server_id}/metadata", {"metadata": metadata})
-        return answer["metadata"]  # type: ignore[no-any-return]
+        return dict(answer["metadata"])
 
     async def set_tags(self, server_id: str, tags: list[str]) -> None:
         await self.caller.put(f"/v2.1/servers/{server_id}/tags", {"tags": tags})
@@ -57,7 +59,7 @@ class ComputeClient:
     async def attach_interface(self, server_id: str, **attributes: Any) -> Thing:
         body = {"interfaceAttachment": attributes}
         answer = await self.caller.post(f"/v2.1/servers/{server_id}/os-interface", body)
-        return answer["interfaceAttachment"]  # type: ignore[no-any-return]
+        return dict(answer["interfaceAttachment"])
 
     async def detach_interface(self, server_id: str, port_id: str) -> None:
         await self.caller.delete(f"/v2.1/servers/{server_id}/os-interface/{port_id}")
@@ -65,19 +67,19 @@ class ComputeClient:
     async def get_console(self, server_id: str, protocol: str, kind: str) -> Thing:
         body = {"remote_console": {"protocol": protocol, "type": kind}}
         answer = await self.caller.post(f"/v2.1/servers/{server_id}/remote-consoles", body)
-        return answer["remote_console"]  # type: ignore[no-any-return]
+        return dict(answer["remote_console"])
 
     async def get_console_output(self, server_id: str, length: int | None = None) -> str:
         argument = {} if length is None else {"length": length}
         answer = await self.act(server_id, "os-getConsoleOutput", argument)
-        return answer["output"]  # type: ignore[no-any-return]
+        return str(answer["output"])
 
     # Key pairs
 
     async def create_keypair(self, **attributes: Any) -> Thing:
         caller = self.caller if "public_key" in attributes else self._older
         answer = await caller.post("/v2.1/os-keypairs", {"keypair": attributes})
-        return answer["keypair"]  # type: ignore[no-any-return]
+        return dict(answer["keypair"])
 
     async def get_keypair(self, name: str) -> Thing:
         return await self._one(f"/v2.1/os-keypairs/{name}", "keypair")
@@ -121,7 +123,7 @@ class ComputeClient:
 
     async def create_server_group(self, **attributes: Any) -> Thing:
         answer = await self.caller.post("/v2.1/os-server-groups", {"server_group": attributes})
-        return answer["server_group"]  # type: ignore[no-any-return]
+        return dict(answer["server_group"])
 
     async def get_server_group(self, group_id: str) -> Thing:
         return await self._one(f"/v2.1/os-server-groups/{group_id}", "server_group")
@@ -129,8 +131,42 @@ class ComputeClient:
     async def delete_server_group(self, group_id: str) -> None:
         await self.caller.delete(f"/v2.1/os-server-groups/{group_id}")
 
+    async def list_server_groups(self) -> list[Thing]:
+        return list((await self.caller.get("/v2.1/os-server-groups"))["server_groups"])
+
+    # Aggregates
+
+    async def list_aggregates(self) -> list[Thing]:
+        return list((await self.caller.get("/v2.1/os-aggregates"))["aggregates"])
+
+    async def get_aggregate(self, id: str) -> Thing:
+        return await self._one(f"/v2.1/os-aggregates/{id}", "aggregate")
+
+    async def create_aggregate(self, **attributes: Any) -> Thing:
+        answer = await self.caller.post("/v2.1/os-aggregates", {"aggregate": attributes})
+        return answer["aggregate"]  # type: ignore[no-any-return]
+
+    async def update_aggregate(self, id: str, **attributes: Any) -> None:
+        await self.caller.put(f"/v2.1/os-aggregates/{id}", {"aggregate": attributes})
+
+    async def act_on_aggregate(self, id: str, action: str, **argument: Any) -> None:
+        """`add_host`, `remove_host` with `host`; `set_metadata` with `metadata`, where null takes a key away."""
+        await self.caller.post(f"/v2.1/os-aggregates/{id}/action", {action: argument})
+
+    async def delete_aggregate(self, id: str) -> None:
+        await self.caller.delete(f"/v2.1/os-aggregates/{id}")
+
+    # Quotas
+
+    async def set_quota(self, project_id: str, **limits: int) -> None:
+        await self._older_quota.put(f"/v2.1/os-quota-sets/{project_id}", {"quota_set": limits})
+
+    async def reset_quota(self, project_id: str) -> None:
+        """Let the project have the usual limits again."""
+        await self.caller.delete(f"/v2.1/os-quota-sets/{project_id}")
+
     async def _one(self, path: str, key: str) -> Thing:
-        return (await self.caller.get(path))[key]  # type: ignore[no-any-return]
+        return dict((await self.caller.get(path))[key])
 
     async def _many(self, path: str, key: str, query: Thing) -> list[Thing]:
         """All pages, one after the other."""

@@ -19,7 +19,7 @@ class ComputeConfig(msgspec.Struct, frozen=True, kw_only=True):
     down_after_s: float = 60.0
     """A host not heard of for this long counts as down."""
     console_token_s: float = 600.0
-    """For how long an address of a console is good."""
+    """For how long an address of a console is good; the first connection uses it up before."""
     force_config_drive: bool = False
     """Give every server a config drive."""
     keep_deleted_days: int = 30

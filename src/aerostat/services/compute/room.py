@@ -36,7 +36,7 @@ class Room:
             str, int | None
         ] = {}  # host id → generation of its provider when claims were right
         self.providers_seen: dict[
-            str, tuple[Any, int]
+            str, tuple[Any, int | None]
         ] = {}  # host id → its facts and generation when in order
         self.agents: list[HostAgent] = []  # hosts that live in this process
         self.fake_world: FakeWorld | None = None

@@ -2,7 +2,6 @@
 
 from aerostat.kernel.house import House
 from aerostat.kernel.http import envelopes, paging
-from aerostat.kernel.http.versions import Versions as ApiVersions
 from aerostat.kernel.service import Service, iso_micro_z
 
 from . import model
@@ -21,9 +20,10 @@ from .resources.service import CatalogEndpoint, CatalogService, Region
 from .resources.signed import SignedRequest
 from .resources.trust import Trust
 from .resources.user import User
-from .resources.versions import Versions
-from .sweepers import old_revocations
+from .resources.versions import VersionDocuments
+from .sweepers import SWEEPERS
 from .tokens import Tokens
+from .versions import VERSIONS
 
 
 async def start(house: House) -> None:
@@ -32,6 +32,7 @@ async def start(house: House) -> None:
     await tokens.load_keys()
     house.state["identity"] = tokens
     house.authenticate = tokens.validate
+    house.sign_in_path = SERVICE.prefix
 
 
 SERVICE = Service(
@@ -40,10 +41,10 @@ SERVICE = Service(
     project="keystone",
     prefix="/identity",
     catalog="/identity",
-    versions=ApiVersions(),
+    versions=VERSIONS,
     envelope=envelopes.identity,
     resources=[
-        Versions,
+        VersionDocuments,
         Auth,
         Domain,
         Project,
@@ -66,7 +67,7 @@ SERVICE = Service(
     time_format=iso_micro_z,
     invalid="Invalid input for field '%(path)s': %(reason)s",
     forbidden="You are not authorized to perform the requested action: %(rule)s.",
-    sweepers=[old_revocations.SWEEPER],
+    sweepers=SWEEPERS,
     config=IdentityConfig,
     start=start,
     bootstrap=bootstrap,

@@ -20,9 +20,10 @@ from aerostat.kernel.db import Row, Store
 from aerostat.kernel.errors import Unauthorized
 
 from . import grants, model
+from .catalog import Catalog
 from .config import IdentityConfig
 
-_CACHED_TOKENS = 20_000
+MOST_KEPT = 20_000
 
 
 class Payload(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -50,10 +51,13 @@ class Tokens:
     def __init__(self, store: Store, config: IdentityConfig) -> None:
         self.store = store
         self.config = config
+        self.catalog = Catalog(store)
         self._fernet: MultiFernet | None = None
         self._payload = msgspec.msgpack.Decoder(Payload)
         self._contexts: dict[str, tuple[Payload, Context]] = {}
+        self.bodies: dict[str, dict[str, Any]] = {}  # audit id → how the token is shown, less its catalog
         self._fresh_until = 0.0
+        self._changes = 0
         self._revoked: list[Row] = []
 
     async def load_keys(self) -> None:
@@ -96,37 +100,51 @@ class Tokens:
         assert self._fernet is not None
         return self._fernet.encrypt(msgspec.msgpack.encode(payload)).rstrip(b"=").decode(), payload
 
-    async def validate(self, token: str) -> Context:
+    async def validate(self, token: str, *, allow_expired: bool = False) -> Context:
         """Who the token stands for now. Raises `Unauthorized`."""
-        return (await self.open(token))[1]
+        return (await self.open(token, allow_expired=allow_expired))[1]
 
-    async def open(self, token: str) -> tuple[Payload, Context]:
+    async def open(self, token: str, *, allow_expired: bool = False) -> tuple[Payload, Context]:
+        """What is in the token, and who it stands for now. Raises `Unauthorized`.
+
+        `allow_expired` takes a token that ended less than `allow_expired_window_s` ago, too.
+        """
         if time.monotonic() > self._fresh_until:
             await self.refresh()
         known = self._contexts.get(token)
+        payload = known[0] if known is not None else self._unseal(token)
+        window_s = self.config.allow_expired_window_s if allow_expired else 0
+        if payload.expires_at + window_s <= clock.timestamp():
+            raise Unauthorized("The token has expired.")
         if known is not None:
-            if known[0].expires_at <= clock.timestamp():
-                raise Unauthorized("The token has expired.")
             return known
-        payload = self._unseal(token)
         if self._is_revoked(payload):
             raise Unauthorized("The token has been revoked.")
+        contexts = self._contexts  # what is found now belongs into this one, even if it is dropped meanwhile
         context = await grants.context_of(self.store, payload)
-        if len(self._contexts) > _CACHED_TOKENS:
-            self._contexts.clear()
-        self._contexts[token] = (payload, context)
+        if len(contexts) > MOST_KEPT:
+            contexts.clear()
+        contexts[token] = (payload, context)
         return payload, context
 
     def changed(self) -> None:
         """Something in identity changed in this process: look everything up anew."""
-        self._contexts.clear()
+        self._changes += 1
         self._fresh_until = 0.0
+        self._forget()
 
     async def refresh(self) -> None:
         """See what other processes changed."""
-        self._fresh_until = time.monotonic() + self.config.refresh_s
-        self._contexts.clear()
+        began_s, changes = time.monotonic(), self._changes
         self._revoked = await self.store.all(model.REVOCATIONS)
+        self._forget()
+        if changes == self._changes:  # else what was read may lack the change: the next one reads again
+            self._fresh_until = began_s + self.config.refresh_s
+
+    def _forget(self) -> None:
+        self._contexts = {}
+        self.bodies = {}
+        self.catalog.forget()
 
     async def revoke(
         self, *, audit_id: str | None = None, user_id: str | None = None, project_id: str | None = None
@@ -143,8 +161,9 @@ class Tokens:
         self.changed()
 
     async def forget_old_revocations(self) -> int:
-        """Drop revocations of tokens that have all expired; answers how many."""
-        limit = now() - timedelta(seconds=self.config.token_lifetime_s + 60)
+        """Drop revocations of tokens that nobody can use any longer; answers how many."""
+        usable_s = self.config.token_lifetime_s + self.config.allow_expired_window_s
+        limit = now() - timedelta(seconds=usable_s + 60)
         old = [row.id for row in await self.store.all(model.REVOCATIONS) if row.revoked_at < limit]
         return await self.store.delete(model.REVOCATIONS, id=old) if old else 0
 
@@ -152,12 +171,9 @@ class Tokens:
         assert self._fernet is not None
         try:
             raw = self._fernet.decrypt((token + "=" * (-len(token) % 4)).encode())
-            payload = self._payload.decode(raw)
+            return self._payload.decode(raw)
         except (InvalidToken, ValueError, TypeError, msgspec.DecodeError, UnicodeError):
             raise Unauthorized("The token is not one of ours.") from None
-        if payload.expires_at <= clock.timestamp():
-            raise Unauthorized("The token has expired.")
-        return payload
 
     def _is_revoked(self, payload: Payload) -> bool:
         issued_at = datetime.fromtimestamp(payload.issued_at, UTC).replace(tzinfo=None)

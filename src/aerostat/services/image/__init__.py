@@ -3,7 +3,6 @@
 from aerostat.kernel.house import House
 from aerostat.kernel.http import envelopes
 from aerostat.kernel.http.paging import Order, Paging, no_links
-from aerostat.kernel.http.versions import Versions as ApiVersions
 from aerostat.kernel.service import Service
 
 from . import model
@@ -12,11 +11,13 @@ from .config import ImageConfig
 from .drivers import open_image_store
 from .resources.data import ImageData
 from .resources.image import Image
+from .resources.info import Info
 from .resources.member import Member
 from .resources.schema import Schema
-from .resources.versions import Info, Versions
-from .sweepers import dead_uploads
+from .resources.versions import VersionDocuments
+from .sweepers import SWEEPERS
 from .trial_image import ensure_test_image
+from .versions import VERSIONS
 
 
 async def start(house: House) -> None:
@@ -37,9 +38,9 @@ SERVICE = Service(
     project="glance",
     prefix="/image",
     catalog="/image",
-    versions=ApiVersions(),
+    versions=VERSIONS,
     envelope=envelopes.image,
-    resources=[Versions, Info, Schema, Image, ImageData, Member],
+    resources=[VersionDocuments, Info, Schema, Image, ImageData, Member],
     tables=model.TABLES,
     bases=("/v2",),
     client=ImageClient,
@@ -53,7 +54,7 @@ SERVICE = Service(
     update_method="PATCH",
     invalid="Provided object does not match schema 'image': %(reason)s (%(path)s: %(value)s)",
     forbidden="You are not authorized to complete %(rule)s action.",
-    sweepers=[dead_uploads.SWEEPER],
+    sweepers=SWEEPERS,
     config=ImageConfig,
     start=start,
     bootstrap=bootstrap,

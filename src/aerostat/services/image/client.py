@@ -11,19 +11,19 @@ class ImageClient:
         self._caller = caller
 
     async def get_image(self, id: str) -> dict[str, Any]:
-        return await self._caller.get(f"/v2/images/{id}")  # type: ignore[no-any-return]
+        return dict(await self._caller.get(f"/v2/images/{id}"))
 
     async def list_images(self, **query: Any) -> list[dict[str, Any]]:
         """The first page (1,000 at most) of the images that match."""
-        return (await self._caller.get("/v2/images", limit=1000, **query))["images"]  # type: ignore[no-any-return]
+        return list((await self._caller.get("/v2/images", limit=1000, **query))["images"])
 
     async def create_image(self, **values: Any) -> dict[str, Any]:
-        return await self._caller.post("/v2/images", values)  # type: ignore[no-any-return]
+        return dict(await self._caller.post("/v2/images", values))
 
     async def update_image(self, id: str, changes: list[dict[str, Any]]) -> dict[str, Any]:
         """`changes` are JSON patch operations: `[{"op": "replace", "path": "/name", "value": …}]`."""
         headers = {"content-type": "application/openstack-images-v2.1-json-patch"}
-        return await self._caller.patch(f"/v2/images/{id}", changes, headers)  # type: ignore[no-any-return]
+        return dict(await self._caller.patch(f"/v2/images/{id}", changes, headers))
 
     async def delete_image(self, id: str) -> None:
         await self._caller.delete(f"/v2/images/{id}")

@@ -9,7 +9,7 @@ from .config import NetworkConfig
 from .first_networks import make_first_networks
 from .model import TABLES
 from .quotas import QUOTAS
-from .reconcilers import port_status, topology
+from .reconcilers import RECONCILERS
 from .resources.address_scope import AddressScope
 from .resources.agent import Agent
 from .resources.auto_topology import AutoTopology
@@ -27,8 +27,9 @@ from .resources.security_group_rule import SecurityGroupRule
 from .resources.subnet import Subnet
 from .resources.subnet_pool import SubnetPool
 from .resources.tag import Tags
-from .sweepers import agents
-from .versions import VERSIONS, VersionDocuments
+from .resources.versions import VersionDocuments
+from .sweepers import SWEEPERS
+from .versions import VERSIONS
 
 SERVICE = Service(
     "network",
@@ -68,8 +69,8 @@ SERVICE = Service(
         ServiceProvider,
         IpAvailability,
     ],
-    sweepers=[agents.SWEEPER],
-    reconcilers=[topology.RECONCILER, port_status.RECONCILER],
+    sweepers=SWEEPERS,
+    reconcilers=RECONCILERS,
     quotas=[QUOTAS],
     config=NetworkConfig,
     start=room.start,

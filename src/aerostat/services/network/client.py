@@ -109,6 +109,56 @@ class NetworkClient:
     async def remove_router_interface(self, id: str, **where: str) -> Thing:
         return dict(await self._caller.put(f"{_BASE}/routers/{id}/remove_router_interface", where))
 
+    async def add_extra_routes(self, id: str, routes: list[Thing]) -> None:
+        """Routes that are there already are no error."""
+        await self._caller.put(f"{_BASE}/routers/{id}/add_extraroutes", {"router": {"routes": routes}})
+
+    async def remove_extra_routes(self, id: str, routes: list[Thing]) -> None:
+        await self._caller.put(f"{_BASE}/routers/{id}/remove_extraroutes", {"router": {"routes": routes}})
+
+    # Address scopes
+
+    async def list_address_scopes(self, **query: Any) -> list[Thing]:
+        return await self._list("address-scopes", "address_scopes", query)
+
+    async def get_address_scope(self, id: str) -> Thing:
+        return await self._get(f"address-scopes/{id}", "address_scope")
+
+    async def create_address_scope(self, **attributes: Any) -> Thing:
+        return await self._create("address-scopes", "address_scope", attributes)
+
+    async def update_address_scope(self, id: str, **attributes: Any) -> Thing:
+        return await self._update(f"address-scopes/{id}", "address_scope", attributes)
+
+    async def delete_address_scope(self, id: str) -> None:
+        await self._caller.delete(f"{_BASE}/address-scopes/{id}")
+
+    # Policies that share things with other projects
+
+    async def list_rbac_policies(self, **query: Any) -> list[Thing]:
+        return await self._list("rbac-policies", "rbac_policies", query)
+
+    async def get_rbac_policy(self, id: str) -> Thing:
+        return await self._get(f"rbac-policies/{id}", "rbac_policy")
+
+    async def create_rbac_policy(self, **attributes: Any) -> Thing:
+        return await self._create("rbac-policies", "rbac_policy", attributes)
+
+    async def update_rbac_policy(self, id: str, **attributes: Any) -> Thing:
+        return await self._update(f"rbac-policies/{id}", "rbac_policy", attributes)
+
+    async def delete_rbac_policy(self, id: str) -> None:
+        await self._caller.delete(f"{_BASE}/rbac-policies/{id}")
+
+    # Quotas
+
+    async def set_quota(self, project_id: str, **limits: int) -> None:
+        await self._update(f"quotas/{project_id}", "quota", limits)
+
+    async def reset_quota(self, project_id: str) -> None:
+        """Let the project have the usual limits again."""
+        await self._caller.delete(f"{_BASE}/quotas/{project_id}")
+
     # Floating IPs
 
     async def list_floating_ips(self, **query: Any) -> list[Thing]:

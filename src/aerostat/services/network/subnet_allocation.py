@@ -45,7 +45,8 @@ async def allocate_from_pool(req: Request, tx: Transaction, network: Row, new: d
     await tx.lock(f"network.pool.{pool.id}")
     taken = [ipaddress.ip_network(one.cidr) for one in await tx.all(SUBNETS, {"subnetpool_id": pool.id})]
     if new.get("cidr"):
-        prefix = _named(pool, taken, ipaddress.ip_network(new["cidr"]))
+        prefix: Prefix = ipaddress.ip_network(new["cidr"])
+        _check_free(pool, taken, prefix)
     else:
         prefix = _next(pool, taken, pool.default_prefixlen if length is None else length)
     await _check_quota(tx, pool, new["project_id"], prefix)
@@ -66,7 +67,7 @@ def _check_length(pool: Row, length: int) -> None:
         raise MaxPrefixSubnetAllocationError(prefixlen=length, max_prefixlen=pool.max_prefixlen)
 
 
-def _named(pool: Row, taken: list[Any], prefix: Any) -> Prefix:
+def _check_free(pool: Row, taken: list[Any], prefix: Any) -> None:
     _check_length(pool, prefix.prefixlen)
     inside = any(
         prefix.version == within.version and prefix.subnet_of(within)
@@ -76,7 +77,6 @@ def _named(pool: Row, taken: list[Any], prefix: Any) -> Prefix:
         raise SubnetAllocationError(
             reason="Cannot allocate requested subnet from the available set of prefixes"
         )
-    return prefix  # type: ignore[no-any-return]
 
 
 def _next(pool: Row, taken: list[Any], length: int) -> Prefix:
@@ -89,10 +89,10 @@ def _next(pool: Row, taken: list[Any], length: int) -> Prefix:
         size = 1 << (within.max_prefixlen - length)
         at = int(within.network_address)
         while at <= int(within.broadcast_address):
-            candidate = type(within)((at, length))
+            candidate: Prefix = type(within)((at, length))
             blocking = [int(other.broadcast_address) for other in taken if candidate.overlaps(other)]
             if not blocking:
-                return candidate  # type: ignore[no-any-return]
+                return candidate
             at = max(at + size, (max(blocking) // size + 1) * size)
     raise SubnetAllocationError(reason=f"Insufficient prefix space to allocate subnet size /{length}")
 

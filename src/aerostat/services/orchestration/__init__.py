@@ -9,6 +9,7 @@ from .client import OrchestrationClient
 from .config import OrchestrationConfig
 from .flows import FLOWS
 from .resources.about import About
+from .resources.cfn_metadata import CfnMetadata
 from .resources.event import Event
 from .resources.lookup import Lookup
 from .resources.output import Output
@@ -16,9 +17,10 @@ from .resources.resource import StackResource
 from .resources.resource_type import ResourceTypes
 from .resources.scope import MEMBER
 from .resources.software_config import SoftwareConfigs
+from .resources.software_deployment import SoftwareDeployments
 from .resources.stack import Stack
 from .resources.template import Templates
-from .sweepers.deleted_stacks import deleted_stacks
+from .sweepers import SWEEPERS
 from .versions import VERSIONS
 
 SERVICE = Service(
@@ -39,6 +41,8 @@ SERVICE = Service(
         ResourceTypes,
         Templates,
         SoftwareConfigs,
+        SoftwareDeployments,
+        CfnMetadata,
     ],
     tables=model.TABLES,
     bases=("/v1/{project_id}",),
@@ -52,7 +56,7 @@ SERVICE = Service(
         Rule(name="stacks:global_index", text="role:admin"),
     ],
     flows=[*FLOWS.values()],
-    sweepers=[deleted_stacks],
+    sweepers=SWEEPERS,
     config=OrchestrationConfig,
     description="Stacks made from templates",
 )

@@ -59,6 +59,10 @@ class InvalidBreakPointHook(BadRequest):
     """A hook that there is not, or at which nothing waits."""
 
 
+class InvalidRestrictedAction(BadRequest):
+    message = "%(reason)s"
+
+
 class RequestLimitExceeded(BadRequest):
     message = "Request limit exceeded: %(reason)s"
 

@@ -1,4 +1,4 @@
-"""Tables of the orchestration room: stacks, their templates, resources and events, software configurations.
+"""Tables of the orchestration room: stacks, their templates, resources and events, software and its deployments.
 
 What values of parameters get into is sealed: hidden ones are told from others only where a template declares them,
 not where they went. Messages (`state_reason`, `reason`) are freed of hidden values before they are written.
@@ -126,4 +126,23 @@ SOFTWARE_CONFIGS = new_table(
     Column("options", Json, nullable=False),
     created_at(),
     Index("orchestration_software_configs_project", "project_id", "name"),
+)
+
+# A configuration given to a server. `config_id` is a configuration of its own, with the values of the inputs in it.
+SOFTWARE_DEPLOYMENTS = new_table(
+    TABLES,
+    "orchestration_software_deployments",
+    uuid_id(),
+    Column("project_id", String(64), nullable=False),
+    Column("server_id", String(255)),
+    Column("config_id", String(36), nullable=False),
+    Column("input_values", Sealed, nullable=False),
+    Column("output_values", Sealed, nullable=False),
+    Column("action", String(255)),
+    Column("status", String(255)),
+    Column("status_reason", Text),
+    created_at(),
+    Column("changed_at", UtcTime),
+    Index("orchestration_software_deployments_project", "project_id", "server_id"),
+    Index("orchestration_software_deployments_config", "config_id"),
 )

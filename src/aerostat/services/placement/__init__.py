@@ -1,10 +1,7 @@
 """Placement: what each provider has, and who holds it. Upstream: https://docs.openstack.org/api-ref/placement/"""
 
-from typing import Any
-
-from aerostat.kernel.http import Request, envelopes
+from aerostat.kernel.http import envelopes
 from aerostat.kernel.policy import Rule
-from aerostat.kernel.resource import Resource, route
 from aerostat.kernel.service import Service
 
 from . import model
@@ -13,23 +10,10 @@ from .resources.allocation import Allocation
 from .resources.inventory import Inventory
 from .resources.provider import Provider
 from .resources.trait import ResourceClass, Trait
+from .resources.versions import VersionDocuments
 from .versions import VERSIONS
 
-
-class Root(Resource):
-    @route("GET", "/", public=True)
-    async def versions(self, req: Request) -> dict[str, Any]:
-        newest = {
-            "id": "v1.0",
-            "status": "CURRENT",
-            "min_version": str(VERSIONS.minimum),
-            "max_version": str(VERSIONS.maximum),
-            "links": [{"rel": "self", "href": ""}],
-        }
-        return {"versions": [newest]}
-
-
-_RESOURCES = [Root, Provider, Inventory, Allocation, Trait, ResourceClass]
+_RESOURCES = [VersionDocuments, Provider, Inventory, Allocation, Trait, ResourceClass]
 # Upstream lets services and administrators in; usages of the own project are for its readers too.
 _SERVICES = "role:admin or role:service"
 _RULES = [

@@ -18,11 +18,11 @@ class PlacementClient:
     async def ensure_provider(self, id: str, name: str) -> dict[str, Any]:
         """The provider with this id; made if it is not there."""
         try:
-            return await self._caller.get(f"/resource_providers/{id}")  # type: ignore[no-any-return]
+            return dict(await self._caller.get(f"/resource_providers/{id}"))
         except RoomError as error:
             if error.status != 404:
                 raise
-        return await self._caller.post("/resource_providers", {"uuid": id, "name": name})  # type: ignore[no-any-return]
+        return dict(await self._caller.post("/resource_providers", {"uuid": id, "name": name}))
 
     async def list_providers(self) -> list[dict[str, Any]]:
         answer: dict[str, Any] = await self._caller.get("/resource_providers")
@@ -48,18 +48,18 @@ class PlacementClient:
         await self._caller.put(f"/resource_providers/{id}/inventories", body)
 
     async def get_inventories(self, id: str) -> dict[str, dict[str, Any]]:
-        return (await self._caller.get(f"/resource_providers/{id}/inventories"))["inventories"]  # type: ignore[no-any-return]
+        return dict((await self._caller.get(f"/resource_providers/{id}/inventories"))["inventories"])
 
     async def get_usages(self, id: str) -> dict[str, int]:
-        return (await self._caller.get(f"/resource_providers/{id}/usages"))["usages"]  # type: ignore[no-any-return]
+        return dict((await self._caller.get(f"/resource_providers/{id}/usages"))["usages"])
 
     async def provider_allocations(self, id: str) -> dict[str, Any]:
         """Consumer id → what it holds of the provider."""
-        return (await self._caller.get(f"/resource_providers/{id}/allocations"))["allocations"]  # type: ignore[no-any-return]
+        return dict((await self._caller.get(f"/resource_providers/{id}/allocations"))["allocations"])
 
     async def allocation_candidates(self, resources: Mapping[str, int], **query: Any) -> dict[str, Any]:
         asked = ",".join(f"{name}:{amount}" for name, amount in resources.items())
-        return await self._caller.get("/allocation_candidates", resources=asked, **query)  # type: ignore[no-any-return]
+        return dict(await self._caller.get("/allocation_candidates", resources=asked, **query))
 
     async def set_allocations(
         self, consumer_id: str, wanted: Mapping[str, Mapping[str, int]], *, project_id: str, user_id: str

@@ -1,7 +1,7 @@
 """WebSocket on one side, a unix socket of the guest on the other: bytes are carried, nothing is understood.
 
 A browser shows a token in the query (or, as old viewers do, in a cookie). A page of another origin is refused: it
-could otherwise use a token that it learned from an address bar.
+could otherwise use a token that it learned from an address bar. What is refused gets a 403.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import structlog
 from aerostat.kernel.errors import DriverError
 
 from ..room import room_of
-from .tokens import Kind, use_token
+from .tokens import Kind, find_console, use_up
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +48,7 @@ async def _serve(house: Any, kind: Kind, scope: Scope, receive: Receive, send: S
     if token is None or not _same_origin(headers):
         await send({"type": "websocket.close", "code": POLICY_VIOLATION})
         return
-    server = await use_token(house.store, token, kind)
+    server = await find_console(house.store, token, kind)
     if server is None or server.host is None:
         await send({"type": "websocket.close", "code": POLICY_VIOLATION})
         return
@@ -61,6 +61,11 @@ async def _serve(house: Any, kind: Kind, scope: Scope, receive: Receive, send: S
         await send(
             {"type": "websocket.close", "code": TRY_AGAIN_LATER, "reason": "The console is not there."}
         )
+        return
+    # Last of all, so that a console which could not be reached costs no token.
+    if not await use_up(house.store, token):
+        writer.close()
+        await send({"type": "websocket.close", "code": POLICY_VIOLATION})
         return
     subprotocol = "binary" if "binary" in scope.get("subprotocols", ()) else None
     await send({"type": "websocket.accept", "subprotocol": subprotocol})

@@ -1,6 +1,5 @@
 """What the compute API is made of, one file per resource."""
 
-from ..versions import VersionDocuments
 from .aggregate import Aggregate
 from .availability_zone import AvailabilityZone
 from .compute_service import ComputeService
@@ -26,6 +25,7 @@ from .server_metadata import ServerMetadata
 from .server_security_group import ServerSecurityGroups
 from .server_tag import ServerTags
 from .tenant_usage import TenantUsage
+from .versions import VersionDocuments
 
 RESOURCES = (
     *(VersionDocuments, Extension),

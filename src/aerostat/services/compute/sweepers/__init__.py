@@ -1,6 +1,5 @@
 """Periodic upkeep of the compute room."""
 
-from .expiry import console_tokens, deleted_servers
-from .interfaces import refresh_interfaces
+from . import console_tokens, deleted_servers, interfaces
 
-SWEEPERS = (refresh_interfaces, console_tokens, deleted_servers)
+SWEEPERS = (interfaces.SWEEPER, console_tokens.SWEEPER, deleted_servers.SWEEPER)

@@ -51,4 +51,4 @@ async def _refresh(house: Any, servers: list[Row]) -> int:
     return wrong
 
 
-refresh_interfaces = Sweeper("compute.interfaces", every=timedelta(minutes=1), sweep=_sweep)
+SWEEPER = Sweeper("compute.interfaces", every=timedelta(minutes=1), sweep=_sweep)

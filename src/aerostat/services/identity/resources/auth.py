@@ -12,10 +12,9 @@ from aerostat.kernel.resource import Resource, route
 from aerostat.kernel.service import iso_micro_z
 
 from .. import grants, model
-from ..catalog import build_catalog
 from ..login import log_in
 from ..rules import BASE, SYSTEM_READER, rules
-from ..tokens import Payload, Tokens
+from ..tokens import MOST_KEPT, Payload, Tokens
 
 _LOG_IN = {
     "type": "object",
@@ -67,13 +66,17 @@ class Auth(Resource):
 
     @route("GET", "/v3/auth/tokens")
     async def validate(self, req: Request) -> Response:
-        token, payload, context = await self._subject(req, "identity:validate_token")
+        token, payload, context = await self._subject(
+            req, "identity:validate_token", allow_expired=req.flag("allow_expired")
+        )
         shown = await self.shown(req, payload, context)
         return Response(shown, 200, {"X-Subject-Token": token, "Vary": "X-Auth-Token"})
 
     @route("HEAD", "/v3/auth/tokens")
     async def check(self, req: Request) -> Response:
-        token, _, _ = await self._subject(req, "identity:check_token")
+        token, _, _ = await self._subject(
+            req, "identity:check_token", allow_expired=req.flag("allow_expired")
+        )
         return Response(None, 200, {"X-Subject-Token": token, "Vary": "X-Auth-Token"})
 
     @route("DELETE", "/v3/auth/tokens")
@@ -88,7 +91,7 @@ class Auth(Resource):
             raise Forbidden(
                 "You are not authorized to perform the requested action: identity:get_auth_catalog."
             )
-        return {"catalog": await build_catalog(req.db, req.context), "links": _own_links(req)}
+        return {"catalog": await _tokens(req).catalog.seen_by(req.context), "links": _own_links(req)}
 
     @route("GET", "/v3/auth/projects")
     async def projects(self, req: Request) -> dict[str, Any]:
@@ -110,13 +113,15 @@ class Auth(Resource):
         held = await grants.roles_on(req.db, req.context.user_id, "system", "all")
         return {"system": [{"all": True}] if held else [], "links": _own_links(req)}
 
-    async def _subject(self, req: Request, rule: str) -> tuple[str, Payload, Context]:
+    async def _subject(
+        self, req: Request, rule: str, *, allow_expired: bool = False
+    ) -> tuple[str, Payload, Context]:
         """The token in `X-Subject-Token`. Raises `NotFound` when it is none or no longer good."""
         token = req.headers.get("x-subject-token")
         if not token:
             raise NotFound("Could not find token: no X-Subject-Token header.")
         try:
-            payload, context = await _tokens(req).open(token)
+            payload, context = await _tokens(req).open(token, allow_expired=allow_expired)
         except Unauthorized as error:
             raise NotFound("Failed to validate token", detail=error.text) from None
         req.check(
@@ -126,39 +131,50 @@ class Auth(Resource):
 
     async def shown(self, req: Request, payload: Payload, context: Context) -> dict[str, Any]:
         """The body that describes a token."""
-        user = await req.db.get(model.USERS, id=payload.user_id)
-        token: dict[str, Any] = {
-            "methods": list(payload.methods),
-            "user": {
-                "id": user.id,
-                "name": user.name,
-                "domain": {"id": context.user_domain_id, "name": context.user_domain_name},
-                "password_expires_at": iso_micro_z(user.password_expires_at)
-                if user.password_expires_at
-                else None,
-            },
-            "audit_ids": list(payload.audit_ids),
-            "expires_at": _moment(payload.expires_at),
-            "issued_at": _moment(payload.issued_at),
-        }
-        if payload.is_scoped:
-            roles = await req.db.all(model.ROLES, {"name": context.roles, "domain_id": ""}, order="name")
-            token["roles"] = [{"id": row.id, "name": row.name} for row in roles]
-        if payload.project_id:
-            token["project"] = {
-                "id": context.project_id,
-                "name": context.project_name,
-                "domain": {"id": context.project_domain_id, "name": context.project_domain_name},
-            }
-            token["is_domain"] = False
-        elif payload.domain_id:
-            token["domain"] = {"id": context.domain_id, "name": context.domain_name}
-        elif payload.system:
-            token["system"] = {"all": True}
-        token |= await _delegation(req, payload, context)
+        kept = _tokens(req).bodies  # what is read now belongs into this one, even if it is dropped meanwhile
+        audit_id = payload.audit_ids[0]
+        token = kept.get(audit_id)
+        if token is None:
+            if len(kept) > MOST_KEPT:
+                kept.clear()
+            token = kept[audit_id] = await _described(req, payload, context)
         if payload.is_scoped and "nocatalog" not in req.query:
-            token["catalog"] = await build_catalog(req.db, context)
+            return {"token": {**token, "catalog": await _tokens(req).catalog.seen_by(context)}}
         return {"token": token}
+
+
+async def _described(req: Request, payload: Payload, context: Context) -> dict[str, Any]:
+    """All of a token but its catalog."""
+    user = await req.db.get(model.USERS, id=payload.user_id)
+    token: dict[str, Any] = {
+        "methods": list(payload.methods),
+        "user": {
+            "id": user.id,
+            "name": user.name,
+            "domain": {"id": context.user_domain_id, "name": context.user_domain_name},
+            "password_expires_at": iso_micro_z(user.password_expires_at)
+            if user.password_expires_at
+            else None,
+        },
+        "audit_ids": list(payload.audit_ids),
+        "expires_at": _moment(payload.expires_at),
+        "issued_at": _moment(payload.issued_at),
+    }
+    if payload.is_scoped:
+        roles = await req.db.all(model.ROLES, {"name": context.roles, "domain_id": ""}, order="name")
+        token["roles"] = [{"id": row.id, "name": row.name} for row in roles]
+    if payload.project_id:
+        token["project"] = {
+            "id": context.project_id,
+            "name": context.project_name,
+            "domain": {"id": context.project_domain_id, "name": context.project_domain_name},
+        }
+        token["is_domain"] = False
+    elif payload.domain_id:
+        token["domain"] = {"id": context.domain_id, "name": context.domain_name}
+    elif payload.system:
+        token["system"] = {"all": True}
+    return token | await _delegation(req, payload, context)
 
 
 async def _delegation(req: Request, payload: Payload, context: Context) -> dict[str, Any]:

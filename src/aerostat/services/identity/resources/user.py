@@ -58,7 +58,7 @@ class User(Named):
     email = Field(str, create="optional", update="optional", nullable=True, length=(0, 255))
     enabled = Field(bool, create="optional", update="optional", default=True, filter=True)
     options = Field(dict, create="optional", update="optional", schema=OPTIONS, default=dict)
-    password = Field(str, create="optional", update="optional", schema=_PASSWORD, show=False)
+    password = Field(str, create="optional", update="optional", schema=_PASSWORD, show=False, stored=False)
     password_expires_at = Field(str, compute=lambda row, req: row["password_expires_at"])
     links = links()
 

@@ -18,7 +18,7 @@ def _v3(req: Request) -> dict[str, Any]:
     }
 
 
-class Versions(Resource):
+class VersionDocuments(Resource):
     @route("GET", "/", public=True)
     async def versions(self, req: Request) -> Response:
         return Response({"versions": {"values": [_v3(req)]}}, 300)

@@ -1,1 +1,5 @@
 """Upkeep of identity."""
+
+from . import old_revocations
+
+SWEEPERS = (old_revocations.SWEEPER,)

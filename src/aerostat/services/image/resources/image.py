@@ -99,7 +99,7 @@ class Image(Resource):
     container_format = Field(str, create="optional", schema={**_FORMAT, "enum": [None, *CONTAINER_FORMATS]})
     created_at = Field(str)
     updated_at = Field(str)
-    tags = Field(list, create="optional", schema=_TAGS, default=list, sort=False)
+    tags = Field(list, create="optional", schema=_TAGS, default=list, stored=False)
     self_ = Field(str, wire="self", compute=lambda row, req: f"/v2/images/{row['id']}")
     file = Field(str, compute=lambda row, req: f"/v2/images/{row['id']}/file")
     schema = Field(str, compute=lambda row, req: "/v2/schemas/image")

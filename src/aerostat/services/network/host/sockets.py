@@ -17,12 +17,16 @@ from typing import Literal
 import msgspec
 
 from aerostat.kernel.errors import DriverError
+from aerostat.kernel.log import get_logger
+from aerostat.kernel.peers import Stranger, check_peer
 
 from .protocol import HostNetworkDriver
 
 _LONGEST_MESSAGE = 64 * 1024
 _ANSWER_TIMEOUT_S = 30.0
 _REQUEST_TIMEOUT_S = 5.0
+
+log = get_logger(__name__)
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -81,7 +85,13 @@ class SocketServer:
             with contextlib.suppress(BlockingIOError):
                 connection, _ = listener.accept()
                 connection.setblocking(False)
-                self._spawn(self._serve(connection, loop))
+                try:
+                    check_peer(connection, *(self._client or ())[:1])
+                except Stranger as stranger:
+                    log.error("sockets.stranger", reason=str(stranger))
+                    connection.close()
+                else:
+                    self._spawn(self._serve(connection, loop))
 
     async def _serve(self, connection: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
         with connection:

@@ -57,7 +57,7 @@ class FloatingIP(NetworkResource):
 
     floating_network_id = Field(str, create="required")
     floating_ip_address = Field(str, create="optional", nullable=True, default=None)
-    subnet_id = Field(str, create="optional", nullable=True, show=False)
+    subnet_id = Field(str, create="optional", nullable=True, show=False, stored=False)
     port_id = Field(str, create="optional", update="optional", nullable=True, default=None)
     fixed_ip_address = Field(str, create="optional", update="optional", nullable=True, default=None)
     router_id = Field(str)

@@ -90,8 +90,8 @@ class Subnet(NetworkResource):
     ipv6_address_mode = Field(str, create="optional", nullable=True)
     ipv6_ra_mode = Field(str, create="optional", nullable=True)
     subnetpool_id = Field(str, create="optional", nullable=True)
-    prefixlen = Field(int, create="optional", show=False)
-    use_default_subnetpool = Field(bool, create="optional", show=False, default=False)
+    prefixlen = Field(int, create="optional", show=False, stored=False)
+    use_default_subnetpool = Field(bool, create="optional", show=False, stored=False, default=False)
 
     def visible(self, req: Request) -> Conditions:
         if sees_all(req.context):

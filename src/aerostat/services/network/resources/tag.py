@@ -73,7 +73,7 @@ class Tags(Resource):
     async def _find(self, req: Request, verb: str, kind: str, id: str) -> tuple[NetworkResource, Row]:
         plural = kind.replace("-", "_")
         resource = next((one for one in self.service.resources.values() if one.plural == plural), None)
-        if resource is None or plural not in KINDS:
+        if not isinstance(resource, NetworkResource) or plural not in KINDS:
             raise NotFound("The resource could not be found.")
         row = await resource.find(req, id)
         req.check(f"{verb}_{plural}_tags", resource.target(row))

@@ -7,18 +7,21 @@ from aerostat.kernel.context import internal_context
 from aerostat.kernel.db import Row
 from aerostat.kernel.errors import Unauthorized
 from aerostat.kernel.http import Request, Response
+from aerostat.kernel.policy import admin, project_reader, role
 from aerostat.kernel.resource import Resource, Views, route
 
 from .. import model
-from ..errors import BadBody, ResourceNotAvailable, ResourceNotFound
+from ..errors import BadBody, NotSupported, ResourceNotAvailable, ResourceNotFound
+from ..guest_accounts import GUEST_ROLE
 from ..hooks import clear_hook
+from ..kinds import find_kind
 from ..ledger import add_resource_event
 from ..live import read_or_none
 from ..nesting import nested_stacks, read_depth
 from ..plans import load_plan
 from ..reading import OpenStack, open_stack
 from ..signals import is_token_of
-from ..states import status_of
+from ..states import action_of, status_of
 from .scope import MEMBER, READER, find_living, find_stack, stack_url
 from .views import link, shown_time
 
@@ -81,30 +84,42 @@ class StackResource(Resource):
             shown["attributes"] = {one: await read_or_none(thing, one) for one in dict.fromkeys(names)}
         return {"resource": shown}
 
-    @route("GET", _ONE + "/metadata", policy="resource:metadata", default=READER)
+    @route(
+        "GET",
+        _ONE + "/metadata",
+        policy="resource:metadata",
+        default=admin | project_reader | role(GUEST_ROLE),
+    )
     async def metadata(
         self, req: Request, project_id: str, stack_name: str, stack_id: str, resource_name: str
     ) -> dict[str, Any]:
-        stack = await find_stack(req, project_id, stack_name, stack_id)
-        row = await self._row(req, stack, resource_name)
+        stack, row = await self._for_guest(req, stack_name, stack_id, resource_name)
+        if stack is None or row is None or not _is_account_of(req, row):
+            stack = await find_stack(req, project_id, stack_name, stack_id)
+            row = await self._row(req, stack, resource_name)
+        opened = await open_stack(req.house, req.context, stack)
+        thing = opened.things[row.name]
         signals = await req.db.all(model.SIGNALS, {"resource_id": row.id}, order="created_at")
         told = {one.key: {"status": one.status, "reason": one.reason, "data": one.data} for one in signals}
-        return {"metadata": {**(row.metadata or {}), **told}}
+        return {"metadata": {**(await thing.kind.metadata(thing)), **told}}
 
     @route("POST", _ONE + "/signal", public=True)
     async def signal(
         self, req: Request, project_id: str, stack_name: str, stack_id: str, resource_name: str
     ) -> Response:
-        """From users with an account, and from guests that hold the resource's own token."""
-        stack = await req.db.find(model.STACKS, id=stack_id, project_id=project_id, name=stack_name)
-        row = None
-        if stack is not None:
-            row = await req.db.find(model.RESOURCES, stack_id=stack_id, name=resource_name, current=True)
-        if row is not None and is_token_of(row, req.argument("token") or req.headers.get("x-auth-token")):
+        """From users with an account, and from guests that hold the resource's own token or account."""
+        stack, row = await self._for_guest(req, stack_name, stack_id, resource_name)
+        token = req.argument("token") or req.headers.get("x-auth-token")
+        if (
+            stack is not None
+            and stack.project_id == project_id
+            and row is not None
+            and is_token_of(row, token)
+        ):
             req.context = internal_context(req.request_id, "guest")
         elif not req.context.is_signed_in:
             raise Unauthorized
-        else:
+        elif row is None or not _is_account_of(req, row):
             stack = await find_living(req, project_id, stack_name, stack_id)
             req.check("resource:signal")
             row = await self._row(req, stack, resource_name)
@@ -118,9 +133,12 @@ class StackResource(Resource):
         details = await req.json()
         opened, _ = await self._opened(req, stack, resource_name)
         thing = opened.things[resource_name]
+        if action_of(row.state) in thing.kind.deaf_during:
+            raise NotSupported(feature=f"Signal resource during {action_of(row.state)}")
         reason = await thing.kind.signal(thing, details)
-        async with req.db.transaction() as tx:
-            await add_resource_event(tx, row, "SIGNAL_COMPLETE", reason)
+        if reason is not None:
+            async with req.db.transaction() as tx:
+                await add_resource_event(tx, row, "SIGNAL_COMPLETE", reason)
         return Response(None, 200, resource_id=stack.id)
 
     @route("PATCH", _ONE, policy="resource:mark_unhealthy", default=MEMBER)
@@ -155,6 +173,15 @@ class StackResource(Resource):
             await tx.update(model.RESOURCES, guard, state=state, state_reason=text, changed_at=clock.now())
             await add_resource_event(tx, row, state, text)
 
+    async def _for_guest(
+        self, req: Request, stack_name: str, stack_id: str, name: str
+    ) -> tuple[Row | None, Row | None]:
+        """Stack and resource whatever project the path names: a guest's account has one of its own."""
+        stack = await req.db.find(model.STACKS, id=stack_id, name=stack_name)
+        if stack is None:
+            return None, None
+        return stack, await req.db.find(model.RESOURCES, stack_id=stack_id, name=name, current=True)
+
     async def _row(self, req: Request, stack: Row, name: str) -> Row:
         row = await req.db.find(model.RESOURCES, stack_id=stack.id, name=name, current=True)
         if row is None:
@@ -170,9 +197,15 @@ class StackResource(Resource):
         return opened, opened.things[name].row
 
 
+def _is_account_of(req: Request, row: Row) -> bool:
+    """Whether the caller is the account that was made for the guest of this resource."""
+    account = row.data.get("account") or {}
+    return GUEST_ROLE in req.context.roles and req.context.user_id == account.get("user_id")
+
+
 def _view(req: Request, stack: Row, row: Row, required_by: "list[str]") -> dict[str, Any]:
     links = [link(stack_url(req, stack, "resources", row.name)), link(stack_url(req, stack), "stack")]
-    if row.physical_id and ("ResourceGroup" in row.kind or "::" not in row.kind):
+    if row.physical_id and find_kind(row.kind, {}).is_nested:
         nested = f"{row.physical_name}/{row.physical_id}"
         links.append(
             link(f"{req.base_url}{req.service.prefix}/v1/{stack.project_id}/stacks/{nested}", "nested")

@@ -49,8 +49,7 @@ class ResourceTypes(Resource):
             except re.error:
                 raise BadBody(f"Invalid filter: {pattern}") from None
         status = req.argument("support_status")
-        if status and status != "SUPPORTED":
-            kinds = {}
+        kinds = {name: kind for name, kind in kinds.items() if _is_listed(kind, status)}
         if req.flag("with_description"):
             return {
                 "resource_types": [
@@ -72,6 +71,7 @@ class ResourceTypes(Resource):
                 "message": None,
                 "version": None,
                 "previous_status": None,
+                **kind.support,
             },
         }
         if req.flag("with_description"):
@@ -94,6 +94,12 @@ def _kind(req: Request, name: str) -> ResourceType:
     if kind is None:
         raise EntityNotFound(entity="Resource Type", name=name)
     return kind
+
+
+def _is_listed(kind: ResourceType, status: str | None) -> bool:
+    """Hidden types are for old templates alone: they can be used and shown, and are never listed."""
+    own = kind.support.get("status", "SUPPORTED")
+    return own != "HIDDEN" and status in (None, "", own)
 
 
 def _label(name: str) -> str:

@@ -8,9 +8,9 @@ from aerostat.kernel.http.paging import read_page
 from aerostat.kernel.resource import Resource, route
 
 from .. import model
-from ..errors import BadBody, EntityNotFound
+from ..deployments import config_view
+from ..errors import BadBody, EntityNotFound, InvalidRestrictedAction
 from .scope import MEMBER, READER, own_project
-from .views import shown_time
 
 _BASE = "/v1/{project_id}/software_configs"
 _TEXT = {"type": "string"}
@@ -46,7 +46,7 @@ class SoftwareConfigs(Resource):
             outputs=body.get("outputs") or [],
             options=body.get("options") or {},
         )
-        return {"software_config": _view(row)}
+        return {"software_config": config_view(row)}
 
     @route("GET", _BASE, policy="software_configs:index", default=READER)
     async def list(self, req: Request, project_id: str) -> dict[str, Any]:
@@ -56,16 +56,20 @@ class SoftwareConfigs(Resource):
             req, self.paging, model.SOFTWARE_CONFIGS, conditions, sortable={"name": "name"}
         )
         brief = ("id", "name", "group", "creation_time")
-        views = [_view(row) for row in page.rows]
+        views = [config_view(row) for row in page.rows]
         return {"software_configs": [{key: one[key] for key in brief} for one in views]}
 
     @route("GET", _BASE + "/{config_id}", policy="software_configs:show", default=READER)
     async def show(self, req: Request, project_id: str, config_id: str) -> dict[str, Any]:
-        return {"software_config": _view(await self._row(req, project_id, config_id))}
+        return {"software_config": config_view(await self._row(req, project_id, config_id))}
 
     @route("DELETE", _BASE + "/{config_id}", status=204, policy="software_configs:delete", default=MEMBER)
     async def delete(self, req: Request, project_id: str, config_id: str) -> None:
         row = await self._row(req, project_id, config_id)
+        if await req.db.count(model.SOFTWARE_DEPLOYMENTS, config_id=row.id):
+            raise InvalidRestrictedAction(
+                f"Software config with id {row.id} can not be deleted as it is referenced."
+            )
         await req.db.delete(model.SOFTWARE_CONFIGS, id=row.id)
 
     async def _row(self, req: Request, project_id: str, id: str) -> Row:
@@ -74,17 +78,3 @@ class SoftwareConfigs(Resource):
         if row is None:
             raise EntityNotFound(entity="Software config", name=id)
         return row
-
-
-def _view(row: Row) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "name": row.name,
-        "group": row.group,
-        "config": row.config,
-        "inputs": row.inputs,
-        "outputs": row.outputs,
-        "options": row.options,
-        "project": row.project_id,
-        "creation_time": shown_time(row.created_at),
-    }

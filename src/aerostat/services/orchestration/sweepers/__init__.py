@@ -1,1 +1,5 @@
 """What is cleaned away in time."""
+
+from . import deleted_stacks
+
+SWEEPERS = (deleted_stacks.SWEEPER,)

@@ -31,4 +31,4 @@ async def _sweep(house: Any) -> int:
     return len(doomed)
 
 
-deleted_stacks = Sweeper("orchestration.deleted_stacks", every=minutes(10), sweep=_sweep)
+SWEEPER = Sweeper("orchestration.deleted_stacks", every=minutes(10), sweep=_sweep)

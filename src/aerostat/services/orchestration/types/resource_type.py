@@ -38,7 +38,9 @@ class ResourceType:
     longest_wait_s: ClassVar[float] = (
         2.0  # between two looks at what takes time; more where something wakes us
     )
-    support: ClassVar[Mapping[str, Any]] = {}
+    deaf_during: ClassVar[tuple[str, ...]] = ("SUSPEND", "DELETE")  # actions during which signals are refused
+    is_nested: ClassVar[bool] = False  # whether it is a stack of its own, shown below its parent
+    support: ClassVar[Mapping[str, str]] = {}  # `status`, `message`, `version` where they are not the usual
 
     async def check(self, properties: Mapping[str, Any]) -> None:
         """What the tables cannot say about properties whose values are all known. Raises `BadRequest`."""
@@ -92,8 +94,8 @@ class ResourceType:
     async def check_health(self, thing: "Thing") -> None:
         """Whether it is there and well. Raises `ResourceFailure`, `RoomError`."""
 
-    async def signal(self, thing: "Thing", details: Any) -> str:
-        """Take a signal; answers the reason that the event shows."""
+    async def signal(self, thing: "Thing", details: Any) -> str | None:
+        """Take a signal; answers the reason that the event shows, None when there was nothing to do."""
         raise ResourceActionNotSupported(action="SIGNAL")
 
     async def suspend(self, thing: "Thing") -> None:
@@ -115,6 +117,10 @@ class ResourceType:
     async def show(self, thing: "Thing") -> dict[str, Any]:
         """All that is known of it outside."""
         return {}
+
+    async def metadata(self, thing: "Thing") -> dict[str, Any]:
+        """What whoever reads the resource's metadata is told."""
+        return thing.metadata
 
     def knows_attribute(self, name: str) -> bool:
         return name == "show" or name in self.attributes

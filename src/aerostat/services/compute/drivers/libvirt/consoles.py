@@ -14,6 +14,7 @@ import structlog
 from aerostat.kernel.errors import DriverError
 
 from . import qemu_img
+from .settings import DomainFolder, LibvirtSettings
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +51,18 @@ async def trim_log(path: Path, above_bytes: int = TRIM_ABOVE_BYTES, keep_bytes: 
     if stat.st_blocks * 512 > above_bytes:
         length = str(stat.st_size - keep_bytes)
         await qemu_img.run("fallocate", "--punch-hole", "--offset", "0", "--length", length, str(path))
+
+
+def let_in(settings: LibvirtSettings, folder: DomainFolder) -> None:
+    """Let `settings.client` open the two sockets and walk through the folders above; all else stays root's."""
+    assert settings.client is not None
+    uid, gid = settings.client
+    for path in (settings.state, settings.instances, folder.path):
+        os.chown(path, -1, gid)
+        os.chmod(path, 0o710)
+    for socket in (folder.vnc_socket, folder.serial_socket):
+        os.chown(socket, uid, gid)
+        os.chmod(socket, 0o600)
 
 
 def take_screenshot(connection: Any, domain: Any) -> bytes:

@@ -33,7 +33,7 @@ from aerostat.services.compute.host.protocol import (
 from .accelerator import Accelerator, find_accelerator
 from .base_images import BaseImages
 from .connection import OPEN_LIMIT_S, Connection
-from .consoles import read_tail, take_screenshot, trim_logs
+from .consoles import let_in, read_tail, take_screenshot, trim_logs
 from .disks import ensure_disks, write_config_drive
 from .domain_xml import Machine, check_spec, domain_xml, interface_alias, interface_xml, ports_in
 from .power import PowerSwitch, lookup
@@ -211,6 +211,8 @@ class LibvirtHypervisor:
     async def console_sockets(self, domain_id: str) -> ConsoleSockets:
         await self._check_active(domain_id)
         folder = self._folder(domain_id)
+        if self._settings.client is not None:
+            await asyncio.to_thread(let_in, self._settings, folder)
         return ConsoleSockets(vnc=str(folder.vnc_socket), serial=str(folder.serial_socket))
 
     async def screenshot(self, domain_id: str) -> bytes:

@@ -17,12 +17,14 @@ class LibvirtSettings:
     `uri` "embed" runs libvirt inside this process, with one state folder for the life of the process;
     anything else is a libvirt URI (`qemu:///system`), whose QEMU must be allowed to write below `state`.
     `accelerator` "auto" proves KVM and falls back to TCG. `host_name` is the machine's own if empty.
+    `client`: user and group ids of the process that carries consoles to browsers, when it is not root.
     """
 
     state: Path
     uri: str = "embed"
     accelerator: Literal["auto", "kvm", "tcg"] = "auto"
     host_name: str = ""
+    client: tuple[int, int] | None = None
 
     @property
     def embedded(self) -> bool:

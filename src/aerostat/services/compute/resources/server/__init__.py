@@ -104,7 +104,9 @@ class Server(Resource):
     hostname = Field(
         wire="OS-EXT-SRV-ATTR:hostname", since="2.3", policy=_ATTRIBUTES, schema=_HOSTNAME
     ).changed("2.90", policy=None)
-    new_hostname = Field(wire="hostname", since="2.90", update="optional", schema=_HOSTNAME, show=False)
+    new_hostname = Field(
+        wire="hostname", since="2.90", update="optional", schema=_HOSTNAME, show=False, stored=False
+    )
     kernel_id = Field(
         wire="OS-EXT-SRV-ATTR:kernel_id", since="2.3", policy=_ATTRIBUTES, compute=lambda row, req: ""
     )

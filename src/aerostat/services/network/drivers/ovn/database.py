@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from ovs.db import data, idl, types
@@ -86,17 +86,17 @@ class Mirror(idl.Idl):  # type: ignore[misc]
         return [MirrorRow(rows[-1]) for rows in self.tables[table].rows.data.values()]
 
 
-class _Job:
+class _Job(Generic[T]):
     """Something for the connection's thread to do; shaped as the transactions ovsdbapp's loop takes."""
 
-    def __init__(self, work: Callable[[], Any]) -> None:
+    def __init__(self, work: Callable[[], T]) -> None:
         self._loop = asyncio.get_running_loop()
         self._work = work
-        self.future: asyncio.Future[Any] = self._loop.create_future()
+        self.future: asyncio.Future[T] = self._loop.create_future()
         self.results = self
         self.commands: list[Any] = []
 
-    def do_commit(self) -> Any:
+    def do_commit(self) -> T:
         return self._work()
 
     def put(self, result: Any) -> None:
@@ -207,7 +207,7 @@ class Database:
         try:
             async with asyncio.timeout(self._timeout_s + 1):
                 await asyncio.to_thread(self._connection.queue_txn, job)
-                return await job.future  # type: ignore[no-any-return]
+                return await job.future
         except TimeoutError:
             raise self._no_answer() from None
 

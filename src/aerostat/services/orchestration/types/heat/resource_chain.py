@@ -27,7 +27,7 @@ class ResourceChain(ChildStack):
         "attributes": Attribute("A map of resource names to the specified attribute of each.", MAP),
     }
 
-    def source(self, thing: Thing) -> Source:
+    async def source(self, thing: Thing) -> Source:
         resources: dict[str, Any] = {}
         before: str | None = None
         for name, type in _members(thing):

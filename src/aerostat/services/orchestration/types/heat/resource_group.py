@@ -10,18 +10,15 @@ from aerostat.kernel.house import House
 
 from ...config import OrchestrationConfig
 from ...errors import RequestLimitExceeded
-from ...plans import Source
 from ...reading import OpenStack
-from ...template import Template, parse
 from ...template import select as follow
 from ...thing import Thing
-from ..nested.child import ChildStack, of_member
+from ..nested.child import of_member
+from ..nested.group import NamedGroup
 from ..property import LIST, MAP, Attribute, integer, listing, mapping, text
 
-_VERSION = "2018-08-31"
 
-
-class ResourceGroup(ChildStack):
+class ResourceGroup(NamedGroup):
     name = "OS::Heat::ResourceGroup"
     description = "Creates one or more identically configured nested resources."
     properties = {
@@ -63,64 +60,14 @@ class ResourceGroup(ChildStack):
         "removed_rsrc_list": Attribute("A list of removed resource names.", LIST),
     }
 
-    async def create(self, thing: Thing) -> str | None:
-        await self.check_here(thing.house, thing.properties)
-        thing.data["size"] = _batch(thing, "batch_create") or _count(thing)
-        return await super().create(thing)
+    def names(self, thing: Thing) -> list[str]:
+        return member_names(int(thing.properties["count"]), thing.data.get("removed", []))
 
-    async def is_created(self, thing: Thing) -> bool:
-        if not await super().is_created(thing):
-            return False
-        if thing.data["size"] >= _count(thing):
-            return True
-        thing.data["size"] += _batch(thing, "batch_create")  # the next ones of a batched creation
-        await super().update(thing, {})
-        return False
+    def definition(self, values: Mapping[str, Any], name: str) -> dict[str, Any]:
+        return _definition(values["resource_def"], values["index_var"], name)
 
-    async def update(self, thing: Thing, changed: Mapping[str, Any]) -> None:
-        await self.check_here(thing.house, thing.properties)
-        await self._note_removed(thing)
-        thing.data["size"] = _count(thing)
-        batch = _batch(thing, "rolling_update")
-        old = thing.previous.get("resource_def")
-        if batch and old is not None and old != thing.properties["resource_def"]:
-            thing.data["rolled"] = batch  # so many have the new definition; the others keep the old one
-        await super().update(thing, changed)
-
-    async def is_updated(self, thing: Thing) -> bool:
-        if not await super().is_updated(thing):
-            return False
-        rolled = thing.data.get("rolled")
-        if rolled is None:
-            return True
-        if rolled >= _count(thing):
-            del thing.data["rolled"]
-            return True
-        thing.data["rolled"] = rolled + _batch(thing, "rolling_update")
-        await super().update(thing, {})
-        return False
-
-    def source(self, thing: Thing) -> Source:
-        names = member_names(_count(thing), thing.data.get("removed", []))[: thing.data.get("size")]
-        rolled = thing.data.get("rolled", len(names))
-        old = thing.previous.get("resource_def")
-        template = self.template_of(thing.properties, names, rolled, old)
-        return Source(template, thing.plan.environment.for_nested(thing.name), thing.plan.files)
-
-    def template_of(
-        self,
-        properties: Mapping[str, Any],
-        names: Sequence[str],
-        rolled: int | None = None,
-        old: Mapping[str, Any] | None = None,
-    ) -> Template:
-        """The group's stack: the first `rolled` members by the new definition, the others still by the `old` one."""
-        new, variable = properties["resource_def"], properties["index_var"]
-        resources = {
-            name: _definition(new if rolled is None or place < rolled or old is None else old, variable, name)
-            for place, name in enumerate(names)
-        }
-        return parse({"heat_template_version": _VERSION, "resources": resources})
+    def is_renewed(self, thing: Thing) -> bool:
+        return thing.previous.get("resource_def") not in (None, thing.properties["resource_def"])
 
     async def check_here(self, house: House, properties: Mapping[str, Any]) -> None:
         """Before a template of so many members is written down."""
@@ -128,13 +75,20 @@ class ResourceGroup(ChildStack):
         if 0 <= most < properties["count"]:
             raise RequestLimitExceeded(reason="Maximum resources per stack exceeded.")
 
+    async def create(self, thing: Thing) -> str | None:
+        await self.check_here(thing.house, thing.properties)
+        return await super().create(thing)
+
+    async def update(self, thing: Thing, changed: Mapping[str, Any]) -> None:
+        await self.check_here(thing.house, thing.properties)
+        await self._note_removed(thing)
+        await super().update(thing, changed)
+
     async def attribute(self, thing: Thing, name: str, path: Sequence[str | int]) -> Any:
         if name == "removed_rsrc_list":
             return follow(thing.data.get("removed", []), path)
         child = await self.open_child(thing)
-        names = [
-            one for one in member_names(_count(thing), thing.data.get("removed", [])) if one in child.things
-        ]
+        names = [one for one in self.names(thing) if one in child.things]
         if name.startswith("resource."):
             return await of_member(child, name.removeprefix("resource."), path)
         if name == "refs":
@@ -174,19 +128,6 @@ def member_names(count: int, removed: Sequence[str]) -> list[str]:
             names.append(str(index))
         index += 1
     return names
-
-
-def _count(thing: Thing) -> int:
-    return int(thing.properties["count"])
-
-
-def _batch(thing: Thing, policy: str) -> int:
-    """How many at once; 0: all."""
-    settings = thing.policy.get(policy) or {}
-    if policy == "rolling_update" and not settings:
-        return 0
-    size = settings.get("max_batch_size", 1) if settings else 0
-    return max(0, int(size))
 
 
 def _definition(definition: Mapping[str, Any], variable: str, index: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from ..property import MAP, Attribute, integer, mapping, text
 
 class RemoteStack(ChildStack):
     name = "OS::Heat::Stack"
+    is_nested = False
     description = "A Resource representing a stack."
     properties = {
         "context": mapping(
@@ -64,7 +65,7 @@ class RemoteStack(ChildStack):
         await self.check_here(thing.house, thing.properties)
         await super().update(thing, changed)
 
-    def source(self, thing: Thing) -> Source:
+    async def source(self, thing: Thing) -> Source:
         environment = Environment(parameters=dict(thing.properties["parameters"] or {}))
         return Source(parse(thing.properties["template"]), environment, thing.plan.files)
 

@@ -26,12 +26,6 @@ class StructuredConfig(ResourceType):
         "options": mapping("Map containing options specific to the configuration management tool."),
         "inputs": INPUTS,
         "outputs": OUTPUTS,
-        "input_key": text(
-            "Name of key to use for substituting inputs during deployment.", default="get_input"
-        ),
-        "input_values_validate": text(
-            "How missing inputs are taken.", default="LAX", allowed=("LAX", "STRICT")
-        ),
     }
     attributes = {"config": CONFIG}
 

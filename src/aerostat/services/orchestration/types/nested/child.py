@@ -28,13 +28,14 @@ class ChildStack(ResourceType):
 
     always_updates = True
     longest_wait_s = 20.0
+    is_nested = True  # whether users are shown the way from the resource to its stack
 
-    def source(self, thing: Thing) -> Source:
+    async def source(self, thing: Thing) -> Source:
         """The child's template, environment and files. Raises `TemplateError`."""
         raise NotImplementedError
 
     async def create(self, thing: Thing) -> str | None:
-        source = self.source(thing)
+        source = await self.source(thing)
         settings = thing.house.config.section(OrchestrationConfig)
         if thing.stack.depth + 1 >= settings.most_nested:
             raise RequestLimitExceeded(reason=f"Recursion depth exceeds {settings.most_nested}.")
@@ -52,26 +53,32 @@ class ChildStack(ResourceType):
             )
             # In one transaction: there is never a child that nobody knows.
             thing.row.physical_id = child.id
-            await tx.update(model.RESOURCES, {"id": thing.id}, physical_id=child.id)
+            await tx.update(model.RESOURCES, {"id": thing.id}, physical_id=child.id, data=thing.data)
         return str(child.id)
 
     def timeout_mins(self, thing: Thing) -> int | None:
         return thing.stack.timeout_mins  # type: ignore[no-any-return]
 
     async def is_created(self, thing: Thing) -> bool:
-        return await self._is_settled(thing)
+        return await self.is_settled(thing)
 
     async def update(self, thing: Thing, changed: Mapping[str, Any]) -> None:
-        source = self.source(thing)
+        await self.bring(thing)
+
+    async def bring(self, thing: Thing) -> None:
+        """Let the child become what `source` says now. `thing.data` is stored with it."""
+        source = await self.source(thing)
         async with thing.db.transaction() as tx:
             await check_room(tx, thing.house, thing.stack.root_id, len(source.template.resources))
-            child = await self._child(thing, tx)
+            child = await self.child(thing, tx)
             await ask_update(
                 tx, thing.house, thing.context, child, source, timeout_mins=self.timeout_mins(thing)
             )
+            await tx.update(model.RESOURCES, {"id": thing.id}, data=thing.data, metadata=thing.metadata)
+        thing.data_of_run.pop("child", None)
 
     async def is_updated(self, thing: Thing) -> bool:
-        return await self._is_settled(thing)
+        return await self.is_settled(thing)
 
     async def delete(self, thing: Thing) -> None:
         async with thing.db.transaction() as tx:
@@ -88,7 +95,7 @@ class ChildStack(ResourceType):
         return False
 
     async def check_health(self, thing: Thing) -> None:
-        child = await self._child(thing)
+        child = await self.child(thing)
         if status_of(child.state) == "FAILED":
             raise parse_reason(child.state_reason)
 
@@ -96,13 +103,13 @@ class ChildStack(ResourceType):
         await self._ask(thing, "suspend")
 
     async def is_suspended(self, thing: Thing) -> bool:
-        return await self._is_settled(thing)
+        return await self.is_settled(thing)
 
     async def resume(self, thing: Thing) -> None:
         await self._ask(thing, "resume")
 
     async def is_resumed(self, thing: Thing) -> bool:
-        return await self._is_settled(thing)
+        return await self.is_settled(thing)
 
     def reference(self, thing: Thing) -> Any:
         if thing.physical_id is None:
@@ -119,7 +126,7 @@ class ChildStack(ResourceType):
         """The child as it stands, read once."""
         known = thing.data_of_run.get("child")
         if known is None:
-            known = await open_stack(thing.house, thing.context, await self._child(thing))
+            known = await open_stack(thing.house, thing.context, await self.child(thing))
             thing.data_of_run["child"] = known
         return known
 
@@ -138,8 +145,9 @@ class ChildStack(ResourceType):
     def knows_attribute(self, name: str) -> bool:
         return name in ("show", "outputs") or name in self.attributes or name.startswith("resource.")
 
-    async def _is_settled(self, thing: Thing) -> bool:
-        child = await self._child(thing)
+    async def is_settled(self, thing: Thing) -> bool:
+        """Whether the child is done with what was asked of it. Raises `ResourceFailure`."""
+        child = await self.child(thing)
         if status_of(child.state) == "FAILED":
             raise parse_reason(child.state_reason)
         thing.data_of_run.pop("child", None)
@@ -147,9 +155,10 @@ class ChildStack(ResourceType):
 
     async def _ask(self, thing: Thing, event: str) -> None:
         async with thing.db.transaction() as tx:
-            await ask(tx, thing.house, thing.context, await self._child(thing, tx), event)
+            await ask(tx, thing.house, thing.context, await self.child(thing, tx), event)
 
-    async def _child(self, thing: Thing, db: Any = None) -> Row:
+    async def child(self, thing: Thing, db: Any = None) -> Row:
+        """The row of the child. Raises `ResourceFailure`."""
         child = await (db or thing.db).find(model.STACKS, id=thing.physical_id)
         if child is None or child.deleted_at is not None:
             raise ResourceFailure("The nested stack is gone.", "NotFound")
@@ -161,8 +170,9 @@ async def of_member(child: OpenStack, name: str, path: Sequence[str | int]) -> A
     member, _, attribute = name.partition(".")
     steps = [*attribute.split("."), *path] if attribute else list(path)
     thing = child.things.get(member)
-    if thing is None:
+    reference = child.live.reference_id(member)
+    if thing is None or reference is None:  # absent, or still being made
         return None
     if not steps:
-        return child.live.reference_id(member)
+        return reference
     return await thing.kind.attribute(thing, str(steps[0]), steps[1:])

@@ -39,7 +39,7 @@ class TemplateResource(ChildStack):
                 name: Attribute(one.description, ANY) for name, one in template.outputs.items()
             }
 
-    def source(self, thing: Thing) -> Source:
+    async def source(self, thing: Thing) -> Source:
         if self.template is None:
             raise EntityNotFound(entity="Template", name=self.file)
         return Source(

@@ -94,7 +94,7 @@ class FloatingIP(ResourceType):
         await self.show(thing)
 
     async def show(self, thing: Thing) -> dict[str, Any]:
-        return await thing.client("network").get_floating_ip(thing.physical_id)  # type: ignore[no-any-return]
+        return dict(await thing.client("network").get_floating_ip(thing.physical_id))
 
 
 class FloatingIPAssociation(ResourceType):

@@ -74,7 +74,7 @@ class Net(ResourceType):
         await self.show(thing)
 
     async def show(self, thing: Thing) -> dict[str, Any]:
-        return await thing.client("network").get_network(thing.physical_id)  # type: ignore[no-any-return]
+        return dict(await thing.client("network").get_network(thing.physical_id))
 
 
 class ProviderNet(ResourceType):

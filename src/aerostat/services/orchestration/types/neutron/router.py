@@ -96,7 +96,7 @@ class Router(ResourceType):
         await self.show(thing)
 
     async def show(self, thing: Thing) -> dict[str, Any]:
-        return await thing.client("network").get_router(thing.physical_id)  # type: ignore[no-any-return]
+        return dict(await thing.client("network").get_router(thing.physical_id))
 
 
 async def _gateway(thing: Thing, info: Mapping[str, Any]) -> dict[str, Any]:

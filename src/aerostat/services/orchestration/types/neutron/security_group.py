@@ -106,7 +106,7 @@ class SecurityGroup(ResourceType):
         await self.show(thing)
 
     async def show(self, thing: Thing) -> dict[str, Any]:
-        return await thing.client("network").get_security_group(thing.physical_id)  # type: ignore[no-any-return]
+        return dict(await thing.client("network").get_security_group(thing.physical_id))
 
 
 async def _bring_rules(thing: Thing, group: Mapping[str, Any]) -> None:

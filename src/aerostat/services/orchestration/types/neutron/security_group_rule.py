@@ -64,7 +64,7 @@ class SecurityGroupRule(ResourceType):
         await self.show(thing)
 
     async def show(self, thing: Thing) -> dict[str, Any]:
-        return await thing.client("network").get_security_group_rule(thing.physical_id)  # type: ignore[no-any-return]
+        return dict(await thing.client("network").get_security_group_rule(thing.physical_id))
 
     async def _body(self, thing: Thing) -> dict[str, Any]:
         values = thing.properties

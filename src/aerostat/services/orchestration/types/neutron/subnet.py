@@ -137,7 +137,7 @@ class Subnet(ResourceType):
         await self.show(thing)
 
     async def show(self, thing: Thing) -> dict[str, Any]:
-        return await thing.client("network").get_subnet(thing.physical_id)  # type: ignore[no-any-return]
+        return dict(await thing.client("network").get_subnet(thing.physical_id))
 
 
 def without_none_but_gateway(body: dict[str, Any]) -> dict[str, Any]:

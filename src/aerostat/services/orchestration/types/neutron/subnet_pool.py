@@ -91,4 +91,4 @@ class SubnetPool(ResourceType):
         await self.show(thing)
 
     async def show(self, thing: Thing) -> dict[str, Any]:
-        return await thing.client("network").get_subnet_pool(thing.physical_id)  # type: ignore[no-any-return]
+        return dict(await thing.client("network").get_subnet_pool(thing.physical_id))

@@ -62,7 +62,7 @@ class KeyPair(ResourceType):
         await self.show(thing)
 
     async def show(self, thing: Thing) -> dict[str, Any]:
-        return await thing.client("compute").get_keypair(thing.physical_id)  # type: ignore[no-any-return]
+        return dict(await thing.client("compute").get_keypair(thing.physical_id))
 
     async def attribute(self, thing: Thing, name: str, path: Sequence[str | int]) -> Any:
         if name == "private_key":

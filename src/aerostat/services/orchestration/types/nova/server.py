@@ -12,6 +12,15 @@ from ...plans import Plan
 from ...template import ResourceDefinition
 from ...template import select as follow
 from ...thing import Thing
+from ..collecting import (
+    POLL_CFN,
+    TRANSPORTS,
+    check_transport,
+    collected,
+    collecting,
+    ensure_collecting,
+    forget_collecting,
+)
 from ..outside import id_of, subnets_of, unless_gone, without_none
 from ..property import LIST, MAP, Attribute, boolean, integer, listing, mapping, text
 from ..resource_type import Replace, ResourceType, is_gone
@@ -137,8 +146,8 @@ class Server(ResourceType):
         ),
         "software_config_transport": text(
             "How the server should receive the metadata required for software configuration.",
-            default="POLL_SERVER_CFN",
-            allowed=("POLL_SERVER_CFN", "POLL_SERVER_HEAT", "POLL_TEMP_URL", "ZAQAR_MESSAGE"),
+            default=POLL_CFN,
+            allowed=TRANSPORTS,
             update=True,
         ),
         "config_drive": boolean("If True, enable config drive on the server."),
@@ -183,6 +192,8 @@ class Server(ResourceType):
             and not properties["block_device_mapping_v2"]
         ):
             raise StackValidationFailed("Neither image nor bootable volume is specified for instance")
+        if properties["user_data_format"] == SOFTWARE_CONFIG:
+            check_transport(properties["software_config_transport"])
         for one in properties["networks"] or ():
             if not any(one[name] for name in ("network", "uuid", "port", "subnet", "allocate_network")):
                 raise StackValidationFailed(
@@ -194,6 +205,8 @@ class Server(ResourceType):
 
     async def create(self, thing: Thing) -> str | None:
         values = thing.properties
+        if values["user_data_format"] == SOFTWARE_CONFIG:
+            await ensure_collecting(thing, ("ec2",))
         body: dict[str, Any] = {
             "name": thing.named,
             "imageRef": await id_of(thing, "image", values["image"]) or "",
@@ -202,7 +215,9 @@ class Server(ResourceType):
             "availability_zone": values["availability_zone"],
             "config_drive": values["config_drive"],
             "adminPass": values["admin_pass"],
-            "user_data": await encoded_user_data(thing, values["user_data"], values["user_data_format"]),
+            "user_data": await encoded_user_data(
+                thing, values["user_data"], values["user_data_format"], collecting(thing)
+            ),
             "networks": await networks_body(thing),
             "tags": values["tags"],
             "OS-DCF:diskConfig": values["disk_config"],
@@ -244,6 +259,8 @@ class Server(ResourceType):
             raise Replace
         if "name" in changed:
             await compute.update_server(thing.physical_id, name=thing.named)
+        if "software_config_transport" in changed and values["user_data_format"] == SOFTWARE_CONFIG:
+            await ensure_collecting(thing, ("ec2",))
         if "metadata" in changed:
             await compute.set_metadata(thing.physical_id, _texts(values["metadata"] or {}))
         if "tags" in changed:
@@ -274,19 +291,11 @@ class Server(ResourceType):
         await unless_gone(thing.client("compute").delete_server(thing.physical_id))
 
     async def is_deleted(self, thing: Thing) -> bool:
-        try:
-            server = await thing.client("compute").get_server(thing.physical_id)
-        except RoomError as error:
-            if not is_gone(error):
-                raise
-            await delete_ports(thing)
-            return True
-        if server["status"] in ("DELETED", "SOFT_DELETED"):
-            await delete_ports(thing)
-            return True
-        if server["status"] == "ERROR" and server.get("OS-EXT-STS:task_state") is None:
-            await unless_gone(thing.client("compute").delete_server(thing.physical_id))
-        return False
+        if not await is_server_gone(thing):
+            return False
+        await delete_ports(thing)
+        await forget_collecting(thing)
+        return True
 
     # Looking
 
@@ -309,10 +318,15 @@ class Server(ResourceType):
     async def is_resumed(self, thing: Thing) -> bool:
         return _is_active(await thing.client("compute").get_server(thing.physical_id))
 
+    async def metadata(self, thing: Thing) -> dict[str, Any]:
+        return await collected(thing)
+
     async def show(self, thing: Thing) -> dict[str, Any]:
-        return await thing.client("compute").get_server(thing.physical_id)  # type: ignore[no-any-return]
+        return dict(await thing.client("compute").get_server(thing.physical_id))
 
     async def attribute(self, thing: Thing, name: str, path: Sequence[str | int]) -> Any:
+        if name == "os_collect_config":
+            return follow(collecting(thing), path)
         server = await thing.shown()
         if name in ("show", "name", "accessIPv4", "accessIPv6", "tags"):
             return follow(server if name == "show" else server.get(name), path)
@@ -329,6 +343,22 @@ class Server(ResourceType):
         if name == "console_urls":
             return await _console_urls(thing, path)
         return None
+
+
+async def is_server_gone(thing: Thing) -> bool:
+    """Whether a server that is being deleted is; one that failed to be is asked to go again."""
+    compute = thing.client("compute")
+    try:
+        server = await compute.get_server(thing.physical_id)
+    except RoomError as error:
+        if not is_gone(error):
+            raise
+        return True
+    if server["status"] in ("DELETED", "SOFT_DELETED"):
+        return True
+    if server["status"] == "ERROR" and server.get("OS-EXT-STS:task_state") is None:
+        await unless_gone(compute.delete_server(thing.physical_id))
+    return False
 
 
 def _is_active(server: Mapping[str, Any]) -> bool:

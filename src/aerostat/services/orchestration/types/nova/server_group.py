@@ -34,6 +34,10 @@ class ServerGroup(ResourceType):
             body["rules"] = rules
         return str((await thing.client("compute").create_server_group(**body))["id"])
 
+    async def find_made(self, thing: Thing) -> str | None:
+        found = await thing.client("compute").list_server_groups()
+        return await thing.find_unclaimed([one for one in found if one["name"] == thing.named])
+
     async def delete(self, thing: Thing) -> None:
         await unless_gone(thing.client("compute").delete_server_group(thing.physical_id))
 
@@ -41,4 +45,4 @@ class ServerGroup(ResourceType):
         await self.show(thing)
 
     async def show(self, thing: Thing) -> dict[str, Any]:
-        return await thing.client("compute").get_server_group(thing.physical_id)  # type: ignore[no-any-return]
+        return dict(await thing.client("compute").get_server_group(thing.physical_id))

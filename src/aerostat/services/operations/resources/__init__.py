@@ -1,0 +1,1 @@
+"""What the operation record is asked."""

@@ -1,0 +1,1 @@
+"""Groups that grow and shrink, and the policies that let them."""

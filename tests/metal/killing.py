@@ -1,0 +1,56 @@
+"""Killing what a cloud is made of, and telling when it has come to itself again."""
+
+import contextlib
+import os
+import signal
+from typing import Any
+
+import keystoneauth1.exceptions
+import openstack.exceptions
+
+from tests.metal.real_cloud import RealCloud
+from tests.waiting import eventually
+
+OURS = ("control", "host", "supervisor")
+DAEMONS = ("ovn-nb", "ovn-sb", "ovn-northd", "ovs-db", "ovs-switch", "ovn-controller")
+HALTS = b"\xfa\xf4\xeb\xfd".ljust(510, b"\0") + b"\x55\xaa"
+"""A disk of one sector that halts the processor (cli; hlt; jmp to hlt): a guest that costs nothing."""
+READY_LIMIT_S = 90.0
+
+Unreachable = (keystoneauth1.exceptions.ConnectFailure, keystoneauth1.exceptions.RetriableConnectionFailure)
+
+
+def make_halting_image(demo: Any) -> Any:
+    """An image of the guest that costs nothing."""
+    return demo.image.create_image(
+        name="halts", data=HALTS, disk_format="raw", container_format="bare", visibility="private"
+    )
+
+
+def kill(cloud: RealCloud, victim: str) -> None:
+    """End it at once. Who watches over it starts it again; a killed supervisor we start ourselves, and a guest stays
+    dead: to a user it has powered off.
+    """
+    if victim == "guest":
+        for pid in cloud.guest_ids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return
+    os.kill(cloud.process_ids()[victim], signal.SIGKILL)
+    if victim == "supervisor":
+        eventually(lambda: cloud.folder.owner_pid() is None, 10, why="the lock is free")
+        cloud.up()
+
+
+def wait_ready(cloud: RealCloud, demo: Any, told: str) -> None:
+    eventually(lambda: answers(cloud, demo), READY_LIMIT_S, why=f"the API after {told}")
+
+
+def answers(cloud: RealCloud, demo: Any) -> bool:
+    """Whether the API answers, and all processes run."""
+    status = cloud.status()
+    if not status["running"] or any(process["state"] != "running" for process in status["processes"]):
+        return False
+    with contextlib.suppress(*Unreachable, openstack.exceptions.HttpException):
+        return isinstance(list(demo.compute.servers()), list)
+    return False
