@@ -22,6 +22,7 @@ class Neighbours:
         self.ports: dict[str, dict[str, Any]] = {}
         self.floating_ips: dict[str, dict[str, Any]] = {}
         self.security_groups: dict[str, dict[str, Any]] = {}
+        self.makes_networks = False  # for projects that have none and ask for any
         self.calls: list[str] = []
         self._next = 10
 
@@ -180,14 +181,17 @@ class FakeImages:
         return dict(self.world.images[id])
 
     async def download(self, id: str) -> AsyncIterator[bytes]:
+        data = self.world.images[id].get("data", IMAGE_BYTES)
+
         async def chunks() -> AsyncIterator[bytes]:
-            for start in range(0, len(IMAGE_BYTES), 4096):
-                yield IMAGE_BYTES[start : start + 4096]
+            for start in range(0, len(data), 4096):
+                yield data[start : start + 4096]
 
         return chunks()
 
-    async def list_images(self) -> list[dict[str, Any]]:
-        return list(self.world.images.values())
+    async def list_images(self, sort: str = "", **query: Any) -> list[dict[str, Any]]:
+        """The newest first, as the image room lists them."""
+        return [one for one in reversed(self.world.images.values()) if _fits(one, query)]
 
     async def create_image(self, **attributes: Any) -> dict[str, Any]:
         return self.world.add_image(status="queued", **attributes)
@@ -212,6 +216,12 @@ class FakeNetwork:
 
     async def get_network(self, id: str) -> dict[str, Any]:
         return self._get(self.world.networks, id, "Network")
+
+    async def ensure_auto_topology(self, project_id: str) -> str:
+        if not self.world.makes_networks:
+            raise RoomError(400, "Deployment error: no external network.", "AutoAllocation", "network")
+        made = [one for one in self.world.networks.values() if one["name"] == "auto_allocated_network"]
+        return str((made or [self.world.add_network(project_id, "auto_allocated_network")])[0]["id"])
 
     async def list_subnets(self, **query: Any) -> list[dict[str, Any]]:
         return [one for one in self.world.subnets.values() if _fits(one, query)]

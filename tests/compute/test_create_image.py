@@ -75,3 +75,42 @@ async def test_older_clients_find_the_image_here(cloud: Cloud) -> None:
     assert (await cloud.ask("GET", url, version="2.36")).status_code == 404
     assert (await cloud.ask("DELETE", url)).status_code == 204
     assert (await cloud.ask("GET", url)).status_code == 404
+
+
+# Backups
+
+
+async def back_up(cloud: Cloud, server_id: str, name: str, rotation: Any = 2, **kw: Any) -> Any:
+    body = {"name": name, "backup_type": "daily", "rotation": rotation}
+    answer = await cloud.act(server_id, "createBackup", body, **kw)
+    await cloud.settle()
+    return answer
+
+
+async def test_of_backups_the_newest_are_kept(cloud: Cloud) -> None:
+    server_id, other = await cloud.active_server(), await cloud.active_server(name="other")
+    for number in range(3):
+        assert (await back_up(cloud, server_id, f"b{number}")).status_code == 202
+    await back_up(cloud, other, "of another")
+    await cloud.act(server_id, "createBackup", {"name": "w", "backup_type": "weekly", "rotation": 1})
+    await cloud.settle()
+    kept = {image["name"]: image for image in cloud.world.images.values() if "backup_type" in image}
+    assert set(kept) == {"b1", "b2", "of another", "w"}
+    assert (kept["b2"]["image_type"], kept["b2"]["instance_uuid"]) == ("backup", server_id)
+    assert (await cloud.server(server_id))["status"] == "ACTIVE"
+
+
+async def test_a_rotation_of_none_keeps_none(cloud: Cloud) -> None:
+    server_id = await cloud.active_server()
+    assert "location" in (await back_up(cloud, server_id, "b0")).headers
+    answer = await back_up(cloud, server_id, "b1", "0")
+    assert (answer.status_code, answer.headers.get("location")) == (202, None)
+    assert list(cloud.world.images) == [cloud.image["id"]]
+    shown = await back_up(cloud, server_id, "b2", version="2.45")
+    assert shown.json()["image_id"] in cloud.world.images
+
+
+@pytest.mark.parametrize("rotation", [-1, "many", None])
+async def test_bad_rotations(cloud: Cloud, rotation: Any) -> None:
+    server_id = await cloud.active_server()
+    assert (await back_up(cloud, server_id, "b", rotation)).status_code == 400

@@ -339,3 +339,17 @@ async def test_host_names_can_be_chosen_since_2_90(cloud: Cloud) -> None:
     assert changed.json()["server"]["OS-EXT-SRV-ATTR:hostname"] == "new"
     assert (await post(cloud, hostname="x1")).status_code == 400
     assert (await post(cloud, version="2.90", hostname="a b")).status_code == 400
+
+
+async def test_a_project_without_networks_may_ask_for_any(cloud: Cloud) -> None:
+    cloud.world.networks.clear()
+    refused = {"server": {"name": "x", "flavorRef": "42", "imageRef": cloud.image["id"], "networks": "auto"}}
+    answer = await cloud.ask("POST", "/servers", refused, version="2.37")
+    assert answer.status_code == 400
+    assert "no external network" in answer.text
+    cloud.world.makes_networks = True
+    for name in ("one", "two"):
+        server_id = await cloud.make_server(name=name, networks="auto", version="2.37")
+        await cloud.settle()
+        assert list((await cloud.server(server_id))["addresses"]) == ["auto_allocated_network"]
+    assert len(cloud.world.networks) == 1

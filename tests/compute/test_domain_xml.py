@@ -9,7 +9,7 @@ import pytest
 from aerostat.kernel.errors import DriverError
 from aerostat.services.compute.drivers.libvirt.domain_xml import Machine, domain_xml, interface_xml, ports_in
 from aerostat.services.compute.drivers.libvirt.settings import DomainFolder
-from aerostat.services.compute.host.protocol import DomainSpec, Interface, RootDisk
+from aerostat.services.compute.host.protocol import DomainSpec, Interface, RescueDisk, RootDisk
 
 FOLDER = DomainFolder(Path("/state/instances/an-id"))
 CARD = Interface(port_id="port-1", mac="02:00:00:00:00:01", tap="tap1", mtu=1442)
@@ -134,3 +134,42 @@ def test_unknown_properties_are_left_alone_and_bad_names_refused():
         built(name="../../etc")
     with pytest.raises(DriverError):
         built(interfaces=(msgspec.structs.replace(CARD, model="ne2k_pci"),))
+
+
+def boots_from(domain: ET.Element) -> list[str | None]:
+    return [
+        disk.find("source").get("file")
+        for disk in domain.iterfind("devices/disk")
+        if disk.find("boot") is not None
+    ]
+
+
+def test_a_rescue_disk_takes_the_first_place():
+    domain = built(rescue=RescueDisk(image_id="mend"), swap_mib=8)
+    assert boots_from(domain) == [str(FOLDER.rescue_disk)]
+    names = [disk.find("source").get("file") for disk in domain.iterfind("devices/disk")]
+    assert names == [str(FOLDER.rescue_disk), str(FOLDER.root_disk), str(FOLDER.swap)]
+    assert [name for _, name, _ in targets(domain)] == ["vda", "vdb", "vdc"]
+
+
+def test_a_rescue_disk_that_says_where_leaves_the_others_in_their_places():
+    domain = built(rescue=RescueDisk(image_id="mend", device="disk", bus="usb"), config_drive={"a": b""})
+    assert boots_from(domain) == [str(FOLDER.rescue_disk)]
+    assert targets(domain) == [("disk", "vda", "virtio"), ("cdrom", "sda", "scsi"), ("disk", "sdb", "usb")]
+    assert domain.find("devices/controller[@type='usb']").get("model") == "qemu-xhci"
+    cd = built(rescue=RescueDisk(image_id="mend", device="cdrom"))
+    assert targets(cd)[-1] == ("cdrom", "sda", "scsi")
+    assert cd.findall("devices/disk")[-1].find("readonly") is not None
+
+
+@pytest.mark.parametrize(
+    "rescue",
+    [
+        RescueDisk(image_id="mend", bus="ide"),
+        RescueDisk(image_id="mend", bus="parallel"),
+        RescueDisk(image_id="mend", device="cdrom", bus="virtio"),
+    ],
+)
+def test_rescue_disks_that_cannot_be_had(rescue):
+    with pytest.raises(DriverError):
+        built(rescue=rescue)

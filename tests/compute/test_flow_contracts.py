@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from aerostat.kernel.context import Context
@@ -11,6 +12,7 @@ from aerostat.services.compute import model
 from aerostat.services.compute.flows import FLOWS
 from aerostat.services.compute.flows.create_server import create_server
 from aerostat.services.compute.flows.delete_server import delete_server
+from aerostat.services.compute.flows.shelve_server import offload_server
 from aerostat.services.compute.states import SERVER
 from tests.contracts.flow_contract import FlowCase, Trial, trials
 
@@ -333,7 +335,123 @@ async def test_image(trial: Trial, cloud: Cloud) -> None:
     await trial.run(image_case(cloud), world)
 
 
+# Flows between a server's own disk and others: name → actions that lead there, the one that starts it, its body,
+# the state it ends in. Backups are kept to one, so the one before goes.
+
+BACKUP = {"name": "nightly", "backup_type": "daily", "rotation": 1}
+DISKS: dict[str, tuple[tuple[tuple[str, Any], ...], str, Any, str]] = {
+    "server.createBackup": ((("createBackup", BACKUP),), "createBackup", BACKUP, "active"),
+    "server.rescue": ((), "rescue", None, "rescued"),
+    "server.unrescue": ((("rescue", None),), "unrescue", None, "active"),
+    "server.shelve": ((), "shelve", None, "shelved_offloaded"),
+    "server.unshelve": ((("shelve", None),), "unshelve", None, "active"),
+}
+
+
+def disk_case(name: str, cloud: Cloud) -> FlowCase:
+    _, action, argument, after = DISKS[name]
+
+    async def start(world: Any) -> str:
+        answer = await cloud.act(world.server_id, action, argument)
+        assert answer.status_code in (200, 202), answer.text
+        return str(world.server_id)
+
+    async def whole(world: Any) -> Any:
+        """Whatever it is: its guest, claim, ports and images go with it, and nothing is half done."""
+        server = await world.store.get(model.SERVERS, id=world.server_id)
+        assert server.snapshot_id is None
+        assert all(image["status"] == "active" for image in cloud.world.images.values())
+        kept = [id for id in cloud.world.images if id != cloud.image["id"]]
+        guests, ports, claims = await describe(world)
+        if server.state == "deleted":
+            assert (guests, ports, claims) == ([], {}, {})
+        elif server.state == "shelved_offloaded":
+            assert (guests, claims, kept) == ([], {}, [server.shelved_image_id])
+            assert [port["binding:host_id"] for port in ports.values()] == [""]
+        else:
+            assert server.state in ("active", "error", "rescued")
+            assert [guest for guest, _ in guests] == list(claims) == [server.id]
+            assert [port["binding:host_id"] for port in ports.values()] == ["fake-1"]
+            assert (cloud.host().spec(server.id).rescue is not None) == (server.rescue is not None)
+            assert cloud.host()._guests[server.id].exports == {}
+            if server.shelved_image_id is None and "Backup" not in name:
+                assert kept == []
+        return "whole"
+
+    async def worked(world: Any, id: str) -> None:
+        server = await world.store.get(model.SERVERS, id=id)
+        assert server.state == after
+        await whole(world)
+        if "Backup" in name:
+            assert len(cloud.world.images) == 2
+
+    return FlowCase(
+        flow=next(flow for flow in FLOWS if flow.name == name),
+        others=[delete_server, offload_server],
+        start=start,
+        describe=whole,
+        worked=worked,
+        delete=delete,
+    )
+
+
+def disk_trials() -> list[Any]:
+    return [
+        pytest.param(name, trial, id=f"{name} {trial}")
+        for name in DISKS
+        for trial in trials(_shape(next(flow for flow in FLOWS if flow.name == name)))
+    ]
+
+
+@pytest.mark.parametrize(("name", "trial"), disk_trials())
+async def test_disks(name: str, trial: Trial, cloud: Cloud) -> None:
+    world = world_of(cloud)
+    world.server_id = await cloud.active_server()
+    for action, argument in DISKS[name][0]:
+        await cloud.act(world.server_id, action, argument)
+        await cloud.settle()
+    await trial.run(disk_case(name, cloud), world)
+
+
+async def begin_offload(world: Any) -> str:
+    await world.cloud.act(world.server_id, "shelveOffload", user="root")
+    return str(world.server_id)
+
+
+async def offload_again(world: Any, server_id: str) -> None:
+    """One that failed after its work was done has nothing left to do."""
+    if (await world.store.get(model.SERVERS, id=server_id)).state == "shelved":
+        assert (await world.cloud.act(server_id, "shelveOffload", user="root")).status_code == 202
+
+
+async def is_offloaded(world: Any, server_id: str) -> None:
+    assert (await world.store.get(model.SERVERS, id=server_id)).state == "shelved_offloaded"
+    guests, _, claims = await describe(world)
+    assert (guests, claims) == ([], {})
+
+
+OFFLOAD = FlowCase(
+    flow=offload_server,
+    others=[delete_server],
+    start=begin_offload,
+    describe=describe,
+    worked=is_offloaded,
+    start_again=offload_again,
+)
+
+
+@pytest.mark.parametrize("trial", trials(OFFLOAD), ids=str)
+async def test_offload(trial: Trial, cloud: Cloud) -> None:
+    world = world_of(cloud)
+    world.server_id = await cloud.active_server()
+    room = cloud.house.state["compute"]
+    room.config = msgspec.structs.replace(room.config, keep_shelved_on_host=True)
+    await cloud.act(world.server_id, "shelve")
+    await cloud.settle()
+    await trial.run(OFFLOAD, world)
+
+
 def test_every_flow_is_tried() -> None:
     tried = {"server.create", "server.delete", "server.attach_interface", "server.detach_interface"}
-    tried |= {"server.createImage"}
+    tried |= {"server.createImage", "server.shelveOffload", *DISKS}
     assert {flow.name for flow in FLOWS} == tried | set(POWER) | set(CHANGES)

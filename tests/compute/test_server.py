@@ -295,13 +295,8 @@ async def test_reset_state(cloud: Cloud) -> None:
 @pytest.mark.parametrize(
     ("action", "argument", "status"),
     [
-        ("shelve", None, 501),
-        ("unshelve", None, 501),
-        ("rescue", {}, 501),
         ("migrate", None, 501),
         ("os-migrateLive", {"host": None}, 501),
-        ("createBackup", {"name": "x", "backup_type": "daily", "rotation": 1}, 501),
-        ("changePassword", {"adminPass": "x"}, 400),
         ("restore", None, 409),
     ],
 )

@@ -69,6 +69,16 @@ class World:
         }
         return DomainSpec(id=domain_id, **{**defaults, **values})
 
+    async def add_image(self, text: str) -> tuple[str, str]:
+        """One more image in the cache: its id, and what a guest that boots from it writes to its console."""
+        content = echo(f"{text}\r\n".encode()).ljust(1 << 20, b"\0")
+        image = BaseImageSpec(id=new_id(), format="raw")
+        await self.hypervisor.ensure_base_image(image, chunks(content))
+        return image.id, self.says(image.id, text)
+
+    def says(self, image_id: str, text: str) -> str:
+        return text
+
     def crash(self, spec: DomainSpec) -> None:
         """Let the domain end as it should not."""
         raise NotImplementedError
@@ -82,6 +92,9 @@ class FakeWorld(World):
     def __init__(self) -> None:
         super().__init__()
         self.hypervisor = self.fake = FakeHypervisor("fake-1")
+
+    def says(self, image_id: str, text: str) -> str:
+        return image_id
 
     def crash(self, spec: DomainSpec) -> None:
         self.fake.guest_crashes(spec.id)

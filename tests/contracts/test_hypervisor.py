@@ -8,7 +8,16 @@ import pytest
 
 from aerostat.kernel.errors import DriverError
 from aerostat.kernel.ids import new_id
-from aerostat.services.compute.host.protocol import BaseImageSpec, Interface, RootDisk, TakesScreenshots
+from aerostat.services.compute.host.protocol import (
+    BaseImageSpec,
+    ExportsDisks,
+    Interface,
+    Interrupts,
+    RescueDisk,
+    RootDisk,
+    SetsPasswords,
+    TakesScreenshots,
+)
 
 from .hypervisor_worlds import (
     BOOT_IMAGE,
@@ -411,3 +420,108 @@ async def test_screenshots_where_they_can_be_taken(world, hypervisor):
     spec = world.spec()
     await hypervisor.ensure_domain(spec)
     assert (await hypervisor.screenshot(spec.id)).startswith(b"\x89PNG")
+
+
+# Rescue
+
+
+@pytest.mark.parametrize("place", [{}, {"device": "disk", "bus": "virtio"}, {"bus": "usb"}], ids=str)
+async def test_a_domain_is_rescued_and_boots_its_own_disk_again(world, hypervisor, place):
+    image_id, rescue_says = await world.add_image("the rescue disk")
+    own_id, own_says = await world.add_image("its own disk")
+    spec = world.spec(root=RootDisk(own_id, 1))
+    await hypervisor.ensure_domain(spec)
+    await _until_it_says(hypervisor, spec, own_says, 1)
+    await hypervisor.ensure_power(spec.id, "shutoff", limit_s=0)
+    rescued = msgspec.structs.replace(spec, rescue=RescueDisk(image_id=image_id, **place))
+    for _ in range(2):
+        assert (await hypervisor.ensure_domain(rescued)).state == "running"
+    await _until_it_says(hypervisor, spec, rescue_says, 1)
+    assert (await hypervisor.console_log(spec.id)).count(own_says) == 1
+    await hypervisor.ensure_power(spec.id, "shutoff", limit_s=0)
+    assert (await hypervisor.ensure_domain(spec)).state == "running"
+    await _until_it_says(hypervisor, spec, own_says, 2)
+
+
+async def test_rescue_needs_its_image_on_the_host(world, hypervisor):
+    spec = world.spec()
+    await hypervisor.ensure_domain(spec, "shutoff")
+    rescued = msgspec.structs.replace(spec, rescue=RescueDisk(image_id=new_id()))
+    with pytest.raises(DriverError) as refused:
+        await hypervisor.ensure_domain(rescued)
+    assert refused.value.retry
+
+
+async def _until_it_says(hypervisor, spec, text, times):
+    async def said():
+        return (await hypervisor.console_log(spec.id)).count(text) >= times
+
+    await eventually(said)
+
+
+# Copies of disks
+
+
+async def read_export(hypervisor, domain_id, export_id):
+    content = b""
+    while piece := await hypervisor.read_export(domain_id, export_id, len(content), 100_000):
+        assert len(piece) <= 100_000
+        content += piece
+    return content
+
+
+@pytest.mark.parametrize("power", ["running", "paused", "suspended", "shutoff"])
+async def test_a_copy_of_a_disk_is_an_image(world, hypervisor, power):
+    assert isinstance(hypervisor, ExportsDisks)
+    spec, export_id = world.spec(root=RootDisk(world.image_id, 1)), new_id()
+    await hypervisor.ensure_domain(spec)
+    await hypervisor.ensure_power(spec.id, power, limit_s=0)
+    await hypervisor.export_disk(spec.id, export_id)
+    assert (await hypervisor.inspect_domain(spec.id)).state == power
+    content = await read_export(hypervisor, spec.id, export_id)
+    await hypervisor.export_disk(spec.id, export_id)  # a repeat finds the copy
+    assert await read_export(hypervisor, spec.id, export_id) == content
+    image = BaseImageSpec(id=new_id(), format=hypervisor.export_format, size_bytes=len(content))
+    await hypervisor.ensure_base_image(image, chunks(content))
+    await hypervisor.remove_domain(spec.id)  # the copy stands on nothing of its domain
+    copy = world.spec(root=RootDisk(image.id, 1))
+    assert (await hypervisor.ensure_domain(copy)).state == "running"
+    assert await eventually(lambda: hypervisor.console_log(copy.id))
+
+
+async def test_a_removed_copy_is_gone_and_may_be_removed_again(world, hypervisor):
+    spec, export_id = world.spec(), new_id()
+    await hypervisor.ensure_domain(spec, "shutoff")
+    await hypervisor.export_disk(spec.id, export_id)
+    for _ in range(2):
+        await hypervisor.remove_export(spec.id, export_id)
+    with pytest.raises(DriverError):
+        await hypervisor.read_export(spec.id, export_id, 0, 100)
+
+
+async def test_copies_of_unknown_domains(hypervisor):
+    with pytest.raises(DriverError) as refused:
+        await hypervisor.export_disk(new_id(), new_id())
+    assert not refused.value.retry
+    await hypervisor.remove_export(new_id(), new_id())
+
+
+# What is done to a guest that runs
+
+
+async def test_interrupts_reach_only_guests_that_run(world, hypervisor):
+    assert isinstance(hypervisor, Interrupts)
+    spec = world.spec()
+    await hypervisor.ensure_domain(spec)
+    await hypervisor.interrupt(spec.id)
+    await hypervisor.ensure_power(spec.id, "shutoff", limit_s=0)
+    with pytest.raises(DriverError, match="not running"):
+        await hypervisor.interrupt(spec.id)
+
+
+async def test_passwords_are_not_set_in_guests_that_are_off(world, hypervisor):
+    assert isinstance(hypervisor, SetsPasswords)
+    spec = world.spec()
+    await hypervisor.ensure_domain(spec, "shutoff")
+    with pytest.raises(DriverError, match="not running"):
+        await hypervisor.set_password(spec.id, "root", "s3cret")

@@ -315,3 +315,10 @@ async def test_memory_stays_flat_over_a_large_upload(api: Api) -> None:
     assert (await api.upload(image["id"], large())).status_code == 204
     grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown_kib < 30 * KIB
+
+
+async def test_an_image_has_no_tasks_for_those_who_know_it(api: Api) -> None:
+    image, bob = await api.filled(), api("bob")
+    path = f"images/{image['id']}/tasks"
+    assert (await api.request("GET", path)).json() == {"tasks": []}
+    assert (await bob.request("GET", path)).status_code == 404

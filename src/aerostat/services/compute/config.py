@@ -22,6 +22,8 @@ class ComputeConfig(msgspec.Struct, frozen=True, kw_only=True):
     """For how long an address of a console is good; the first connection uses it up before."""
     force_config_drive: bool = False
     """Give every server a config drive."""
+    keep_shelved_on_host: bool = False
+    """Leave the guests of shelved servers on their hosts until an administrator offloads them."""
     keep_deleted_days: int = 30
     """Rows of deleted servers are kept this long for listings and usage."""
     fake_hosts: int = 1

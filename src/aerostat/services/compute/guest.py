@@ -7,9 +7,10 @@ from aerostat.kernel.db import Row
 
 from . import metadata
 from .host.orders import GuestSpec
-from .host.protocol import RootDisk
+from .host.protocol import RescueDisk, RootDisk
 from .networking import cards_of
 from .room import instance_name, room_of
+from .states import RESCUED
 
 
 async def guest_of(house: Any, server: Row, request_id: str, admin_password: str | None = None) -> GuestSpec:
@@ -24,13 +25,20 @@ async def guest_of(house: Any, server: Row, request_id: str, admin_password: str
         title=server.name,
         vcpus=flavor["vcpus"],
         memory_mib=flavor["memory_mib"],
-        root=RootDisk(server.image_id, flavor["disk_gib"]),
+        root=RootDisk(_root_image(server), flavor["disk_gib"]),
+        rescue=RescueDisk(**server.rescue) if server.rescue and server.state in RESCUED else None,
         ephemeral_gib=(flavor["ephemeral_gib"],) if flavor["ephemeral_gib"] else (),
         swap_mib=flavor["swap_mib"],
         cards=cards_of(server),
         config_drive=drive,
         properties=server.image_properties,
     )
+
+
+def _root_image(server: Row) -> str:
+    """Its image, or what its disk was saved as while it comes back from the shelf."""
+    shelved = server.shelved_image_id if server.state == "unshelving" else None
+    return str(shelved or server.image_id)
 
 
 async def _config_drive(

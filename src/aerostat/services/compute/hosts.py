@@ -53,6 +53,7 @@ class HostDesk:
             "uptime_s": report.uptime_s,
             "load": list(report.load),
             "export_format": report.export_format,
+            "abilities": list(report.abilities),
         }
         known = await db.find(model.HOSTS, name=report.name)
         if known is None:

@@ -91,6 +91,8 @@ SERVERS = new_table(
     Column("server_group_id", String(36), nullable=True),
     Column("scheduler_hints", Json, nullable=False, default=dict),
     Column("snapshot_id", String(36), nullable=True),  # the image that is being made of it
+    Column("shelved_image_id", String(36), nullable=True),  # its disk while it is shelved
+    Column("rescue", Json, nullable=True),  # image_id, device and bus of the disk that it is rescued with
     Column("networks", Json, nullable=False, default=list),  # what was asked for, see networking.py
     Column("security_groups", Json, nullable=False, default=list),  # names or ids asked for
     Column("interfaces", Json, nullable=False, default=list),  # the ports it has, as last seen

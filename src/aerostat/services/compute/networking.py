@@ -49,11 +49,21 @@ async def _automatic(client: Any, project_id: str, *, named_auto: bool) -> list[
         raise NetworkAmbiguous
     if not networks:
         if named_auto:
-            raise BadRequest("Unable to automatically allocate a network for project " + project_id)
+            return [_request(network_id=await _allocated(client, project_id))]
         return []
     if not networks[0].get("subnets"):
         return []
     return [_request(network_id=networks[0]["id"])]
+
+
+async def _allocated(client: Any, project_id: str) -> str:
+    """The network that the network room makes for a project that asks for any."""
+    try:
+        return str(await client.ensure_auto_topology(project_id))
+    except RoomError as error:
+        raise BadRequest(
+            f"Unable to automatically allocate a network for project {project_id}: {error.text}"
+        ) from None
 
 
 async def usable_networks(client: Any, project_id: str) -> list[dict[str, Any]]:
@@ -169,6 +179,15 @@ async def give_back_port(admin: Any, port_id: str, *, owned: bool) -> None:
             await admin.delete_port(port_id)
         else:
             await admin.update_port(port_id, **{"device_id": "", "device_owner": "", "binding:host_id": ""})
+    except RoomError as error:
+        if error.status != 404:
+            raise
+
+
+async def bind_port(admin: Any, port_id: str, host: str) -> None:
+    """Say on which host the port's server is, "" for none. One that is gone is left out."""
+    try:
+        await admin.update_port(port_id, **{"binding:host_id": host})
     except RoomError as error:
         if error.status != 404:
             raise

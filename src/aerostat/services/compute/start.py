@@ -66,9 +66,11 @@ async def _bring_back_guests(house: "House", world: FakeWorld) -> None:
     for server in await house.store.all(model.SERVERS):
         if server.host not in world.hosts or server.state in WITHOUT_GUEST:
             continue
-        world.hosts[server.host].remember_image(server.image_id)
         host = room_of(house).host(server.host, request_id)
         power = DESIRED_POWER.get(server.state) or DESIRED_POWER.get(server.state_before, "running")
         spec = await guest_of(house, server, request_id)
+        for disk in (spec.root, spec.rescue):
+            if disk is not None:
+                world.hosts[server.host].remember_image(disk.image_id)
         await host.ensure_guest(spec, "shutoff" if power == "shutoff" else "running")
         await host.set_power(server.id, power)

@@ -8,7 +8,10 @@ from typing import Literal, NamedTuple
 
 from aerostat.kernel.work.states import ANY, Machine
 
-RESTING = ("active", "stopped", "paused", "suspended", "resized", "error")
+RESTING = (
+    *("active", "stopped", "paused", "suspended", "resized"),
+    *("rescued", "shelved", "shelved_offloaded", "error"),
+)
 PASSING = (
     "building",
     "starting",
@@ -21,6 +24,12 @@ PASSING = (
     "resuming",
     "rebuilding",
     "snapshotting",
+    "backing_up",
+    "rescuing",
+    "unrescuing",
+    "shelving",
+    "offloading",
+    "unshelving",
     "resizing",
     "confirming",
     "reverting",
@@ -40,6 +49,15 @@ SERVER = Machine(
     ("resume",       "suspended",                                          "resuming"),
     ("rebuild",      {"active", "stopped", "error"},                       "rebuilding"),
     ("snapshot",     {"active", "stopped", "paused", "suspended"},         "snapshotting"),
+    ("backup",       {"active", "stopped", "paused", "suspended"},         "backing_up"),
+    ("rescue",       {"active", "stopped", "error"},                       "rescuing"),
+    ("rescued",      "rescuing",                                           "rescued"),
+    ("unrescue",     "rescued",                                            "unrescuing"),
+    ("shelve",       {"active", "stopped", "paused", "suspended"},         "shelving"),
+    ("shelved",      {"shelving", "offloading", "unshelving"},             "shelved"),
+    ("offload",      {"shelving", "shelved"},                              "offloading"),
+    ("offloaded",    {"offloading", "unshelving"},                         "shelved_offloaded"),
+    ("unshelve",     {"shelved", "shelved_offloaded"},                     "unshelving"),
     ("resize",       {"active", "stopped"},                                "resizing"),
     ("resized",      "resizing",                                           "resized"),
     ("confirm",      "resized",                                            "confirming"),
@@ -71,6 +89,9 @@ SHOWN = {
     "paused": Shown("paused", None, "PAUSED"),
     "suspended": Shown("suspended", None, "SUSPENDED"),
     "resized": Shown("resized", None, "VERIFY_RESIZE"),
+    "rescued": Shown("rescued", None, "RESCUE"),
+    "shelved": Shown("shelved", None, "SHELVED"),
+    "shelved_offloaded": Shown("shelved_offloaded", None, "SHELVED_OFFLOADED"),
     "error": Shown("error", None, "ERROR"),
     "starting": Shown("stopped", "powering-on", "SHUTOFF"),
     "stopping": Shown("active", "powering-off", "ACTIVE"),
@@ -82,6 +103,12 @@ SHOWN = {
     "resuming": Shown("suspended", "resuming", "SUSPENDED"),
     "rebuilding": Shown("active", "rebuilding", "REBUILD"),
     "snapshotting": Shown("active", "image_snapshot", "ACTIVE"),
+    "backing_up": Shown("active", "image_backup", "ACTIVE"),
+    "rescuing": Shown("active", "rescuing", "ACTIVE"),
+    "unrescuing": Shown("rescued", "unrescuing", "RESCUE"),
+    "shelving": Shown("active", "shelving", "ACTIVE"),
+    "offloading": Shown("shelved", "shelving_offloading", "SHELVED"),
+    "unshelving": Shown("shelved_offloaded", "unshelving", "SHELVED_OFFLOADED"),
     "resizing": Shown("active", "resize_migrating", "RESIZE"),
     "confirming": Shown("resized", None, "VERIFY_RESIZE"),
     "reverting": Shown("resized", "resize_reverting", "REVERT_RESIZE"),
@@ -110,7 +137,15 @@ DESIRED_POWER: dict[str, Literal["running", "shutoff", "paused", "suspended"]] =
     "paused": "paused",
     "suspended": "suspended",
     "resized": "running",
+    "rescued": "running",
+    "shelved": "shutoff",
 }
+
+# While it is in one of these, its guest boots from the rescue disk.
+RESCUED = frozenset({"rescuing", "rescued"})
+
+# Passing states in which a server still is what it was before, as far as the API shows.
+AS_BEFORE = frozenset({"snapshotting", "backing_up", "rescuing", "shelving", "unshelving", "deleting"})
 
 # The event that brings a server back to the state it rested in.
 REST_EVENTS = {"active": "running", "stopped": "halted", "paused": "paused", "suspended": "suspended"}
@@ -121,7 +156,7 @@ def shown(state: str, before: str | None = None) -> Shown:
     words = SHOWN[state]
     if before is None or before not in SHOWN or state in ("active", "error", "deleted", "building"):
         return words
-    if state in ("snapshotting", "deleting"):
+    if state in AS_BEFORE:
         return Shown(SHOWN[before].vm_state, words.task_state, SHOWN[before].status)
     return words
 

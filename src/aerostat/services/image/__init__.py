@@ -14,6 +14,7 @@ from .resources.image import Image
 from .resources.info import Info
 from .resources.member import Member
 from .resources.schema import Schema
+from .resources.task import ImageTasks
 from .resources.versions import VersionDocuments
 from .sweepers import SWEEPERS
 from .trial_image import ensure_test_image
@@ -40,7 +41,7 @@ SERVICE = Service(
     catalog="/image",
     versions=VERSIONS,
     envelope=envelopes.image,
-    resources=[VersionDocuments, Info, Schema, Image, ImageData, Member],
+    resources=[VersionDocuments, Info, Schema, Image, ImageData, Member, ImageTasks],
     tables=model.TABLES,
     bases=("/v2",),
     client=ImageClient,

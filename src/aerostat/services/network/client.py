@@ -85,6 +85,11 @@ class NetworkClient:
     async def delete_port(self, id: str) -> None:
         await self._caller.delete(f"{_BASE}/ports/{id}")
 
+    async def ensure_auto_topology(self, project_id: str) -> str:
+        """The id of the network that the project gets without asking for a certain one; made if it is not there."""
+        found = await self._get(f"auto-allocated-topology/{project_id}", "auto_allocated_topology")
+        return str(found["id"])
+
     # Routers
 
     async def list_routers(self, **query: Any) -> list[Thing]:

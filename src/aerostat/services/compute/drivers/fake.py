@@ -43,7 +43,8 @@ GIB = 1 << 30
 BOOT_TEXT = """\
 [    0.000000] Linux version 6.1.0-fake (Aerostat's fake hypervisor)
 [    0.000000] Memory: {memory_mib}M available, {vcpus} CPU(s)
-{interfaces}== test guest: ready, uptime 0.00
+{interfaces}[    0.200000] booted from image {image}
+== test guest: ready, uptime 0.00
 {name} login: """
 
 OnStart = Callable[[DomainSpec], Awaitable[None]]
@@ -145,6 +146,8 @@ class _Guest:
     console: str = ""
     deaf: bool = False
     exports: dict[str, bytes] = field(default_factory=dict)
+    interrupts: int = 0
+    passwords: dict[str, str] = field(default_factory=dict)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -258,6 +261,9 @@ class FakeHypervisor:
     async def ensure_domain(self, spec: DomainSpec, power: Power = "running") -> Domain:
         async with self.faults.around("ensure_domain"):
             guest = self._guests.get(spec.id)
+            there = guest is not None and guest.live.rescue == spec.rescue
+            if spec.rescue is not None and not there and spec.rescue.image_id not in self._images:
+                raise DriverError("The image is not on the host yet.", retry=True)
             if guest is None:
                 image = self._images.get(spec.root.image_id)
                 if image is None:
@@ -329,8 +335,7 @@ class FakeHypervisor:
 
     async def console_sockets(self, domain_id: str) -> ConsoleSockets:
         async with self.faults.around("console_sockets"):
-            if not self._get(domain_id).active:
-                raise DriverError("The server is not running.")
+            self._get_active(domain_id)
             return await self._consoles.serve(domain_id)
 
     # Copies of disks
@@ -355,6 +360,16 @@ class FakeHypervisor:
         async with self.faults.around("remove_export"):
             if domain_id in self._guests:
                 self._guests[domain_id].exports.pop(export_id, None)
+
+    # What is done to a guest that runs
+
+    async def interrupt(self, domain_id: str) -> None:
+        async with self.faults.around("interrupt"):
+            self._get_active(domain_id).interrupts += 1
+
+    async def set_password(self, domain_id: str, user: str, password: str) -> None:
+        async with self.faults.around("set_password"):
+            self._get_active(domain_id).passwords[user] = password
 
     # What guests do, and what tests ask
 
@@ -388,6 +403,12 @@ class FakeHypervisor:
         guest = self._guests.get(domain_id)
         if guest is None:
             raise DriverError("The host does not know this server.", detail=f"no domain {domain_id}")
+        return guest
+
+    def _get_active(self, domain_id: str) -> _Guest:
+        guest = self._get(domain_id)
+        if not guest.active:
+            raise DriverError("The server is not running.")
         return guest
 
     def _image(self, image_id: str) -> BaseImage:
@@ -448,7 +469,11 @@ class FakeHypervisor:
             f"[    0.100000] eth{n}: {card.mac} mtu {card.mtu}\n" for n, card in enumerate(spec.interfaces)
         )
         guest.console += BOOT_TEXT.format(
-            memory_mib=spec.memory_mib, vcpus=spec.vcpus, interfaces=cards, name=spec.title or spec.name
+            memory_mib=spec.memory_mib,
+            vcpus=spec.vcpus,
+            interfaces=cards,
+            image=(spec.rescue or spec.root).image_id,
+            name=spec.title or spec.name,
         )
         if self.on_start is not None:
             task = asyncio.get_running_loop().create_task(self._run_hook(spec))

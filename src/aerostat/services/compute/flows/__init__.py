@@ -1,5 +1,6 @@
 """Long operations of the compute room, one file each."""
 
+from .backup_server import backup_server
 from .create_server import create_server
 from .delete_server import delete_server
 from .interfaces import attach_interface, detach_interface
@@ -14,7 +15,9 @@ from .power_server import (
     unpause_server,
 )
 from .rebuild_server import rebuild_server
+from .rescue_server import rescue_server, unrescue_server
 from .resize_server import confirm_resize, resize_server, revert_resize
+from .shelve_server import offload_server, shelve_server, unshelve_server
 from .snapshot_server import snapshot_server
 
 FLOWS = (
@@ -35,4 +38,10 @@ FLOWS = (
     confirm_resize,
     revert_resize,
     snapshot_server,
+    backup_server,
+    rescue_server,
+    unrescue_server,
+    shelve_server,
+    offload_server,
+    unshelve_server,
 )

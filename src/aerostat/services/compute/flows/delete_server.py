@@ -9,8 +9,8 @@ from aerostat.kernel.work import Flow, Work
 from .. import model
 from ..room import room_of
 from ..states import NO_STATE, SERVER
+from .copying import delete_image
 from .create_server import give_back_all_ports
-from .snapshot_server import delete_image
 
 delete_server = Flow(
     "server.delete",
@@ -35,9 +35,11 @@ async def remove_guest(work: Work, server: Row) -> None:
 
 @delete_server.step
 async def drop_half_made_image(work: Work, server: Row) -> None:
-    if server.snapshot_id is not None:
-        await delete_image(work, server.snapshot_id)
-        server.snapshot_id = None
+    """And the one that holds its disk while it is shelved."""
+    for image_id in (server.snapshot_id, server.shelved_image_id):
+        if image_id is not None:
+            await delete_image(work, image_id)
+    server.snapshot_id = server.shelved_image_id = None
 
 
 @delete_server.step

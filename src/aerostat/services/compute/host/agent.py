@@ -18,11 +18,21 @@ from aerostat.kernel.errors import DriverError
 
 from . import orders
 from .orders import CONTROL_TOPIC, GUEST_EVENT, READ_IMAGE_VERB, REPORT_VERB, Card, GuestSpec
-from .protocol import Domain, DomainSpec, ExportsDisks, Hypervisor, Interface, digest_of
+from .protocol import (
+    Domain,
+    DomainSpec,
+    ExportsDisks,
+    Hypervisor,
+    Interface,
+    Interrupts,
+    SetsPasswords,
+    digest_of,
+)
 
 log = structlog.get_logger(__name__)
 
 EVENTS_PAUSE_S = 1.0
+ABILITIES: dict[str, type] = {"interrupt": Interrupts, "set_password": SetsPasswords}
 
 
 class PortPlugger(Protocol):
@@ -59,6 +69,8 @@ class HostAgent:
             "find_guest": (orders.OfServer, self._find_guest),
             "digest_guests": (None, self._digest_guests),
             "list_guests": (None, self._list_guests),
+            "interrupt": (orders.OfServer, self._interrupt),
+            "set_password": (orders.SetPassword, self._set_password),
             "export_disk": (orders.OfExport, self._export_disk),
             "read_export": (orders.OfExport, self._read_export),
             "remove_export": (orders.OfExport, self._remove_export),
@@ -94,6 +106,7 @@ class HostAgent:
             uptime_s=time.monotonic(),
             load=os.getloadavg(),
             export_format=self.hypervisor.export_format if isinstance(self.hypervisor, ExportsDisks) else "",
+            abilities=tuple(name for name, kind in ABILITIES.items() if isinstance(self.hypervisor, kind)),
         )
 
     async def _answer(self, message: Any) -> Any:
@@ -171,6 +184,16 @@ class HostAgent:
     async def _console_sockets(self, order: orders.OfServer) -> Any:
         return await self.hypervisor.console_sockets(order.server_id)
 
+    async def _interrupt(self, order: orders.OfServer) -> None:
+        if not isinstance(self.hypervisor, Interrupts):
+            raise DriverError("The host's hypervisor cannot interrupt guests.")
+        await self.hypervisor.interrupt(order.server_id)
+
+    async def _set_password(self, order: orders.SetPassword) -> None:
+        if not isinstance(self.hypervisor, SetsPasswords):
+            raise DriverError("The host's hypervisor cannot change passwords.")
+        await self.hypervisor.set_password(order.server_id, order.user, order.password)
+
     async def _export_disk(self, order: orders.OfExport) -> None:
         await self._exporter().export_disk(order.server_id, order.export_id)
 
@@ -198,6 +221,7 @@ class HostAgent:
             vcpus=spec.vcpus,
             memory_mib=spec.memory_mib,
             root=spec.root,
+            rescue=spec.rescue,
             ephemeral_gib=spec.ephemeral_gib,
             swap_mib=spec.swap_mib,
             interfaces=tuple(interfaces),

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from .protocol import BaseImageSpec, ConsoleSockets, Domain, HostFacts, Power, RootDisk
+from .protocol import BaseImageSpec, ConsoleSockets, Domain, HostFacts, Power, RescueDisk, RootDisk
 
 T = TypeVar("T")
 
@@ -45,6 +45,7 @@ class GuestSpec(msgspec.Struct, frozen=True, kw_only=True):
     vcpus: int
     memory_mib: int
     root: RootDisk
+    rescue: RescueDisk | None = None
     ephemeral_gib: tuple[int, ...] = ()
     swap_mib: int = 0
     cards: tuple[Card, ...] = ()
@@ -104,6 +105,12 @@ class ConsoleLog(msgspec.Struct, frozen=True):
     max_bytes: int = 102_400
 
 
+class SetPassword(msgspec.Struct, frozen=True):
+    server_id: str
+    user: str
+    password: str
+
+
 class OfExport(msgspec.Struct, frozen=True):
     """A copy of a server's disk, on its way to become an image; `offset` matters for reading only."""
 
@@ -129,6 +136,8 @@ class HostReport(msgspec.Struct, frozen=True, kw_only=True):
     load: tuple[float, float, float] = (0.0, 0.0, 0.0)
     export_format: str = ""
     """The format in which it copies disks out; empty if it cannot."""
+    abilities: tuple[str, ...] = ()
+    """Orders that not every hypervisor can follow and this one can: `interrupt`, `set_password`."""
 
 
 class GuestEvent(msgspec.Struct, frozen=True):
@@ -212,6 +221,12 @@ class HostLink:
     async def console_sockets(self, server_id: str) -> ConsoleSockets:
         found: ConsoleSockets = await self._ask("console_sockets", OfServer(server_id), ConsoleSockets, 30.0)
         return found
+
+    async def interrupt(self, server_id: str) -> None:
+        await self._ask("interrupt", OfServer(server_id), None, 30.0)
+
+    async def set_password(self, server_id: str, user: str, password: str) -> None:
+        await self._ask("set_password", SetPassword(server_id, user, password), None, 60.0)
 
     async def export_disk(self, server_id: str, export_id: str) -> None:
         await self._ask("export_disk", OfExport(server_id, export_id), None, 1800.0)

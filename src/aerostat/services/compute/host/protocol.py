@@ -77,6 +77,18 @@ class RootDisk(msgspec.Struct, frozen=True):
     size_gib: int = 0
 
 
+class RescueDisk(msgspec.Struct, frozen=True, kw_only=True):
+    """A disk to boot from while a domain is being rescued: a layer over an image, thrown away afterwards.
+
+    Without `device` and `bus` it takes the root disk's place, which comes second. With one of them it comes last and
+    every other disk keeps its place. `bus` is one of those of `hw_disk_bus`, or `usb`.
+    """
+
+    image_id: str
+    device: Literal["", "disk", "cdrom"] = ""
+    bus: str = ""
+
+
 class Interface(msgspec.Struct, frozen=True, kw_only=True):
     """A network card. `tap` is the name of a tap device that the caller has made and owns."""
 
@@ -103,6 +115,8 @@ class DomainSpec(msgspec.Struct, frozen=True, kw_only=True):
     vcpus: int
     memory_mib: int
     root: RootDisk
+    rescue: RescueDisk | None = None
+    """While it is there the domain boots from it; the image must be in the cache until the disk is made."""
     ephemeral_gib: tuple[int, ...] = ()
     """Empty disks, formatted, labelled `ephemeral0` and up."""
     swap_mib: int = 0
@@ -189,9 +203,9 @@ class Hypervisor(Protocol):
     async def ensure_domain(self, spec: DomainSpec, power: Power = "running") -> Domain:
         """Make the domain with its disks and bring it to `power`.
 
-        Disks that are there are kept as they are. A domain that is shut off takes on `spec` as it now is;
-        one that is active or suspended keeps what it has, apart from `power`. Until its root disk is made
-        the base image must be in the cache.
+        Disks that are there keep their content; a root disk that is smaller than `spec` says grows, one that is
+        larger stays. A domain that is shut off takes on `spec` as it now is; one that is active or suspended
+        keeps what it has, apart from `power`. Until its root disk is made the base image must be in the cache.
         """
 
     async def remove_domain(self, domain_id: str) -> None:
@@ -266,3 +280,19 @@ class ExportsDisks(Protocol):
 
     async def remove_export(self, domain_id: str, export_id: str) -> None:
         """Take the copy away; absent is success."""
+
+
+@runtime_checkable
+class Interrupts(Protocol):
+    """A hypervisor that can make a guest's kernel crash, so that it writes its dump."""
+
+    async def interrupt(self, domain_id: str) -> None:
+        """Send the guest an interrupt that it cannot mask. An error unless it is running. A repeat sends another."""
+
+
+@runtime_checkable
+class SetsPasswords(Protocol):
+    """A hypervisor that can have a password changed inside a guest."""
+
+    async def set_password(self, domain_id: str, user: str, password: str) -> None:
+        """Let the guest's agent change it. An error unless the domain is running and its agent answers."""

@@ -9,13 +9,17 @@ from .external_event import ExternalEvents
 from .flavor import Flavor
 from .flavor_access import FlavorAccess
 from .flavor_extra_spec import FlavorExtraSpecs
+from .floating_ip_proxy import FloatingIpProxy
+from .host_proxy import HostProxy
 from .hypervisor import Hypervisor
 from .image_proxy import ImageProxy
 from .instance_action import InstanceAction
 from .keypair import Keypair
 from .limit import Limits
 from .migration import Migration
+from .network_proxy import NetworkProxy
 from .quota_set import QuotaSet
+from .security_group_proxy import SecurityGroupProxy
 from .server import Server
 from .server_address import ServerAddresses
 from .server_diagnostics import ServerDiagnostics
@@ -24,14 +28,25 @@ from .server_interface import ServerInterface
 from .server_metadata import ServerMetadata
 from .server_security_group import ServerSecurityGroups
 from .server_tag import ServerTags
+from .server_topology import ServerTopology
 from .tenant_usage import TenantUsage
+from .usage_audit import UsageAudit
 from .versions import VersionDocuments
 
 RESOURCES = (
     *(VersionDocuments, Extension),
     *(Flavor, FlavorExtraSpecs, FlavorAccess, Keypair, ServerGroup),
     *(Server, ServerMetadata, ServerTags, ServerAddresses, ServerInterface, ServerSecurityGroups),
-    *(RemoteConsole, ConsolePages, InstanceAction, ServerDiagnostics, Migration, ExternalEvents),
+    *(
+        RemoteConsole,
+        ConsolePages,
+        InstanceAction,
+        ServerDiagnostics,
+        ServerTopology,
+        Migration,
+        ExternalEvents,
+    ),
     *(Hypervisor, ComputeService, AvailabilityZone, Aggregate),
-    *(Limits, QuotaSet, TenantUsage, ImageProxy),
+    *(Limits, QuotaSet, TenantUsage, UsageAudit),
+    *(ImageProxy, SecurityGroupProxy, FloatingIpProxy, NetworkProxy, HostProxy),
 )

@@ -15,6 +15,8 @@ from aerostat.kernel.resource import Resource, route
 
 from ..imaging import properties_of
 from .arguments import bookmark, links, read_time
+from .room_errors import refusals_relayed
+from .schemas import METADATA, closed
 from .terms import rules
 
 _RULE = "os_compute_api:images"
@@ -30,6 +32,8 @@ _STATUS = {
     "pending_delete": ("DELETED", 0),
 }
 _UNKNOWN = ("UNKNOWN", 0)
+_METADATA = closed({"metadata": METADATA}, "metadata")
+_ITEM = closed({"meta": {**METADATA, "minProperties": 1, "maxProperties": 1}}, "meta")
 
 
 class ImageProxy(Resource):
@@ -45,6 +49,11 @@ class ImageProxy(Resource):
     async def detail(self, req: Request) -> dict[str, Any]:
         page = await self._page(req)
         return {"images": [_view(req, one) for one in page.rows], **named_links(req, "images", page)}
+
+    @route("DELETE", "/images", policy=_RULE, until="2.35")
+    async def remove_none(self, req: Request) -> Response:
+        """What deletes an image without naming any (`/images/`) finds none."""
+        raise NotFound("Image not found.")
 
     @route("GET", "/images/{image_id}", policy=_RULE, until="2.35")
     async def show_one(self, req: Request, image_id: str) -> dict[str, Any]:
@@ -64,6 +73,38 @@ class ImageProxy(Resource):
     @route("GET", "/images/{image_id}/metadata", policy=_RULE, until="2.38")
     async def metadata(self, req: Request, image_id: str) -> dict[str, Any]:
         return {"metadata": properties_of(await self._find(req, image_id))}
+
+    @route("POST", "/images/{image_id}/metadata", policy=_RULE, until="2.38", body=_METADATA)
+    async def add_metadata(self, req: Request, image_id: str) -> dict[str, Any]:
+        known = properties_of(await self._find(req, image_id))
+        return {"metadata": await _set_metadata(req, image_id, known, {**known, **req.body["metadata"]})}
+
+    @route("PUT", "/images/{image_id}/metadata", policy=_RULE, until="2.38", body=_METADATA)
+    async def replace_metadata(self, req: Request, image_id: str) -> dict[str, Any]:
+        known = properties_of(await self._find(req, image_id))
+        return {"metadata": await _set_metadata(req, image_id, known, req.body["metadata"])}
+
+    @route("GET", "/images/{image_id}/metadata/{key}", policy=_RULE, until="2.38")
+    async def metadata_item(self, req: Request, image_id: str, key: str) -> dict[str, Any]:
+        return {"meta": {key: _item(await self._find(req, image_id), key)}}
+
+    @route("PUT", "/images/{image_id}/metadata/{key}", policy=_RULE, until="2.38", body=_ITEM)
+    async def set_metadata_item(self, req: Request, image_id: str, key: str) -> dict[str, Any]:
+        meta = req.body["meta"]
+        if key not in meta:
+            raise BadRequest("Request body and URI mismatch")
+        known = properties_of(await self._find(req, image_id))
+        await _set_metadata(req, image_id, known, {**known, key: meta[key]})
+        return {"meta": {key: meta[key]}}
+
+    @route("DELETE", "/images/{image_id}/metadata/{key}", policy=_RULE, until="2.38")
+    async def remove_metadata_item(self, req: Request, image_id: str, key: str) -> Response:
+        image = await self._find(req, image_id)
+        _item(image, key)
+        known = properties_of(image)
+        left = {name: value for name, value in known.items() if name != key}
+        await _set_metadata(req, image_id, known, left)
+        return Response(None, 204)
 
     async def _find(self, req: Request, image_id: str) -> dict[str, Any]:
         try:
@@ -88,6 +129,35 @@ class ImageProxy(Resource):
         rows: Any = images[:limit]
         more = limit is not None and len(images) > limit
         return Page(rows, rows[-1]["id"] if more and rows else None)
+
+
+def _item(image: dict[str, Any], key: str) -> str:
+    known = properties_of(image)
+    if key not in known:
+        raise NotFound("Metadata item was not found")
+    return known[key]
+
+
+async def _set_metadata(
+    req: Request, image_id: str, known: dict[str, str], wanted: dict[str, str]
+) -> dict[str, str]:
+    """Make the image's properties `wanted`, by the changes that lead there. Answers `wanted`."""
+    changes: list[dict[str, Any]] = [
+        {"op": "remove", "path": _pointer(key)} for key in known.keys() - wanted.keys()
+    ]
+    for key, value in wanted.items():
+        if known.get(key) != value:
+            changes.append(
+                {"op": "replace" if key in known else "add", "path": _pointer(key), "value": value}
+            )
+    if changes:
+        with refusals_relayed():
+            await req.client("image").update_image(image_id, changes)
+    return wanted
+
+
+def _pointer(key: str) -> str:
+    return "/" + key.replace("~", "~0").replace("/", "~1")
 
 
 def _fits(req: Request, image: dict[str, Any]) -> bool:

@@ -24,6 +24,7 @@ from .terms import ADMIN, READER, rules
 
 _RULE = "os_compute_api:os-instance-actions:"
 _PREFIX = "server."
+_NAMES = {"reboot_hard": "reboot"}  # ours → upstream's, where one action is two flows
 
 
 class InstanceAction(Resource):
@@ -100,7 +101,7 @@ def _page(req: Request, actions: list[list[Row]]) -> tuple[list[list[Row]], str 
 def _view(req: Request, server: Row, rows: list[Row]) -> dict[str, Any]:
     failed = any(row.verdict == "failed" for row in rows)
     view = {
-        "action": rows[0].action.removeprefix(_PREFIX),
+        "action": _NAMES.get(action := rows[0].action.removeprefix(_PREFIX), action),
         "instance_uuid": server.id,
         "request_id": rows[0].request_id,
         "user_id": rows[0].actor or "",

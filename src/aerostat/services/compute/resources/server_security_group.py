@@ -10,6 +10,7 @@ from aerostat.kernel.resource import Resource, route
 
 from .. import networking
 from ..room import room_of
+from .security_group_proxy import group_view
 from .server.lookup import find_for
 from .terms import READER, rules
 
@@ -26,34 +27,4 @@ class ServerSecurityGroups(Resource):
         ports = (await networking.ports_of(admin, [server.id]))[server.id]
         wanted = sorted({group for port in ports for group in port.get("security_groups") or ()})
         groups = await admin.list_security_groups(id=wanted) if wanted else []
-        return {"security_groups": [_view(group) for group in groups]}
-
-
-def _view(group: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "id": group["id"],
-        "name": group["name"],
-        "description": group.get("description") or "",
-        "tenant_id": group["project_id"],
-        "rules": [
-            _rule(group, rule)
-            for rule in group.get("security_group_rules") or ()
-            if rule.get("direction") == "ingress"
-        ],
-    }
-
-
-def _rule(group: dict[str, Any], rule: dict[str, Any]) -> dict[str, Any]:
-    """A rule of the network room in the compute API's older words."""
-    prefix = rule.get("remote_ip_prefix")
-    if prefix is None and rule.get("remote_group_id") is None:
-        prefix = "::/0" if rule.get("ethertype") == "IPv6" else "0.0.0.0/0"
-    return {
-        "id": rule["id"],
-        "parent_group_id": group["id"],
-        "ip_protocol": rule.get("protocol"),
-        "from_port": rule.get("port_range_min"),
-        "to_port": rule.get("port_range_max"),
-        "group": {},
-        "ip_range": {"cidr": prefix} if prefix is not None else {},
-    }
+        return {"security_groups": [group_view(group, {}) for group in groups]}

@@ -148,8 +148,7 @@ def _describe(path: Path) -> BaseImage:
     stat = path.stat()
     virtual = stat.st_size
     if fmt == "qcow2":
-        with path.open("rb") as file:  # the header was checked when the image came in
-            virtual = int.from_bytes(file.read(32)[24:32], "big")
+        virtual = qemu_img.qcow2_size(path)  # the header was checked when the image came in
     return BaseImage(
         id=path.stem,
         format=fmt,

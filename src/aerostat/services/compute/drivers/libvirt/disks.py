@@ -1,4 +1,4 @@
-"""The disks in a domain's folder: root layer, ephemeral disks, swap and config drive.
+"""The disks in a domain's folder: root layer, ephemeral disks, swap, rescue disk and config drive.
 
 Each is made under another name and renamed, so that a disk with its right name is a whole one.
 """
@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from aerostat.kernel.errors import DriverError
-from aerostat.services.compute.host.protocol import DomainSpec
+from aerostat.services.compute.host.protocol import DomainSpec, RootDisk
 
 from . import qemu_img
 from .base_images import BaseImages
@@ -23,7 +23,15 @@ MIB = 1 << 20
 async def ensure_disks(spec: DomainSpec, folder: DomainFolder, images: BaseImages) -> None:
     """Make what `spec` asks for and is not there yet; what is there keeps its content."""
     folder.path.mkdir(parents=True, exist_ok=True)
-    await _once(folder.root_disk, lambda part: _make_root(part, spec, folder, images))
+    root = spec.root
+    await _once(folder.root_disk, lambda part: _make_layer(part, folder.base, root, images))
+    await _grow(folder.root_disk, spec.root.size_gib * GIB)
+    if (rescue := spec.rescue) is not None:
+        layer = RootDisk(rescue.image_id)
+        await _once(folder.rescue_disk, lambda part: _make_layer(part, folder.rescue_base, layer, images))
+    else:
+        for leftover in (folder.rescue_disk, folder.rescue_base):
+            await asyncio.to_thread(leftover.unlink, missing_ok=True)
     for index, size_gib in enumerate(spec.ephemeral_gib):
         format_it = ("mke2fs", "-q", "-F", "-t", "ext4", "-L", f"ephemeral{index}")
         await _once(folder.ephemeral(index), _sparse(size_gib * GIB, *format_it))
@@ -49,22 +57,32 @@ async def _once(path: Path, make: Callable[[Path], Awaitable[None]]) -> None:
         os.replace(part, path)
 
 
-async def _make_root(part: Path, spec: DomainSpec, folder: DomainFolder, images: BaseImages) -> None:
-    """A layer over the base image, found by a name beside it: the hard link."""
-    image = await images.get(spec.root.image_id)
-    size = spec.root.size_gib * GIB or image.virtual_bytes
+async def _make_layer(part: Path, base: Path, disk: RootDisk, images: BaseImages) -> None:
+    """A layer over the base image, found by a name beside it: the hard link `base`."""
+    image = await images.get(disk.image_id)
+    size = disk.size_gib * GIB or image.virtual_bytes
     if size < image.virtual_bytes:
         needed = -(-image.virtual_bytes // GIB)
-        raise DriverError(f"The root disk has {spec.root.size_gib} GiB, the image needs {needed} GiB.")
-    base = images.path(spec.root.image_id)
-    if base is None:
+        raise DriverError(f"The root disk has {disk.size_gib} GiB, the image needs {needed} GiB.")
+    cached = images.path(disk.image_id)
+    if cached is None:
         raise DriverError("The image is not on the host any more.", retry=True)
-    folder.base.unlink(missing_ok=True)
-    os.link(base, folder.base)
+    await asyncio.to_thread(_link, cached, base)
     await qemu_img.run(
         *("qemu-img", "create", "-q", "-f", "qcow2", "-F", image.format),
-        *("-b", folder.base.name, str(part), str(size)),
+        *("-b", base.name, str(part), str(size)),
     )
+
+
+def _link(cached: Path, base: Path) -> None:
+    base.unlink(missing_ok=True)
+    os.link(cached, base)
+
+
+async def _grow(path: Path, size_bytes: int) -> None:
+    """Make a disk that is smaller as large as that. Nothing that the guest wrote is ever cut off."""
+    if await asyncio.to_thread(qemu_img.qcow2_size, path) < size_bytes:
+        await qemu_img.run("qemu-img", "resize", "-q", "-f", "qcow2", str(path), str(size_bytes))
 
 
 def _sparse(size_bytes: int, *format_it: str) -> Callable[[Path], Awaitable[None]]:

@@ -27,6 +27,7 @@ TB_CACHE_MIB = 64
 
 MACHINES = {"pc": "pc", "q35": "q35"}
 DISK_BUSES = {"virtio": "vd", "scsi": "sd", "sata": "sd", "ide": "hd"}
+RESCUE_BUSES = {**DISK_BUSES, "usb": "sd"}
 VIDEO_MODELS = ("vga", "virtio", "cirrus", "qxl", "bochs", "none")
 NIC_MODELS = ("virtio", "e1000", "e1000e", "rtl8139")
 
@@ -51,6 +52,12 @@ def check_spec(spec: DomainSpec) -> None:
     machine, bus, _ = _hardware(spec)
     if machine == "q35" and bus == "ide":
         raise DriverError("A machine of type q35 has no IDE disks.")
+    if (rescue := spec.rescue) is not None and rescue.bus:
+        _check_one_of("bus of rescue disks", rescue.bus, RESCUE_BUSES)
+        if machine == "q35" and rescue.bus == "ide":
+            raise DriverError("A machine of type q35 has no IDE disks.")
+        if rescue.device == "cdrom" and rescue.bus == "virtio":
+            raise DriverError("There are no CD drives on virtio, only disks.")
     for interface in spec.interfaces:
         _check_one_of("network card", interface.model, NIC_MODELS)
 
@@ -82,7 +89,8 @@ def domain_xml(spec: DomainSpec, folder: DomainFolder, machine: Machine) -> str:
     _add(domain, "on_crash", "destroy")
 
     devices = _add(domain, "devices")
-    _add_controllers(devices, machine_type)
+    uses_usb = spec.rescue is not None and spec.rescue.bus == "usb"
+    _add_controllers(devices, machine_type, uses_usb=uses_usb)
     _add_disks(devices, spec, folder, machine)
     for interface in spec.interfaces:
         devices.append(_interface(interface))
@@ -141,28 +149,35 @@ def _add_smbios(domain: ET.Element, spec: DomainSpec) -> None:
         _add(system, "entry", value, name=name)
 
 
-def _add_controllers(devices: ET.Element, machine_type: str) -> None:
+def _add_controllers(devices: ET.Element, machine_type: str, *, uses_usb: bool) -> None:
     if machine_type == "q35":
         _add(devices, "controller", type="pci", index="0", model="pcie-root")
         for index in range(1, SPARE_ROOT_PORTS + 1):
             _add(devices, "controller", type="pci", index=str(index), model="pcie-root-port")
     _add(devices, "controller", type="scsi", index="0", model="virtio-scsi")
-    _add(devices, "controller", type="usb", index="0", model="none")
+    _add(devices, "controller", type="usb", index="0", model="qemu-xhci" if uses_usb else "none")
 
 
 def _add_disks(devices: ET.Element, spec: DomainSpec, folder: DomainFolder, machine: Machine) -> None:
     _, bus, _ = _hardware(spec)
-    letters = iter("abcdefghijklmnopqrstuvwxyz")
+    letters = {prefix: iter("abcdefghijklmnopqrstuvwxyz") for prefix in set(RESCUE_BUSES.values())}
+    rescue = spec.rescue
+    keeps_places = rescue is not None and bool(rescue.device or rescue.bus)
 
-    def add(path: str, fmt: str, *, boots: bool = False) -> None:
-        disk = _add(devices, "disk", type="file", device="disk")
-        _add(disk, "driver", name="qemu", type=fmt, cache=machine.disk_cache, discard="unmap")
+    def add(path: str, fmt: str, *, bus: str = bus, device: str = "disk", boots: bool = False) -> None:
+        disk = _add(devices, "disk", type="file", device=device)
+        discard = {"discard": "unmap"} if device == "disk" else {}
+        _add(disk, "driver", name="qemu", type=fmt, cache=machine.disk_cache, **discard)
         _add(disk, "source", file=path)
-        _add(disk, "target", dev=DISK_BUSES[bus] + next(letters), bus=bus)
+        _add(disk, "target", dev=RESCUE_BUSES[bus] + next(letters[RESCUE_BUSES[bus]]), bus=bus)
         if boots:
             _add(disk, "boot", order="1")
+        if device == "cdrom":
+            _add(disk, "readonly")
 
-    add(str(folder.root_disk), "qcow2", boots=True)
+    if rescue is not None and not keeps_places:
+        add(str(folder.rescue_disk), "qcow2", boots=True)
+    add(str(folder.root_disk), "qcow2", boots=rescue is None)
     for index in range(len(spec.ephemeral_gib)):
         add(str(folder.ephemeral(index)), "raw")
     if spec.swap_mib:
@@ -172,8 +187,12 @@ def _add_disks(devices: ET.Element, spec: DomainSpec, folder: DomainFolder, mach
         _add(cd, "driver", name="qemu", type="raw")
         _add(cd, "source", file=str(folder.config_drive))
         # A name near the others: libvirt makes a controller for each seven names it must count to.
-        _add(cd, "target", dev="sd" + (next(letters) if DISK_BUSES[bus] == "sd" else "a"), bus="scsi")
+        _add(cd, "target", dev="sd" + next(letters["sd"]), bus="scsi")
         _add(cd, "readonly")
+    if rescue is not None and keeps_places:
+        kind = rescue.device or "disk"
+        rescue_bus = rescue.bus or ("scsi" if kind == "cdrom" else bus)
+        add(str(folder.rescue_disk), "qcow2", bus=rescue_bus, device=kind, boots=True)
 
 
 def _interface(card: Interface) -> ET.Element:

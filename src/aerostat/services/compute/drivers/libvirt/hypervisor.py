@@ -11,7 +11,7 @@ import platform
 import shutil
 from collections import defaultdict
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Literal
 from xml.etree import ElementTree as ET
 
 import libvirt
@@ -36,6 +36,7 @@ from .connection import OPEN_LIMIT_S, Connection
 from .consoles import let_in, read_tail, take_screenshot, trim_logs
 from .disks import ensure_disks, write_config_drive
 from .domain_xml import Machine, check_spec, domain_xml, interface_alias, interface_xml, ports_in
+from .exports import FORMAT, Exports
 from .power import PowerSwitch, lookup
 from .settings import DomainFolder, LibvirtSettings
 from .states import happening, state_of
@@ -46,13 +47,14 @@ UNREAD_EVENTS = 1000
 
 
 class LibvirtHypervisor:
-    """See `Hypervisor` for what each verb promises; can also take screenshots."""
+    """See `Hypervisor` for what each verb promises; can also take screenshots and copy disks out."""
 
     def __init__(self, settings: LibvirtSettings) -> None:
         self._settings = settings
         self._images = BaseImages(settings.images)
         self._connection = Connection(settings, self._ask_for_events)
         self._power = PowerSwitch(self._connection)
+        self._exports = Exports(self._connection)
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._events: asyncio.Queue[DomainEvent] = asyncio.Queue(UNREAD_EVENTS)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -136,6 +138,7 @@ class LibvirtHypervisor:
 
     async def remove_domain(self, domain_id: str) -> None:
         folder = self._folder(domain_id)
+        await self._exports.give_up(domain_id)
         async with self._locks[domain_id]:
             if await self._find(domain_id) is not None:
                 await self._power.cut(domain_id)
@@ -220,6 +223,40 @@ class LibvirtHypervisor:
         return await self._connection.call(
             "The screen could not be read.",
             lambda connection: take_screenshot(connection, lookup(connection, domain_id)),
+        )
+
+    # Copies of disks
+
+    @property
+    def export_format(self) -> Literal["raw", "qcow2"]:
+        return FORMAT
+
+    async def export_disk(self, domain_id: str, export_id: str) -> None:
+        folder = self._folder(domain_id)
+        async with self._locks[domain_id]:
+            await self._inspect(domain_id)
+            await self._exports.ensure(domain_id, folder, export_id)
+
+    async def read_export(self, domain_id: str, export_id: str, offset: int, size: int) -> bytes:
+        return await self._exports.read(self._folder(domain_id), export_id, offset, size)
+
+    async def remove_export(self, domain_id: str, export_id: str) -> None:
+        await self._exports.remove(self._folder(domain_id), export_id)
+
+    # What is done to a guest that runs
+
+    async def interrupt(self, domain_id: str) -> None:
+        await self._check_active(domain_id)
+        await self._connection.call(
+            "The server could not be interrupted.",
+            lambda connection: lookup(connection, domain_id).injectNMI(),
+        )
+
+    async def set_password(self, domain_id: str, user: str, password: str) -> None:
+        await self._check_active(domain_id)
+        await self._connection.call(
+            "The guest's agent did not change the password.",
+            lambda connection: lookup(connection, domain_id).setUserPassword(user, password),
         )
 
     # Within

@@ -11,9 +11,9 @@ ADDRESS_SPACE_BYTES = 1 << 30
 CPU_S = 30
 
 
-async def run(*command: str, limit_s: float = 60.0) -> str:
+async def run(*command: str, limit_s: float = 60.0, cpu_s: int = CPU_S) -> str:
     """Run a tool and give its output. Raises `DriverError` if it fails or takes too long."""
-    limits = ("prlimit", f"--as={ADDRESS_SPACE_BYTES}", f"--cpu={CPU_S}", "--core=0", "--")
+    limits = ("prlimit", f"--as={ADDRESS_SPACE_BYTES}", f"--cpu={cpu_s}", "--core=0", "--")
     process = await asyncio.create_subprocess_exec(
         *limits,
         *command,
@@ -42,3 +42,9 @@ async def info(path: Path, fmt: str) -> dict[str, Any]:
         await run("qemu-img", "info", "--force-share", "--output=json", "-f", fmt, str(path))
     )
     return found
+
+
+def qcow2_size(path: Path) -> int:
+    """The size in bytes of the disk that a qcow2 file of ours holds, read from its header."""
+    with path.open("rb") as file:
+        return int.from_bytes(file.read(32)[24:32], "big")

@@ -83,6 +83,20 @@ class DomainFolder:
         return self.path / "config.iso"
 
     @property
+    def rescue_disk(self) -> Path:
+        """What the domain boots from while it is being rescued."""
+        return self.path / "rescue.qcow2"
+
+    @property
+    def rescue_base(self) -> Path:
+        return self.path / "rescue-base"
+
+    @property
+    def exports(self) -> Path:
+        """Copies of the root disk, see `exports.py`."""
+        return self.path / "exports"
+
+    @property
     def console_log(self) -> Path:
         return self.path / "console.log"
 

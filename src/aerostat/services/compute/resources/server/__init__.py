@@ -51,6 +51,7 @@ class Server(Resource):
         ("os_compute_api:servers:index:get_all_tenants", ADMIN),
         ("os_compute_api:servers:detail:get_all_tenants", ADMIN),
         ("os_compute_api:compute:servers:create:requested_destination", ADMIN),
+        ("os_compute_api:os-shelve:unshelve_to_host", ADMIN),
         (_ATTRIBUTES, ADMIN),
         ("os_compute_api:os-lock-server:unlock:unlock_override", ADMIN),
         (_HOST_STATUS, ADMIN),

@@ -10,7 +10,7 @@ from aerostat.kernel.work import Flow
 
 from ... import model
 from ...errors import ServerInState, ServerLocked, ServerNotFound, ServerNotReady
-from ...states import SERVER, shown
+from ...states import RESTING, SERVER, shown
 
 
 async def find_server(req: Request, id: str, *, deleted: bool = False) -> Row:
@@ -86,7 +86,7 @@ async def move(tx: Transaction, server: Row, event: str, what: str, **columns: A
     """Move the server from the state in which it was read, and from no other."""
     if SERVER.target(server.state, event) is None:
         raise refusal(server, what)
-    before = server.state if server.state in ("active", "stopped", "paused", "suspended", "resized") else None
+    before = server.state if server.state in RESTING and server.state != "error" else None
     await SERVER.move(
         tx,
         model.SERVERS,

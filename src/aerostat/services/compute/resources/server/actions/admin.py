@@ -40,6 +40,14 @@ async def reset_state(req: Request, server: Row, body: dict[str, str]) -> None:
         await record_done(tx, req, server, "server.os-resetState")
 
 
+@action("injectNetworkInfo", policy="os_compute_api:os-admin-actions:inject_network_info", default=ADMIN)
+async def inject_network_info(req: Request, server: Row, _: Any) -> None:
+    """What is known of the server's network is old: read it anew. Guests ask the metadata service for theirs."""
+    async with req.db.transaction() as tx:
+        await tx.update(model.SERVERS, {"id": server.id}, interfaces_stale=True)
+        await record_done(tx, req, server, "server.injectNetworkInfo")
+
+
 @action("forceDelete", policy="os_compute_api:os-deferred-delete:force", default=MEMBER)
 async def force_delete(req: Request, server: Row, _: Any) -> None:
     """Servers are never kept for a while after deletion here, so this is deletion."""

@@ -1,0 +1,48 @@
+"""A host for a server that has none: chosen by the scheduler, held by a claim."""
+
+from aerostat.kernel.db import Row
+from aerostat.kernel.work import Work
+
+from .. import model
+from ..errors import NoValidHost
+from ..placing import resources_of
+from ..room import room_of
+from ..scheduling import decide
+
+
+async def claim_a_host(work: Work, server: Row) -> None:
+    """Choose a host and take the room on it; the claim is the server's allocation, so a repeat replaces it.
+
+    Hosts in `work.data["tried"]` are left out. Raises `NoValidHost` with the reason of every refusal.
+    """
+    room = room_of(work.house)
+    placing = room.placing(work.request_id)
+    resources = resources_of(server.flavor)
+    tried = frozenset(work.data.get("tried", ()))
+    if server.host is not None and server.host not in tried:
+        known = await work.db.find(model.HOSTS, name=server.host)
+        if known is not None and await placing.claim(server, known.id, resources):
+            return
+    decision = await decide(work.house, work.db, server, resources, work.request_id, tried)
+    verdicts = [{"filter": no.filter, "host": no.host, "asked": no.asked, "free": no.free, "unit": no.unit,
+                 "reason": no.reason} for no in decision.refusals]  # fmt: skip
+    for host in decision.ranked:
+        if await placing.claim(server, host.id, resources):
+            server.host = host.name
+            server.availability_zone = host.zone
+            work.record(
+                "done", reason=f"{host.name} was chosen", data={"host": host.name, "refused": verdicts}
+            )
+            return
+        verdicts.append({"filter": "claim", "host": host.name, "reason": "its room was taken meanwhile"})
+    reason = decision.reason
+    if tried and (last := work.data.get("last_refusal")):
+        reason = f"{reason} {last}"
+    work.record("refused", reason=reason, data={"refused": verdicts})
+    raise NoValidHost(reason=reason)
+
+
+async def release_claim(work: Work, server: Row) -> None:
+    """The server is on no host any more. A repeat does nothing."""
+    await room_of(work.house).placing(work.request_id).release(server.id)
+    server.host = None
