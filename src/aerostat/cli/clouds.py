@@ -106,9 +106,7 @@ def take_out(path: Path, ours: dict[str, Entry]) -> bool:
     after = "\n".join(lines) + "\n"
     if not wanted["clouds"]:
         # Clients stumble over a `clouds:` with nothing behind it.
-        after = re.sub(r"(?m)^clouds:[ \t]*", "clouds: {} ", after, count=1).replace(
-            "clouds: {} \n", "clouds: {}\n"
-        )
+        after = re.sub(r"(?m)^clouds:[ \t]*$", "clouds: {}", after, count=1)
     return _replace(path, before, after if _means(after, wanted) else yaml.safe_dump(wanted, sort_keys=False))
 
 
