@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from aerostat.app_host import network_topic, socket_path
+from aerostat.app_host import socket_path
 from aerostat.kernel.context import internal_context
 from aerostat.kernel.errors import DriverError
 from aerostat.kernel.house import House
-from aerostat.services.network.host.protocol import METADATA_ADDRESS, MetadataPort
+from aerostat.services.network.host.protocol import METADATA_ADDRESS, MetadataPort, network_topic
 from aerostat.services.network.host.sockets import SocketClient
 
 log = structlog.get_logger(__name__)

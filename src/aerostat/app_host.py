@@ -16,12 +16,13 @@ import structlog
 from aerostat.kernel.bus import Bus, Message
 from aerostat.kernel.config import Config
 from aerostat.kernel.errors import DriverError
+from aerostat.services.compute.config import ComputeConfig
 from aerostat.services.compute.drivers.libvirt.hypervisor import LibvirtHypervisor
 from aerostat.services.compute.drivers.libvirt.settings import LibvirtSettings
 from aerostat.services.compute.host.agent import HostAgent
 from aerostat.services.network.drivers.ovn.daemons import OvnHost
 from aerostat.services.network.drivers.ovn.host import OvnHostNetworkDriver
-from aerostat.services.network.host.protocol import HostNetworkDriver, MetadataPort
+from aerostat.services.network.host.protocol import HostNetworkDriver, MetadataPort, network_topic
 from aerostat.services.network.host.sockets import SocketServer
 
 log = structlog.get_logger(__name__)
@@ -30,10 +31,6 @@ log = structlog.get_logger(__name__)
 def socket_path(config: Config) -> Path:
     """Where the host process hands out sockets."""
     return config.folder.run / "sockets.sock"
-
-
-def network_topic(host: str) -> str:
-    return f"network.{host}"
 
 
 async def run_host(config: Config, bus: Bus, ready: Callable[..., None] | None) -> None:
@@ -60,7 +57,14 @@ async def open_host(config: Config, bus: Bus) -> AsyncIterator[dict[str, Any]]:
         await sockets.start()
         stack.push_async_callback(sockets.close)
         await bus.serve(network_topic(name), _network_verbs(network))
-        agent = HostAgent(name, bus, hypervisor, network)
+        agent = HostAgent(
+            name,
+            bus,
+            hypervisor,
+            network,
+            report_s=config.section(ComputeConfig).report_s,
+            machine_id=config.folder.machine_id(),
+        )
         await agent.start()
         stack.push_async_callback(agent.stop)
         facts = await hypervisor.inspect_host()

@@ -189,6 +189,10 @@ class FakeImages:
 
         return chunks()
 
+    async def read(self, id: str, offset: int, size: int) -> bytes:
+        data: bytes = self.world.images[id].get("data", IMAGE_BYTES)
+        return data[offset : offset + size]
+
     async def list_images(self, sort: str = "", **query: Any) -> list[dict[str, Any]]:
         """The newest first, as the image room lists them."""
         return [one for one in reversed(self.world.images.values()) if _fits(one, query)]

@@ -41,6 +41,8 @@ COMMANDS = {
     "docs": Command("docs", "build the documentation"),
     "serve": Command("serve", "run the roles of one process in the foreground"),
     "migrate": Command("migrate", "bring the database to the present shape"),
+    "bootstrap": Command("bootstrap", "make the first user, networks and flavors of a cloud, once"),
+    "host": Command("host", "let compute hosts into the cloud, look at them, take them out"),
     "guest": Command("guest", "build the test guest's image"),
     "proxy-connect": Command(
         "proxy_connect", "join standard input and output to a port in the cloud", shown=False
@@ -101,6 +103,11 @@ def _run(name: str, words: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--state", metavar="DIR", help="the cloud's folder (default: $AEROSTAT_STATE)")
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="its settings (default: $AEROSTAT_CONFIG, else aerostat.toml in the folder)",
+    )
     module.add_arguments(parser)
     # argparse gives up on positionals once options came between; what is behind `--` is for somebody else anyway.
     end = words.index("--") if "--" in words else len(words)

@@ -105,7 +105,10 @@ class StateFolder:
         try:
             return msgspec.convert(tomllib.loads(self.secrets_file.read_text()), Secrets)
         except FileNotFoundError:
-            raise StateFolderError(f"no cloud was started in {self.path} yet: aerostat up") from None
+            raise StateFolderError(
+                f"no cloud was started in {self.path} yet (there is no {self.secrets_file}): aerostat up; or, where"
+                " processes share a database: aerostat bootstrap, and the same secrets file on each machine"
+            ) from None
         except OSError as error:
             raise StateFolderError(f"{self.secrets_file} cannot be read: {error.strerror}") from None
         except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
@@ -123,6 +126,18 @@ class StateFolder:
                 self.secrets_file, "".join(f"{name} = {json.dumps(one)}\n" for name, one in kept.items())
             )
         return self.secrets()
+
+    def machine_id(self) -> str:
+        """A name for this folder that no other has, made at the first call: tells two hosts of one name apart."""
+        file = self.path / "machine-id"
+        if not file.exists():
+            write_private(file, secrets.token_hex(16) + "\n")
+        return file.read_text().strip()
+
+    def lock_process(self, process: str) -> "Lock":
+        """Be the only process of that name in this folder, or raise `Busy`: two of one name share what is theirs."""
+        self.run.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Lock(self.run / f"{process}.lock", f"already runs as {process}")
 
     def lock(self) -> "Lock":
         """Take the folder for this process, or raise `Busy` with the pid of the one that has it."""
@@ -147,7 +162,7 @@ class StateFolder:
 class Lock:
     """An flock on a file that names its holder. The system lets go of it when the holder dies, however."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, doing: str = "already runs a cloud") -> None:
         self._path = path
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
@@ -155,7 +170,7 @@ class Lock:
         except BlockingIOError:
             holder = os.read(self._handle, 32).decode() or "unknown"
             os.close(self._handle)
-            raise Busy(f"process {holder} already runs a cloud in {path.parent.parent}") from None
+            raise Busy(f"process {holder} {doing} in {path.parent.parent}") from None
         self.record_pid()
 
     def record_pid(self) -> None:

@@ -4,7 +4,7 @@ See `docs/subsystems/store.md`.
 """
 
 from .columns import Json, UtcTime, created_at, hex_id, new_table, updated_at, uuid_id
-from .schema import SchemaDiffers, create_schema
+from .schema import SchemaDiffers, check_schema, create_schema
 from .sealing import Seal, SealBroken, Sealed
 from .store import (
     BadValue,
@@ -13,6 +13,7 @@ from .store import (
     RowNotFound,
     StillReferenced,
     Store,
+    StoreRefused,
     StoreUnavailable,
     Transaction,
     open_store,
@@ -30,9 +31,11 @@ __all__ = [
     "Sealed",
     "StillReferenced",
     "Store",
+    "StoreRefused",
     "StoreUnavailable",
     "Transaction",
     "UtcTime",
+    "check_schema",
     "create_schema",
     "created_at",
     "hex_id",

@@ -90,6 +90,10 @@ class StoreUnavailable(StoreError):
     """The database cannot be reached or stays locked: try again later (HTTP 503)."""
 
 
+class StoreRefused(StoreUnavailable):
+    """The database server is there and will not have us: wrong user, password or name. Time does not heal that."""
+
+
 class Connection(Protocol):
     """What a back-end lends for one transaction. `run` answers rows and the number of rows touched."""
 

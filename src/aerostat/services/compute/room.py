@@ -1,4 +1,4 @@
-"""What the room shares within one process: its settings, the images it hands to hosts, links to hosts.
+"""What the room shares within one process: its settings, links to hosts.
 
 Made by the door's `start`, kept in `house.state["compute"]`.
 """
@@ -18,7 +18,6 @@ from .drivers.fake import FakeWorld, Faults
 from .host.agent import HostAgent
 from .host.orders import HostLink
 from .host_watch import HostWatch
-from .imaging import ImageReader
 from .placing import Placing
 
 
@@ -28,7 +27,6 @@ class Room:
     def __init__(self, house: Any) -> None:
         self.house = house
         self.config: ComputeConfig = house.config.section(ComputeConfig)
-        self.images = ImageReader(house)
         self.power_watch = HostWatch(every=timedelta(hours=1))
         self.orphan_watch = HostWatch(every=timedelta(hours=6))
         self.swept_to = ""  # the server whose interfaces were last read anew on the clock

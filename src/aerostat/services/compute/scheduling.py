@@ -13,6 +13,7 @@ from sqlalchemy import func, or_, select
 from aerostat.kernel.db import Row, Store
 
 from . import model
+from .hosts import MOST_SKEW_S, clock_is_off
 from .placing import Placing
 from .room import Room, room_of
 from .scheduler import Asked, Decision, HostPicture, choose
@@ -126,6 +127,7 @@ def _picture(
         up=room.is_up(host),
         enabled=not host.disabled,
         disabled_reason=host.disabled_reason,
+        clock_fault=clock_is_off(host.skew_s) if abs(host.skew_s) > MOST_SKEW_S else None,
         zone=zone,
         arch=host.facts["arch"],
         free=free,

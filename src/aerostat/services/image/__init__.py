@@ -23,7 +23,8 @@ from .versions import VERSIONS
 
 async def start(house: House) -> None:
     """Open the store of bytes."""
-    store = open_image_store(house.config.driver("image", "file"), house.config.folder.images)
+    folder = house.config.section(ImageConfig).folder or house.config.folder.images
+    store = open_image_store(house.config.driver("image", "file"), folder)
     house.state["image"] = {"store": store}
 
 

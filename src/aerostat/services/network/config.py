@@ -1,5 +1,7 @@
 """Settings of the network room: section `[network]`."""
 
+from pathlib import Path
+
 import msgspec
 
 
@@ -24,6 +26,11 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True):
     """OVN's northbound database, `unix:/path` or `tcp:address:port`; empty: the one of this cloud's own."""
     gateway_hosts: tuple[str, ...] = ()
     """Hosts on which routers reach external networks, the preferred first; empty: this one."""
+    southbound: str = ""
+    """OVN's southbound database, `tcp:address:port`, `ssl:address:port` or `unix:/path`, as hosts are told when they
+    join; empty: the one of this cloud's own."""
+    fake_world: Path | None = None
+    """A file that is the fake network, for fake drivers in several processes of one machine."""
     full_sync_s: float = 600.0
     """How often the whole topology is compared with the world, beside what changes bring."""
 

@@ -1,6 +1,6 @@
 """What runs beside the requests: the driver, and what it says.
 
-Every process of the control plane has a `Room` in `house.state["network"]`; the topology is written by whoever holds
+Every process with an engine has a `Room` in `house.state["network"]`; the topology is written by whoever holds
 the reconciler's lease, so any number of them may be connected.
 """
 
@@ -30,7 +30,9 @@ class Room:
 
 
 async def start(house: House) -> None:
-    """Open the driver and listen to it."""
+    """Open the driver and listen to it, where there is an engine: requests only write rows."""
+    if not house.runs_engine:
+        return
     driver = open_driver(house.config)
     room = Room(driver)
     house.state[_KEY] = room

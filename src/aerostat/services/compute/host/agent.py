@@ -7,17 +7,19 @@ starts and unplugged after it is gone. It keeps nothing in memory that a new pro
 import asyncio
 import contextlib
 import os
+import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol
 
 import structlog
 
+import aerostat
 from aerostat.kernel import clock
 from aerostat.kernel.errors import DriverError
 
 from . import orders
-from .orders import CONTROL_TOPIC, GUEST_EVENT, READ_IMAGE_VERB, REPORT_VERB, Card, GuestSpec
+from .orders import CONTROL_TOPIC, GUEST_EVENT, HELLO_VERB, READ_IMAGE_VERB, REPORT_VERB, Card, GuestSpec
 from .protocol import (
     Domain,
     DomainSpec,
@@ -33,6 +35,12 @@ log = structlog.get_logger(__name__)
 
 EVENTS_PAUSE_S = 1.0
 ABILITIES: dict[str, type] = {"interrupt": Interrupts, "set_password": SetsPasswords}
+HELLO_LIMIT_S = 10.0
+HELLO_PAUSE_S = 3.0
+
+
+class HostRefused(DriverError):
+    """The control plane does not take this host; the message says why. Trying again does not help."""
 
 
 class PortPlugger(Protocol):
@@ -47,9 +55,17 @@ class HostAgent:
     """One compute host. `start` opens the drivers and serves; `stop` leaves the guests running."""
 
     def __init__(
-        self, name: str, bus: Any, hypervisor: Hypervisor, network: PortPlugger, *, report_s: float = 10.0
+        self,
+        name: str,
+        bus: Any,
+        hypervisor: Hypervisor,
+        network: PortPlugger,
+        *,
+        report_s: float = 10.0,
+        machine_id: str = "",
     ) -> None:
         self.name = name
+        self._machine_id = machine_id
         self.hypervisor = hypervisor
         self.network = network
         self._bus = bus
@@ -79,7 +95,9 @@ class HostAgent:
         }
 
     async def start(self) -> None:
+        """Raises `HostRefused` before anything is served."""
         await self.hypervisor.open()
+        await be_welcome(self._bus, self._who())
         await self._bus.serve(orders.topic_of(self.name), self._answer)
         await self.report()
         self._tasks = [
@@ -100,6 +118,7 @@ class HostAgent:
 
     async def describe(self) -> orders.HostReport:
         return orders.HostReport(
+            who=self._who(),
             name=self.name,
             facts=await self.hypervisor.inspect_host(),
             booted_at=self._booted_at,
@@ -107,6 +126,11 @@ class HostAgent:
             load=os.getloadavg(),
             export_format=self.hypervisor.export_format if isinstance(self.hypervisor, ExportsDisks) else "",
             abilities=tuple(name for name, kind in ABILITIES.items() if isinstance(self.hypervisor, kind)),
+        )
+
+    def _who(self) -> orders.Hello:
+        return orders.Hello(
+            name=self.name, machine_id=self._machine_id, at=clock.now(), version=aerostat.__version__
         )
 
     async def _answer(self, message: Any) -> Any:
@@ -244,6 +268,29 @@ class HostAgent:
                 return
             offset += len(piece)
             yield piece
+
+
+async def be_welcome(bus: Any, who: orders.Hello) -> None:
+    """Say hello until the control plane answers. Raises `HostRefused`."""
+    waits = 0
+    while True:
+        try:
+            welcome = await bus.call(
+                CONTROL_TOPIC, HELLO_VERB, who, timeout_s=HELLO_LIMIT_S, into=orders.Welcome
+            )
+        except DriverError as error:
+            if not error.retry:
+                raise
+            if waits in (0, 5) or waits % 100 == 0:
+                log.warning("host.waiting_for_control_plane", host=who.name, reason=error.message)
+            waits += 1
+            await asyncio.sleep(HELLO_PAUSE_S * random.uniform(0.5, 1.0))
+            continue
+        if welcome.refusal:
+            raise HostRefused(f"host {who.name} may not serve: {welcome.refusal}")
+        if welcome.warning:
+            log.warning("host.warned", host=who.name, warning=welcome.warning)
+        return
 
 
 @contextlib.asynccontextmanager

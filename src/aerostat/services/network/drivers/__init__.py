@@ -1,9 +1,23 @@
 """What carries packets: `ovn`, or `fake` for tests and `up --fake`."""
 
+from typing import TYPE_CHECKING
+
 from aerostat.kernel.config import Config
 
 from ..config import NetworkConfig
 from ..host.protocol import NetworkDriver
+
+if TYPE_CHECKING:
+    from .fake import FakeWorld
+
+
+def open_fake_world(config: Config) -> "FakeWorld":
+    """The fake network of this process, or the file that several share."""
+    from .fake import FakeWorld
+    from .fake_shared import SharedFakeWorld
+
+    file = config.section(NetworkConfig).fake_world
+    return FakeWorld() if file is None else SharedFakeWorld(file)
 
 
 def open_driver(config: Config) -> NetworkDriver:
@@ -12,7 +26,7 @@ def open_driver(config: Config) -> NetworkDriver:
     if name == "fake":
         from .fake import FakeNetworkDriver
 
-        return FakeNetworkDriver()
+        return FakeNetworkDriver(open_fake_world(config))
     if name == "ovn":
         from .ovn.daemons import OvnHost
         from .ovn.northbound import OvnNetworkDriver
