@@ -41,7 +41,7 @@ from aio_pika.exceptions import (
     ProbableAuthenticationError,
     PublishError,
 )
-from aiormq.exceptions import ConnectionNotAllowed
+from aiormq.exceptions import ConnectionNotAllowed, InvalidFrameError
 
 from aerostat.kernel.log import get_logger
 
@@ -72,7 +72,7 @@ logging.getLogger("aiormq.connection").setLevel(
 )  # each failed attempt; `Steady` says it better
 
 
-_REFUSED = (AuthenticationError, ProbableAuthenticationError, ConnectionNotAllowed)
+_REFUSED = (AuthenticationError, ProbableAuthenticationError, ConnectionNotAllowed, InvalidFrameError)
 
 
 async def open_amqp_bus(url: str, *, prefix: str = "aerostat", founds: bool = True) -> Bus:
@@ -85,6 +85,13 @@ async def open_amqp_bus(url: str, *, prefix: str = "aerostat", founds: bool = Tr
     bus = Bus(transport := AmqpTransport(url, prefix, founds))
     await transport.open(bus)
     return bus
+
+
+def _refusal_of(error: Exception, path: str) -> str:
+    """The library does not tell what the server said when it closed instead of opening the virtual host."""
+    if isinstance(error, InvalidFrameError):
+        return f"there is no virtual host {unquote(path[1:]) or '/'}, or the user may not enter it"
+    return reason_of(error)
 
 
 class AmqpTransport:
@@ -113,7 +120,7 @@ class AmqpTransport:
         await self._server.tried()
         if isinstance(self._server.error, _REFUSED):
             await self._server.close()
-            raise BusRefused(f"{name} refuses user {self._user}: {reason_of(self._server.error)}")
+            raise BusRefused(f"{name} refuses user {self._user}: {_refusal_of(self._server.error, at.path)}")
 
     async def send(self, call: Call) -> None:
         assert self._server is not None
