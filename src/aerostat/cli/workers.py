@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+from typing import Any
 
 from aerostat.cli import CommandError
 from aerostat.cli.parts import own_environment, ready_file_of, write_ready
@@ -66,7 +67,8 @@ class _Pool:
         keepers = [asyncio.create_task(self._keep(seat)) for seat in self._seats]
         stopped = asyncio.create_task(self._stopping.wait())
         ready = asyncio.gather(*(seat.ready.wait() for seat in self._seats))
-        await asyncio.wait([stopped, ready, *keepers], return_when=asyncio.FIRST_COMPLETED)
+        beginning: list[asyncio.Future[Any]] = [stopped, ready, *keepers]
+        await asyncio.wait(beginning, return_when=asyncio.FIRST_COMPLETED)
         if ready.done():
             write_ready(self._config.folder, self._process, {"workers": len(self._seats)})
         await asyncio.wait([stopped, *keepers], return_when=asyncio.FIRST_COMPLETED)

@@ -77,11 +77,10 @@ class KeptFakeHypervisor(FakeHypervisor):
 
     async def _make_again(self, guest: _Guest) -> None:
         self.remember_image(guest.spec.root.image_id)
-        power: Power = "shutoff" if guest.state in ("shutoff", "crashed", "suspended") else guest.state
-        await super().ensure_domain(guest.spec, power)
-        if guest.state == "suspended":
-            await super().ensure_power(guest.spec.id, "running")
-            await super().ensure_power(guest.spec.id, "suspended")
+        power: Power = "shutoff" if guest.state == "crashed" else guest.state
+        # Only what ran can be suspended.
+        await super().ensure_domain(guest.spec, "running" if power == "suspended" else power)
+        await super().ensure_power(guest.spec.id, power)
 
     async def _keep(self) -> None:
         """The present state, whole or not at all."""

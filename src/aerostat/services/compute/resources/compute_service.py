@@ -131,13 +131,16 @@ class ComputeService(Resource):
         async with req.db.transaction() as tx:
             for server in servers:
                 if server.state in RESTING:
-                    at = clock.now()
-                    lost = {"fault": {**fault, "at": at.isoformat()}, "power_state": NO_STATE}
-                    with contextlib.suppress(
-                        RowNotFound
-                    ):  # a flow has begun meanwhile, and will fail by itself
+                    # Where a flow has begun meanwhile, it fails by itself.
+                    with contextlib.suppress(RowNotFound):
                         await SERVER.move(
-                            tx, model.SERVERS, server.id, "fail", where={"state": server.state}, **lost
+                            tx,
+                            model.SERVERS,
+                            server.id,
+                            "fail",
+                            where={"state": server.state},
+                            fault={**fault, "at": clock.now().isoformat()},
+                            power_state=NO_STATE,
                         )
             await tx.delete(model.HOSTS, id=host.id)
         return Response(None, 204)

@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import socket
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, MutableMapping
 
 import msgspec
 
@@ -51,8 +51,8 @@ class FakeWorld:
     """What both halves see."""
 
     def __init__(self) -> None:
-        self.things: dict[Key, Thing] = {}
-        self.plugged: dict[str, dict[str, str]] = defaultdict(dict)
+        self.things: MutableMapping[Key, Thing] = {}
+        self.plugged: Mapping[str, MutableMapping[str, str]] = defaultdict(dict)
         self.listeners: dict[tuple[str, str, int], tuple[str, int]] = {}
         self.faults = Faults()
         self._watchers: list[PortUp] = []

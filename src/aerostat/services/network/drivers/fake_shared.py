@@ -17,7 +17,7 @@ from .fake import FakeWorld
 LOOK_EVERY_S = 0.5
 BUSY_LIMIT_S = 10.0
 
-_TYPE_OF = {kind: type for type, kind in KIND_OF.items()}
+_TYPE_OF: dict[str, type] = {kind: type for type, kind in KIND_OF.items()}
 
 
 class SharedFakeWorld(FakeWorld):
@@ -35,11 +35,11 @@ class SharedFakeWorld(FakeWorld):
         self._begun = False  # the empty world that every fake begins with is not meant
         super().__init__()
         self._begun = True
-        self.plugged = _Plugged(self._file)  # type: ignore[assignment]
+        self.plugged = _Plugged(self._file)
         self._seen_version = -1
 
     @property
-    def things(self) -> MutableMapping[Key, Thing]:  # type: ignore[override]
+    def things(self) -> MutableMapping[Key, Thing]:
         return self._shared_things
 
     @things.setter
