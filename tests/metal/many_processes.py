@@ -101,8 +101,16 @@ class Role:
 class ManyProcesses:
     """The cloud: `api` (two workers on one port), two engines, two hosts, a console."""
 
-    def __init__(self, path: Path, postgres: Postgres, database_url: str, rabbitmq: Rabbitmq) -> None:
+    def __init__(
+        self,
+        path: Path,
+        postgres: Postgres,
+        database_url: str,
+        rabbitmq: Rabbitmq,
+        bus_url: str | None = None,
+    ) -> None:
         self.path = path
+        self.bus_url = bus_url or rabbitmq.url
         self.postgres = postgres
         self.rabbitmq = rabbitmq
         self.database_url = database_url
@@ -130,7 +138,7 @@ class ManyProcesses:
     def write_settings(self, **kernel: str) -> None:
         values = {
             "database_url": self.database_url,
-            "bus_url": self.rabbitmq.url,
+            "bus_url": self.bus_url,
             "bus_admin_url": self.rabbitmq.admin_url,
             "public_url": self.url,
             "console_url": f"http://127.0.0.1:{self.console_port}",

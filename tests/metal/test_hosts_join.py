@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import aio_pika
+import msgspec
 import pytest
 from aiormq.exceptions import ChannelAccessRefused
 
@@ -32,12 +33,13 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def cloud(postgres: Postgres) -> Iterator[ManyProcesses]:
-    """With one engine and the API; hosts are each test's own."""
+    """With one engine and the API, over TLS; hosts are each test's own."""
     name = f"join_{secrets.token_hex(4)}"
     postgres.sql(f"CREATE DATABASE {name} STRATEGY file_copy")
     rabbitmq = Rabbitmq(managed=True)
     with tempfile.TemporaryDirectory(prefix="as-join-") as folder:
-        cloud = ManyProcesses(Path(folder), postgres, postgres.database_url(name), rabbitmq)
+        url = postgres.database_url(name)
+        cloud = ManyProcesses(Path(folder), postgres, url, rabbitmq, rabbitmq.tls_url)
         try:
             cloud.run("migrate")
             cloud.run("bootstrap")
@@ -143,7 +145,10 @@ async def bus_of(token: Token) -> AsyncIterator[Bus]:
 
 
 def token_for(cloud: ManyProcesses, name: str) -> Token:
-    return Token.unpack(cloud.run("host", "token", name, "--renew"))
+    token = Token.unpack(cloud.run("host", "token", name, "--renew"))
+    assert "BEGIN CERTIFICATE" in token.queue_ca
+    url = f"{token.bus_url}?cafile={cloud.rabbitmq.authority}"
+    return msgspec.structs.replace(token, bus_url=url)
 
 
 def hello(name: str, **other: object) -> Hello:
@@ -251,13 +256,14 @@ async def open_and_close(token: Token) -> None:
         ("bus_url", "amqp://guest:wrong@127.0.0.1:{rabbitmq}/", "refuses user guest"),
         ("bus_url", "amqp://guest:guest@127.0.0.1:{rabbitmq}/nowhere", "refuses user guest"),
         ("bus_url", "http://127.0.0.1/", "it can start with"),
+        ("bus_url", "amqps://guest:guest@127.0.0.1:{tls}/?cafile=/nonexistent.pem", "/nonexistent.pem"),
         ("secrets_file", "/nonexistent/secrets.toml", "the same secrets file"),
     ],
 )
 def test_wrong_addresses_are_told(
     cloud: ManyProcesses, tmp_path: Path, setting: str, value: str, said: str
 ) -> None:
-    ports = {"postgres": cloud.postgres.port, "rabbitmq": cloud.rabbitmq.port}
+    ports = {"postgres": cloud.postgres.port, "rabbitmq": cloud.rabbitmq.port, "tls": cloud.rabbitmq.tls_port}
     own = ManyProcesses(tmp_path, cloud.postgres, cloud.database_url, cloud.rabbitmq)
     own.secrets = cloud.secrets
     own.write_settings(**{setting: value.format(**ports)})

@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
@@ -263,5 +263,9 @@ def _check_url(key: str, url: str, schemes: tuple[str, ...]) -> None:
     if at.scheme not in schemes:
         known = ", ".join(f"{scheme}:" for scheme in schemes)
         raise ConfigError(f"kernel.{key} starts with {at.scheme or 'no scheme'}:, it can start with {known}")
+    for part in ("cafile", "certfile", "keyfile"):
+        for file in parse_qs(at.query).get(part, ()):
+            if not Path(file).is_file():
+                raise ConfigError(f"kernel.{key}: {part} names {file}, which is no file")
     if lacks_host:
         raise ConfigError(f"kernel.{key} names no host: {at.scheme}://user:password@HOST…")
