@@ -108,6 +108,7 @@ class AmqpTransport:
 
     async def open(self, bus: Bus) -> None:
         self._bus = bus
+        bus.hears_since_s = None
         at = urlsplit(self._url)
         name = f"the message queue at {at.hostname}:{at.port or (5671 if at.scheme == 'amqps' else 5672)}"
         self._server = Steady(
@@ -184,8 +185,10 @@ class AmqpTransport:
                     await session.follow()
                 while missing := self._topics - session.consumed:  # may grow while we wait for the server
                     await session.consume(missing.pop())
+            self._bus.hears_since_s = asyncio.get_running_loop().time()
             yield session
         finally:
+            self._bus.hears_since_s = None
             session.stop()
             with contextlib.suppress(AMQPException, ChannelInvalidStateError, OSError, TimeoutError):
                 async with asyncio.timeout(CONNECT_LIMIT_S):

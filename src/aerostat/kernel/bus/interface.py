@@ -8,6 +8,7 @@ both ends are in one process, so that nobody shares an object with another role 
 import asyncio
 import contextvars
 import itertools
+import math
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol, TypeVar, overload
 
@@ -90,6 +91,8 @@ class Bus:
         self._ids = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
+        self.hears_since_s: float | None = -math.inf
+        """When the present connection began, by the loop's clock; None while there is none. Kept by the transport."""
 
     # --- for rooms ------------------------------------------------------------------------------------------
 
@@ -174,6 +177,12 @@ class Bus:
         self._followers.append((prefix, handler))
         if len(self._followers) == 1:
             await self._transport.follow()
+
+    def has_heard_for_s(self) -> float:
+        """For how long whoever spoke was heard: silence says nothing of a time in which the queue was away."""
+        if self.hears_since_s is None:
+            return 0.0
+        return asyncio.get_running_loop().time() - self.hears_since_s
 
     async def close(self) -> None:
         """Stop serving. Waiting callers get BusGone; handlers are cancelled, and their callers ask again."""

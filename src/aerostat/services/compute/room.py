@@ -59,6 +59,11 @@ class Room:
         silent_for = clock.now() - host.seen_at
         return not host.forced_down and silent_for < timedelta(seconds=self.config.down_after_s)
 
+    def is_deaf(self) -> bool:
+        """Whether hosts may be silent only because they could not be heard."""
+        heard_s: float = self.house.bus.has_heard_for_s()
+        return heard_s < self.config.down_after_s
+
     async def zones(self) -> dict[str, str]:
         """Availability zone of each host, by name: the one of an aggregate it is in, else the default."""
         hosts = await self.house.store.fetch(select(model.HOSTS.c.name))

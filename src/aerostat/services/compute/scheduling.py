@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import func, or_, select
 
 from aerostat.kernel.db import Row, Store
+from aerostat.kernel.errors import DriverError
 
 from . import model
 from .hosts import MOST_SKEW_S, clock_is_off
@@ -48,7 +49,14 @@ async def decide(
             return decision
     hosts = await db.all(model.HOSTS, order="name")
     free = await placing.free_everywhere(resources)
-    return choose(asked, await _pictures(db, room, hosts, aggregates, free, members))
+    decision = choose(asked, await _pictures(db, room, hosts, aggregates, free, members))
+    if not decision.ranked and room.is_deaf() and any(no.filter == "up" for no in decision.refusals):
+        raise DriverError(
+            "Hosts have not been heard of since the message queue was away.",
+            detail=decision.reason,
+            retry=True,
+        )
+    return decision
 
 
 async def _some_hosts(
