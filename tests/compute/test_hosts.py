@@ -230,7 +230,7 @@ async def greet(cloud: Cloud, **who: Any) -> Welcome:
     return await cloud.house.bus.call(CONTROL_TOPIC, HELLO_VERB, hello, timeout_s=5, into=Welcome)
 
 
-async def test_who_may_be_a_host(cloud: Cloud) -> None:
+async def test_who_may_be_a_host(cloud: Cloud, standing_clock: None) -> None:
     assert await greet(cloud) == Welcome()
     assert "upgrade the host" in (await greet(cloud, protocol=OLDEST_PROTOCOL - 1)).refusal
     assert "upgrade the control plane" in (await greet(cloud, protocol=PROTOCOL + 1)).refusal

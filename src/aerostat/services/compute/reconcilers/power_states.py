@@ -113,6 +113,8 @@ async def _apply(house: Any, repair: Repair) -> None:
             else:
                 await tx.update(model.SERVERS, {"id": server.id, **guard}, power_state=repair.power_state)
     elif repair.what == "lost":
+        if await host.find_guest(server.id) is not None:
+            return  # made after the host was looked at, and before its row was
         fault = {"message": f"Host {repair.host} no longer has this server.", "code": "GuestLost"}
         fault["at"] = server.updated_at.isoformat() if server.updated_at else server.created_at.isoformat()
         async with store.transaction() as tx:
