@@ -123,12 +123,3 @@ def test_another_file_takes_the_place_of_the_folders_own(folder, tmp_path):
     config = load(folder, ROOMS, environ={}, file=file)
     assert (config.kernel.port, str(config.folder.secrets_file)) == (7, "/etc/secrets.toml")
     assert not config.kernel.embedded
-
-
-def test_workers_of_a_shared_database_have_names_of_their_own(folder, tmp_path):
-    one = load(folder, ROOMS, environ={}, host_name="a" * 80)
-    other = load(StateFolder(tmp_path / "other"), ROOMS, environ={}, host_name="a" * 80)
-    names = {one.worker_name("engine-1"), one.worker_name("engine-2"), other.worker_name("engine-1")}
-    assert len(names) == 3
-    assert max(map(len, names)) <= 64
-    assert one.worker_name("engine-1") in names

@@ -7,7 +7,6 @@ reads is an error which names it and the nearest one known: a misspelt setting m
 """
 
 import difflib
-import hashlib
 import os
 import socket
 import tomllib
@@ -95,12 +94,6 @@ class Config:
 
     def __iter__(self) -> Iterator[tuple[str, msgspec.Struct]]:
         return iter(self._sections.items())
-
-    def worker_name(self, process: str) -> str:
-        """What a process of this folder is called among all that share the database; the same after a restart."""
-        host = self.kernel.host_name
-        mark = hashlib.sha256(os.fsencode(f"{host}:{self.state}:{process}")).hexdigest()[:12]
-        return f"{process}@{host}"[:51] + f"-{mark}"
 
     def driver(self, room: str, default: str) -> str:
         """Which driver `room` shall use."""
