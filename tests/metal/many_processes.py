@@ -302,7 +302,7 @@ class User:
     def servers(self) -> dict[str, dict[str, Any]]:
         return {one["id"]: one for one in self.get("/compute/v2.1/servers/detail")["servers"]}
 
-    def wait_all(self, ids: set[str], status: str, limit_s: float = 90.0) -> None:
+    def wait_all(self, ids: set[str], status: str, limit_s: float = 180.0) -> None:
         def there() -> bool:
             found = self.servers()
             bad = [
@@ -313,7 +313,7 @@ class User:
 
         eventually(there, limit_s, every_s=0.3, why=f"{len(ids)} servers {status}")
 
-    def delete_servers(self, limit_s: float = 90.0) -> None:
+    def delete_servers(self, limit_s: float = 180.0) -> None:
         for id in self.servers():
             assert self.http.delete(f"/compute/v2.1/servers/{id}").status_code in (204, 404)
         eventually(lambda: not self.servers(), limit_s, every_s=0.3, why="no server is left")

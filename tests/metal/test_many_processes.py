@@ -48,7 +48,12 @@ def demo(cloud: ManyProcesses) -> Iterator[User]:
     """The demo user; afterwards nothing is left of what was made."""
     user = cloud.user("demo")
     yield user
-    user.delete_servers()
+    try:
+        user.delete_servers()
+    except AssertionError as error:
+        columns = "name, step, attempts, lease_worker, wake_at, lease_until, superseded_by"
+        stuck = cloud.sql(f"select {columns} from kernel_flows where state = 'running'")
+        raise AssertionError(f"{error}\n" + "\n".join(stuck)) from None
     eventually(cloud.at_rest, SETTLED_S, why="every flow has ended")
     eventually(lambda: cloud.differences() == [], SETTLED_S, why="nothing is left")
     assert cloud.guests() == {}
