@@ -71,7 +71,9 @@ async def open_house(
     """
     secrets = config.folder.ensure_secrets() if prepare else config.folder.secrets()
     if not secrets.sealing_key:
-        raise ConfigError(f"{config.folder.secrets_file} has no sealing_key: it is not the one that bootstrap made")
+        raise ConfigError(
+            f"{config.folder.secrets_file} has no sealing_key: it is not the one that bootstrap made"
+        )
     store = await open_store(config.kernel.database_url, Seal(secrets.sealing_key))
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
