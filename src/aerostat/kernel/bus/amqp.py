@@ -243,11 +243,11 @@ class _Session:
             user_id=self._user,
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         )
-        await self._calls.publish(message, topic, mandatory=must_arrive)
+        await _publish(self._calls, message, topic, must_arrive=must_arrive)
 
     async def announce(self, event: Event) -> None:
         message = aio_pika.Message(encode_frame(event), user_id=self._user)
-        await self._events.publish(message, event.name, mandatory=False)
+        await _publish(self._events, message, event.name)
 
     async def ended(self) -> str:
         return await self._lost
@@ -315,10 +315,22 @@ class _Session:
                     encode_frame(reply), correlation_id=message.correlation_id, user_id=self._user
                 )
                 if message.reply_to:
-                    await _attempt(self._calls.publish(answer, message.reply_to, mandatory=False))
+                    await _attempt(_publish(self._calls, answer, message.reply_to))
             case Cast() as cast:
                 await self._bus.take(cast, message.user_id)
         await _attempt(message.ack())
+
+
+async def _publish(
+    exchange: AbstractExchange, message: aio_pika.Message, key: str, *, must_arrive: bool = False
+) -> None:
+    """Returns when the server has it. A connection that closes meanwhile is a plain `Exception` to the library."""
+    try:
+        await exchange.publish(message, key, mandatory=must_arrive)
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
+        raise ChannelInvalidStateError("closed while a message was sent") from error
 
 
 def _frame_of(message: AbstractIncomingMessage) -> Frame | None:
