@@ -60,7 +60,7 @@ class InvalidBreakPointHook(BadRequest):
 
 
 class InvalidRestrictedAction(BadRequest):
-    message = "%(reason)s"
+    """What others still refer to cannot be taken away."""
 
 
 class RequestLimitExceeded(BadRequest):

@@ -1,6 +1,7 @@
 """The template engine: from a text to what shall be made, in which order, with which values.
 
-Pure: no I/O, no clock, no database. README.md beside this file shows how to use it.
+Pure: no I/O, no database; yaql alone is worked out by a process of its own. README.md beside this file shows how to
+use it.
 """
 
 from .blueprint import Blueprint, Live, NothingLive

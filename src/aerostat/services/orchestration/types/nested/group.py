@@ -4,17 +4,13 @@
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import Any
 
-from aerostat.kernel import clock
-
 from ...plans import Source
-from ...template import Template, parse
+from ...template import Template
 from ...thing import Thing
-from .child import ChildStack
-
-_VERSION = "2018-08-31"
+from .child import ChildStack, template_of_members
+from .pause import end_rest, is_rested
 
 
 class NamedGroup(ChildStack):
@@ -41,6 +37,7 @@ class NamedGroup(ChildStack):
         if thing.data["size"] >= len(self.names(thing)):
             return True
         if _is_rested(thing, "batch_create"):
+            end_rest(thing)
             thing.data["size"] += _batch(thing, "batch_create")
             await self.bring(thing)
         return False
@@ -48,7 +45,7 @@ class NamedGroup(ChildStack):
     async def update(self, thing: Thing, changed: Mapping[str, Any]) -> None:
         thing.data["size"] = len(self.names(thing))
         thing.data.pop("rolled", None)
-        thing.data.pop("resting_until", None)
+        end_rest(thing)
         if (batch := _batch(thing, "rolling_update")) and self.is_renewed(thing):
             thing.data["rolled"] = batch  # so many have the new definition; the others keep the old one
         await self.bring(thing)
@@ -63,6 +60,7 @@ class NamedGroup(ChildStack):
             del thing.data["rolled"]
             return True
         if _is_rested(thing, "rolling_update"):
+            end_rest(thing)
             thing.data["rolled"] = rolled + _batch(thing, "rolling_update")
             await self.bring(thing)
         return False
@@ -85,7 +83,7 @@ class NamedGroup(ChildStack):
             name: self.definition(values if rolled is None or place < rolled else previous or values, name)
             for place, name in enumerate(names)
         }
-        return parse({"heat_template_version": _VERSION, "resources": resources})
+        return template_of_members(resources)
 
 
 def _batch(thing: Thing, policy: str) -> int:
@@ -95,15 +93,4 @@ def _batch(thing: Thing, policy: str) -> int:
 
 
 def _is_rested(thing: Thing, policy: str) -> bool:
-    """Whether the pause between two batches is over; it begins with the first look."""
-    pause_s = float((thing.policy.get(policy) or {}).get("pause_time", 0))
-    until = thing.data.get("resting_until")
-    if until is None:
-        if not pause_s:
-            return True
-        thing.data["resting_until"] = (clock.now() + timedelta(seconds=pause_s)).isoformat()
-        return False
-    if clock.now() < datetime.fromisoformat(until):
-        return False
-    thing.data.pop("resting_until", None)
-    return True
+    return is_rested(thing, float((thing.policy.get(policy) or {}).get("pause_time", 0)))
