@@ -30,12 +30,9 @@ class Room:
         self.power_watch = HostWatch(every=timedelta(hours=1))
         self.orphan_watch = HostWatch(every=timedelta(hours=6))
         self.swept_to = ""  # the server whose interfaces were last read anew on the clock
-        self.claims_seen: dict[
-            str, int | None
-        ] = {}  # host id → generation of its provider when claims were right
-        self.providers_seen: dict[
-            str, tuple[Any, int | None]
-        ] = {}  # host id → its facts and generation when in order
+        # Both by host id: the generation of its provider when claims were right, facts and generation when in order.
+        self.claims_seen: dict[str, int | None] = {}
+        self.providers_seen: dict[str, tuple[Any, int | None]] = {}
         self.agents: list[HostAgent] = []  # hosts that live in this process
         self.fake_world: FakeWorld | None = None
 

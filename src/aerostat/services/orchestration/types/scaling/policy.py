@@ -20,13 +20,11 @@ class Policy(ResourceType):
     """What OS::Heat's and AWS's have in common; they differ in the words for the same things."""
 
     outside = False
-    words: ClassVar[
-        Mapping[str, str]
-    ] = {}  # the property for `group`, `adjustment`, `kind`, `cooldown`, `step`
+    # The property for `group`, `adjustment`, `kind`, `cooldown`, `step`.
+    words: ClassVar[Mapping[str, str]] = {}
     kinds: ClassVar[Mapping[str, str]] = {}  # their words for the kinds of adjustment
-    urls: ClassVar[
-        Mapping[str, bool]
-    ] = {}  # attributes that are addresses; whether the address carries the token
+    # Attributes that are addresses; whether the address carries the token.
+    urls: ClassVar[Mapping[str, bool]] = {}
 
     def value(self, thing: Thing, what: str) -> Any:
         return thing.properties[self.words[what]]
