@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import importlib
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -23,7 +23,7 @@ from aerostat.kernel import model as kernel_model
 from aerostat.kernel import operation
 from aerostat.kernel.bus import Bus, open_local_bus, open_local_hub, open_memory_bus
 from aerostat.kernel.config import Config
-from aerostat.kernel.db import Seal, create_schema, open_store
+from aerostat.kernel.db import Seal, Store, create_schema, open_store
 from aerostat.kernel.house import House
 from aerostat.kernel.http.app import Application
 from aerostat.kernel.policy import Rules
@@ -55,17 +55,36 @@ async def open_house(config: Config, roles: set[str] | frozenset[str]) -> AsyncI
     store = await open_store(config.kernel.database_url, Seal(secrets.sealing_key))
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
-        doors = rooms()
-        await create_schema(store, _tables(doors))
+        await create_schema(store, _tables(rooms()))
         own = stack.enter_context(working_in(config.folder.database.parent, config.kernel.host_name))
         taken = await own.take_over(store)
         if taken:
             log.info("engine.took_over", dead=own.dead, pieces=taken)
         bus = await _open_bus(config, hub=True)
         stack.push_async_callback(bus.close)
+        yield await stack.enter_async_context(assembled(config, roles, store, bus, name=own.name))
+
+
+@asynccontextmanager
+async def assembled(
+    config: Config,
+    roles: set[str] | frozenset[str],
+    store: Store,
+    bus: Bus,
+    *,
+    name: str,
+    state: Mapping[str, Any] | None = None,
+) -> AsyncIterator[House]:
+    """Rooms and engine over a store and a bus that are open. `name` is the engine's own.
+
+    `state` is there before the rooms start: `network.driver`, say, a world that outlives this process.
+    """
+    doors = rooms()
+    async with contextlib.AsyncExitStack() as stack:
         rules = Rules(config.state / "policy.yaml")
         house = House(config, store, bus, rules, config.kernel.public_url, frozenset(roles))
-        house.state["secrets"] = msgspec.structs.asdict(secrets)
+        house.state.update(state or {})
+        house.state["secrets"] = msgspec.structs.asdict(config.folder.ensure_secrets())
         for door in doors:
             house.add(door)
         application = Application(house)
@@ -77,7 +96,7 @@ async def open_house(config: Config, roles: set[str] | frozenset[str]) -> AsyncI
             flows=[flow for door in doors for flow in door.flows],
             reconcilers=[one for door in doors for one in door.reconcilers],
             sweepers=[*(one for door in doors for one in door.sweepers), _trimmer()],
-            name=own.name,
+            name=name,
         )
         for door in doors:
             if door.start is not None:

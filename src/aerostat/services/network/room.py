@@ -30,8 +30,8 @@ class Room:
 
 
 async def start(house: House) -> None:
-    """Open the driver and listen to it."""
-    driver = open_driver(house.config)
+    """Open the driver and listen to it. Whoever opened the house may have brought one along."""
+    driver = house.state.get("network.driver") or open_driver(house.config)
     room = Room(driver)
     house.state[_KEY] = room
 
