@@ -31,6 +31,7 @@ class Room:
         self.images = ImageReader(house)
         self.power_watch = HostWatch(every=timedelta(hours=1))
         self.orphan_watch = HostWatch(every=timedelta(hours=6))
+        self.card_watch = HostWatch(every=timedelta(hours=1))
         self.swept_to = ""  # the server whose interfaces were last read anew on the clock
         self.claims_seen: dict[
             str, int | None
