@@ -388,6 +388,10 @@ class FakeHypervisor:
 
     # What guests do, and what tests ask
 
+    def domains(self) -> list[Domain]:
+        """What an onlooker sees; no fault can hide it."""
+        return [self._seen(self._guests[domain_id]) for domain_id in sorted(self._guests)]
+
     def guest_prints(self, domain_id: str, text: str) -> None:
         """Let the guest write to its serial line."""
         self._get(domain_id).console += text
