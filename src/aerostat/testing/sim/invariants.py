@@ -189,6 +189,8 @@ def _guests(cloud: SimCloud, alive: list[Row], ports: list[Row]) -> Iterator[str
             yield _difference(f"interfaces shown of {server.name}", shown, ports_of[server.id])
     for host, plugged in sorted(cloud.lasting.network.plugged.items()):
         carried = {port for domain in cloud.lasting.hosts[host].domains() for port in domain.ports}
+        # A server whose rebuild failed has no guest, but keeps its ports.
+        carried |= {port for server in alive if server.host == host for port in ports_of[server.id]}
         if stray := sorted(set(plugged) - carried):
             yield f"{host} carries ports of no guest: {', '.join(one[:8] for one in stray)}"
 
