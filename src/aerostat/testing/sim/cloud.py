@@ -13,9 +13,10 @@ from typing import Any
 import msgspec
 
 from aerostat.kernel.config import Config, load
-from aerostat.kernel.db import Store
+from aerostat.kernel.db import Seal, Store
 from aerostat.kernel.house import House
 from aerostat.kernel.state_folder import StateFolder
+from aerostat.kernel.work.lease import void_leases_of
 from aerostat.services.compute.drivers import fake as hypervisors
 from aerostat.services.compute.host.agent import HostAgent
 from aerostat.services.network.drivers import fake as switches
@@ -60,6 +61,7 @@ class SimCloud:
         self.rng = rng
         self.history = history
         self.config = _config(folder)
+        self.seal = Seal(self.config.folder.secrets().sealing_key)
         self.lasting = lasting
         self.database = SimDatabase(loop, rng, history, self.config.folder.database)
         self.wires = wires_.Wires(loop, rng, history)
@@ -138,11 +140,13 @@ class SimCloud:
         from aerostat import app
 
         roles = self._roles[process.name]
-        store = Store(SimBackend(self.database))
+        store = Store(SimBackend(self.database), self.seal)
+        for number in range(1, process.number):
+            await void_leases_of(store, f"{process.name}.{number}")
         bus = self.wires.bus_for(process)
         driver = worlds.SimNetworkDriver(self.lasting.network, self.loop)
         state = {"network.driver": driver}
-        async with app.assembled(self.config, roles, store, bus, name=process.name, state=state) as house:
+        async with app.assembled(self.config, roles, store, bus, name=process.worker, state=state) as house:
             self.houses[process.name] = house
             await asyncio.Event().wait()
 

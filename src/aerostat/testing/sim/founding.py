@@ -73,7 +73,7 @@ def found(loop: VirtualLoop, folder: Path) -> tuple[Founded, Lasting]:
 
 
 async def _found(cloud: SimCloud) -> Founded:
-    await create_schema(Store(SimBackend(cloud.database)), _tables())
+    await create_schema(Store(SimBackend(cloud.database), cloud.seal), _tables())
     cloud.add("control", "api", "engine")
     await cloud.up()
     for name in HOSTS:

@@ -55,7 +55,7 @@ class Life:
         self.founded = founded
         self.cloud = SimCloud(self.loop, self._draw(), self.history, folder, lasting)
         self.memory = Memory(self.history)
-        self.store = onlooker(self.cloud.database)
+        self.store = onlooker(self.cloud.database, self.cloud.seal)
 
     def run(self) -> Outcome:
         start_s = self.loop.time()
@@ -116,13 +116,21 @@ class Life:
                 self.history.violated(broken)
 
     async def _come_to_rest(self) -> None:
-        """Wait until no flow is left; then what the clock would do in ten minutes is done at once, twice."""
+        """Wait until no flow is left; then what the clock would do in some hours is done at once.
+
+        Every process of the control plane is begun anew: what it kept in mind of earlier rounds is gone, so that the
+        first round of each reconciler looks at everything.
+        """
         await self._flows_end()
+        for name in self.cloud.alive("engine", "api"):
+            self.cloud.kill(self.cloud.processes[name])
+            self.cloud.start(name)
+        await self.cloud.up()
         for _ in range(2):
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(5.0)
             for name in self.cloud.alive("engine"):
                 self._wake_all(name)
-            await asyncio.sleep(15.0)
+            await asyncio.sleep(10.0)
             await self._flows_end()
 
     async def _flows_end(self) -> None:

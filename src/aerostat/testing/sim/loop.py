@@ -50,6 +50,11 @@ class Process:
     def __repr__(self) -> str:
         return f"{self.name}#{self.number}"
 
+    @property
+    def worker(self) -> str:
+        """The name under which it holds leases: never used again."""
+        return f"{self.name}.{self.number}"
+
     def context(self) -> contextvars.Context:
         """An empty context that belongs to this process."""
         context = contextvars.Context()

@@ -112,9 +112,9 @@ class Misfortune:
 
     async def _worst_moment(self, engine: str) -> None:
         """Until the engine has work in hands; not for ever."""
-        give_up_at = self._cloud.loop.time() + 10.0
+        worker, give_up_at = self._cloud.processes[engine].worker, self._cloud.loop.time() + 10.0
         while self._cloud.loop.time() < give_up_at:
-            if await self._store.count(flows, state="running", lease_worker=engine):
+            if await self._store.count(flows, state="running", lease_worker=worker):
                 return
             await asyncio.sleep(0.1)
 

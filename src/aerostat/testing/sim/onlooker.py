@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
-from aerostat.kernel.db import Store
+from aerostat.kernel.db import Seal, Store
 from aerostat.kernel.db.sqlite import SqliteConnection
 
 from .database import SimDatabase
@@ -28,6 +28,6 @@ class _Calm:
         """The connection is the database's."""
 
 
-def onlooker(database: SimDatabase) -> Store:
+def onlooker(database: SimDatabase, seal: Seal | None = None) -> Store:
     """A store for reading."""
-    return Store(_Calm(database))
+    return Store(_Calm(database), seal)
