@@ -130,6 +130,8 @@ class Life:
             await asyncio.sleep(5.0)
             for name in self.cloud.alive("engine"):
                 self._wake_all(name)
+            for name, agent in self.cloud.agents.items():
+                self.loop.spawn(self.cloud.processes[name], agent.tidy(), f"tidiness of {name}")
             await asyncio.sleep(10.0)
             await self._flows_end()
 
