@@ -225,11 +225,20 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def _running(work: Any) -> AsyncIterator[None]:
-    """A task beside the block, cancelled at its end."""
+    """A task beside the block, cancelled at its end. If it breaks the block is left, with the error that broke it."""
+    owner = asyncio.current_task()
+    assert owner is not None
     task = asyncio.ensure_future(work)
+
+    def leave(task: "asyncio.Future[Any]") -> None:
+        if not task.cancelled() and task.exception() is not None:
+            owner.cancel()
+
+    task.add_done_callback(leave)
     try:
         yield
     finally:
+        task.remove_done_callback(leave)
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
