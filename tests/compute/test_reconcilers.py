@@ -88,14 +88,16 @@ async def test_a_reset_server_is_made_what_it_is_said_to_be(cloud: Cloud) -> Non
         ("active", "running", None),
         ("active", "shutoff", "start"),
         ("active", "crashed", "start"),
-        ("active", "paused", "note"),
+        ("active", "paused", "start"),
         ("active", None, "lost"),
         ("stopped", "shutoff", None),
-        ("stopped", "running", "stop"),
-        ("stopped", "crashed", "stop"),
-        ("paused", "running", "note"),
+        ("stopped", "running", "set"),
+        ("stopped", "crashed", "set"),
+        ("paused", "running", "set"),
         ("paused", "paused", None),
+        ("paused", "shutoff", "note"),
         ("suspended", "suspended", None),
+        ("suspended", "running", "set"),
     ],
 )
 def test_the_plan(state: str, found: str | None, what: str | None) -> None:
@@ -160,6 +162,13 @@ async def test_a_card_that_a_late_order_took_out_is_put_back(cloud: Cloud) -> No
     await cloud.host().remove_interface(server_id, port_id)
     assert await cloud.house.engine.run_one("compute.cards") == 1
     assert [card.port_id for card in cloud.host().spec(server_id).interfaces] == [port_id]
+
+
+async def test_a_guest_that_a_late_order_paused_goes_on(cloud: Cloud) -> None:
+    server_id = await cloud.active_server()
+    await cloud.host().ensure_power(server_id, "paused")
+    await cloud.house.engine.run_one("compute.power")
+    assert await power_of(cloud, server_id) == "running"
 
 
 async def test_providers_follow_hosts(cloud: Cloud) -> None:
