@@ -322,7 +322,7 @@ async def _promises(store: Store, memory: Memory) -> list[str]:
 
 
 async def _was_given_up(store: Store, memory: Memory, thing: Thing) -> bool:
-    """An image that was being made is lost when its server is deleted, or cannot be copied."""
+    """A subnet goes with its network; so does an image with its server while it is being made, or cannot be."""
     source = memory.things.get(thing.made_of)
     if source is None:
         return False

@@ -22,7 +22,7 @@ class Thing(msgspec.Struct):
     doomed: bool = False
     """Somebody asked for its end, with whatever answer: it may be gone."""
     made_of: str = ""
-    """Id of what it is made of: an image is lost with its server while it is being made."""
+    """Id of what it goes with: a subnet with its network, an image with its server while it is being made."""
     gone: bool = False
     """Its end was promised, or it was said not to be there."""
 

@@ -130,14 +130,13 @@ async def make_network(user: User) -> None:
         return
     cidr = f"10.{user.rng.randrange(100, 200)}.{user.rng.randrange(200)}.0/28"
     subnet = {"name": f"{network.name}-sub", "network_id": network.id, "ip_version": 4, "cidr": cidr}
-    await user.make("subnet", f"{NET}/subnets", "subnet", subnet)
+    made = await user.make("subnet", f"{NET}/subnets", "subnet", subnet)
+    if made is not None:
+        made.made_of = network.id
 
 
 async def end_network(user: User) -> None:
     network = user.pick("network")
-    for subnet in user.memory.of(user.tenant.name, "subnet"):
-        if subnet.name == f"{network.name}-sub":
-            subnet.doomed = True  # it goes with its network
     await user.end(network, f"{NET}/networks")
 
 
