@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import importlib
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -77,19 +77,43 @@ async def open_house(
     store = await open_store(config.kernel.database_url, Seal(secrets.sealing_key))
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
-        doors = rooms()
         if prepare:
-            await create_schema(store, _tables(doors))
+            await create_schema(store, _tables(rooms()))
         else:
-            await _check_prepared(store, doors)
+            await _check_prepared(store, rooms())
         own = stack.enter_context(working_in(config.folder.database.parent, config.kernel.host_name))
         taken = await own.take_over(store)
         if taken:
             log.info("engine.took_over", dead=own.dead, pieces=taken)
         bus = await _open_bus(config, hub=True)
         stack.push_async_callback(bus.close)
+        house = await stack.enter_async_context(
+            assembled(config, roles, store, bus, name=own.name, prepare=prepare)
+        )
+        yield house
+
+
+@asynccontextmanager
+async def assembled(
+    config: Config,
+    roles: set[str] | frozenset[str],
+    store: Store,
+    bus: Bus,
+    *,
+    name: str,
+    prepare: bool = True,
+    state: Mapping[str, Any] | None = None,
+) -> AsyncIterator[House]:
+    """Rooms and engine over a store and a bus that are open. `name` is the engine's own, `prepare` as above.
+
+    `state` is there before the rooms start: `network.driver`, say, a world that outlives this process.
+    """
+    doors = rooms()
+    async with contextlib.AsyncExitStack() as stack:
         rules = Rules(config.state / "policy.yaml")
         house = House(config, store, bus, rules, config.kernel.public_url, frozenset(roles))
+        house.state.update(state or {})
+        secrets = config.folder.ensure_secrets() if prepare else config.folder.secrets()
         house.state["secrets"] = msgspec.structs.asdict(secrets)
         for door in doors:
             house.add(door)
@@ -102,7 +126,7 @@ async def open_house(
             flows=[flow for door in doors for flow in door.flows],
             reconcilers=[one for door in doors for one in door.reconcilers],
             sweepers=[*(one for door in doors for one in door.sweepers), _trimmer()],
-            name=own.name,
+            name=name,
         )
         for door in doors:
             if door.start is not None:
@@ -270,11 +294,20 @@ async def _doors_for_guests(house: House, fake: bool) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _running(work: Any) -> AsyncIterator[None]:
-    """A task beside the block, cancelled at its end."""
+    """A task beside the block, cancelled at its end. If it breaks the block is left, with the error that broke it."""
+    owner = asyncio.current_task()
+    assert owner is not None
     task = asyncio.ensure_future(work)
+
+    def leave(task: "asyncio.Future[Any]") -> None:
+        if not task.cancelled() and task.exception() is not None:
+            owner.cancel()
+
+    task.add_done_callback(leave)
     try:
         yield
     finally:
+        task.remove_done_callback(leave)
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task

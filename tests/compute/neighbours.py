@@ -245,6 +245,7 @@ class FakeNetwork:
             "project_id": attributes.get("project_id") or self.context.project_id,
             "mac_address": f"fa:16:3e:00:00:{len(self.world.ports):02x}",
             "status": "ACTIVE",
+            "revision_number": 1,
             "device_id": "",
             "device_owner": "",
             "fixed_ips": [{"subnet_id": network["subnets"][0], "ip_address": self.world.address()}],
@@ -259,9 +260,11 @@ class FakeNetwork:
         self.world.ports[port["id"]] = port
         return dict(port)
 
-    async def update_port(self, id: str, **attributes: Any) -> dict[str, Any]:
+    async def update_port(self, id: str, *, revision: int | None = None, **attributes: Any) -> dict[str, Any]:
         port = self._get(self.world.ports, id, "Port")
-        self.world.ports[id] = port | attributes
+        if revision not in (None, port["revision_number"]):
+            raise RoomError(412, "RevisionNumberConstraintFailed", "RevisionNumberConstraintFailed", "network")
+        self.world.ports[id] = port | attributes | {"revision_number": port["revision_number"] + 1}
         return dict(self.world.ports[id])
 
     async def delete_port(self, id: str) -> None:

@@ -151,6 +151,24 @@ async def test_a_port_that_is_brought_along_stays(cloud: Cloud) -> None:
     assert cloud.world.ports[port["id"]]["device_id"] == ""
 
 
+async def test_a_port_that_two_servers_ask_for_at_once_is_given_to_one(cloud: Cloud) -> None:
+    """Found by the simulator: both were told that it is free, and both got it."""
+    from .neighbours import FakeNetwork
+
+    network: FakeNetwork = cloud.house.client("network", (await cloud.house.authenticate("alice")))
+    port = await network.create_port(network_id=cloud.network["id"], project_id="p1")
+    ids = [await cloud.make_server(networks=[{"port": port["id"]}]) for _ in range(2)]
+    await cloud.settle()
+    states = {id: (await cloud.server(id))["status"] for id in ids}
+    assert sorted(states.values()) == ["ACTIVE", "ERROR"]
+    (winner,) = [id for id, status in states.items() if status == "ACTIVE"]
+    assert cloud.world.ports[port["id"]]["device_id"] == winner
+    for id in sorted(ids, key=lambda id: id == winner):
+        await cloud.ask("DELETE", f"/servers/{id}")
+        await cloud.settle()
+        assert cloud.world.ports[port["id"]]["device_id"] == ("" if id == winner else winner)
+
+
 async def test_several_at_once(cloud: Cloud) -> None:
     assert (await post(cloud, min_count=2, max_count=3)).status_code == 202
     await cloud.settle()

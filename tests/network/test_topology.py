@@ -209,3 +209,22 @@ async def test_stateless_groups(api: Api) -> None:
     thing = api.world.things[Key("security_group", group["id"])]
     assert thing.stateful is False
     assert {rule.protocol for rule in thing.rules} == {None, "0"}
+
+
+async def test_a_floating_ip_let_go_while_the_world_is_told_of_it_is_not_shown_active(api: Api) -> None:
+    """Found by the simulator: the reconciler marked what it had read, not what was there by then."""
+    external, _, port = await make_reachable(api)
+    await api.settle()
+    floating = await api.make("floatingips", floating_network_id=external["id"], port_id=port["id"])
+    true_ensure = api.driver.ensure_things
+
+    async def let_go_meanwhile(things: Any) -> Any:
+        api.driver.ensure_things = true_ensure
+        done = await true_ensure(things)
+        await api.change(f"floatingips/{floating['id']}", port_id=None)
+        return done
+
+    api.driver.ensure_things = let_go_meanwhile
+    await api.settle()
+    shown = (await api.get(f"floatingips/{floating['id']}"))["floatingip"]
+    assert (shown["status"], shown["port_id"]) == ("DOWN", None)

@@ -37,6 +37,7 @@ COMMANDS = {
     "explain": Command("explain", "tell what happened to a request or a resource, and why"),
     "doctor": Command("doctor", "look for what is wrong and say what to do"),
     "test": Command("test", "run the tests of one ring"),
+    "sim": Command("sim", "live through simulated lives of a cloud, with misfortune"),
     "check": Command("check", "format, lint, types and borders of the source"),
     "docs": Command("docs", "build the documentation"),
     "serve": Command("serve", "run the roles of one process in the foreground"),

@@ -27,6 +27,7 @@ class Seal:
     """Seals and opens values with a key made from `secret`, a text of at least 128 bits of chance."""
 
     def __init__(self, secret: str) -> None:
+        self.fingerprint = hashlib.sha256(b"seal " + secret.encode()).digest()
         self._fernet = Fernet(base64.urlsafe_b64encode(hashlib.sha256(secret.encode()).digest()))
 
     def close(self, value: Any) -> str:

@@ -11,11 +11,13 @@ from typing import Any
 from aerostat.kernel import ids
 from aerostat.kernel.client import RoomError
 from aerostat.kernel.db import Row
-from aerostat.kernel.errors import BadRequest, Conflict
+from aerostat.kernel.errors import BadRequest, Conflict, Unavailable
 
 from .host.orders import Card
 
 PORTS_AT_ONCE = 100
+TRIES = 5  # to change a port that others are changing too
+_UNBOUND = {"device_id": "", "device_owner": "", "binding:host_id": ""}
 
 
 class NetworkAmbiguous(Conflict):
@@ -161,8 +163,7 @@ async def make_port(
         "binding:host_id": server.host or "",
     }
     if asked["port_id"]:
-        port: dict[str, Any] = await admin.update_port(asked["port_id"], **binding)
-        return port
+        return await _take_port(admin, asked["port_id"], server.id, binding)
     wanted: dict[str, Any] = {"network_id": asked["network_id"], "admin_state_up": True, **binding}
     if asked["fixed_ip"]:
         wanted["fixed_ips"] = [{"ip_address": asked["fixed_ip"]}]
@@ -172,16 +173,47 @@ async def make_port(
     return made
 
 
-async def give_back_port(admin: Any, port_id: str, *, owned: bool) -> None:
-    """Delete a port of ours, or unbind one that somebody gave us. Absent is success."""
+async def _take_port(admin: Any, port_id: str, server_id: str, binding: Mapping[str, Any]) -> dict[str, Any]:
+    """Bind a port that somebody made, unless another server has it. Raises `Conflict`.
+
+    Two servers may want it at once: it is changed only as it was when it was seen to be free.
+    """
+    for _ in range(TRIES):
+        port = await admin.get_port(port_id)
+        if port.get("device_id") not in (None, "", server_id):
+            break
+        try:
+            taken: dict[str, Any] = await admin.update_port(
+                port_id, revision=port["revision_number"], **binding
+            )
+            return taken
+        except RoomError as error:
+            if error.status != 412:
+                raise
+    raise Conflict(f"Port {port_id} is still in use.")
+
+
+async def give_back_port(admin: Any, server_id: str, port_id: str, *, owned: bool) -> None:
+    """Delete a port of ours, or unbind one that somebody gave us. Absent, or another server's by now, is success."""
     try:
-        if owned:
-            await admin.delete_port(port_id)
-        else:
-            await admin.update_port(port_id, **{"device_id": "", "device_owner": "", "binding:host_id": ""})
+        for _ in range(TRIES):
+            port = await admin.get_port(port_id)
+            if port.get("device_id") not in (None, "", server_id):
+                return
+            if owned:
+                await admin.delete_port(port_id)
+                return
+            try:
+                await admin.update_port(port_id, revision=port["revision_number"], **_UNBOUND)
+                return
+            except RoomError as error:
+                if error.status != 412:
+                    raise
     except RoomError as error:
         if error.status != 404:
             raise
+        return
+    raise Unavailable(f"Port {port_id} is being changed all the time.")
 
 
 async def bind_port(admin: Any, port_id: str, host: str) -> None:

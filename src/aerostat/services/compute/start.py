@@ -27,6 +27,9 @@ class NoTaps:
     async def unplug_port(self, port_id: str) -> None:
         """Nothing was plugged."""
 
+    async def list_plugged_ports(self) -> dict[str, str]:
+        return {}
+
 
 async def start(house: "House") -> None:
     room = house.state["compute"] = Room(house)

@@ -30,10 +30,13 @@ class Room:
 
 
 async def start(house: House) -> None:
-    """Open the driver and listen to it, where there is an engine: requests only write rows."""
+    """Open the driver and listen to it, where there is an engine: requests only write rows.
+
+    Whoever opened the house may have brought a driver along.
+    """
     if not house.runs_engine:
         return
-    driver = open_driver(house.config)
+    driver = house.state.get("network.driver") or open_driver(house.config)
     room = Room(driver)
     house.state[_KEY] = room
 

@@ -34,6 +34,7 @@ from .protocol import (
 log = structlog.get_logger(__name__)
 
 EVENTS_PAUSE_S = 1.0
+TIDY_S = 120.0
 ABILITIES: dict[str, type] = {"interrupt": Interrupts, "set_password": SetsPasswords}
 HELLO_LIMIT_S = 10.0
 HELLO_PAUSE_S = 3.0
@@ -49,6 +50,8 @@ class PortPlugger(Protocol):
     async def plug_port(self, port_id: str, mac: str, mtu: int) -> str: ...
 
     async def unplug_port(self, port_id: str) -> None: ...
+
+    async def list_plugged_ports(self) -> dict[str, str]: ...
 
 
 class HostAgent:
@@ -73,6 +76,7 @@ class HostAgent:
         self._booted_at = clock.now()
         self._tasks: list[asyncio.Task[None]] = []
         self._images: dict[str, asyncio.Lock] = {}
+        self._strays: frozenset[str] = frozenset()
         self._verbs: dict[str, tuple[Any, Callable[[Any], Awaitable[Any]]]] = {
             "ensure_image": (orders.EnsureImage, self._ensure_image),
             "ensure_guest": (orders.EnsureGuest, self._ensure_guest),
@@ -103,6 +107,7 @@ class HostAgent:
         self._tasks = [
             asyncio.create_task(self._keep_reporting(), name=f"reports of {self.name}"),
             asyncio.create_task(self._keep_telling(), name=f"events of {self.name}"),
+            asyncio.create_task(self._keep_tidy(), name=f"tidiness of {self.name}"),
         ]
 
     async def stop(self) -> None:
@@ -133,6 +138,21 @@ class HostAgent:
             name=self.name, machine_id=self._machine_id, at=clock.now(), version=aerostat.__version__
         )
 
+    async def tidy(self) -> int:
+        """Unplug what no guest has, now and at the last look: it was plugged for a guest that then was not made.
+
+        Answers how many. Looking twice leaves a guest the time to be made after its cards are plugged.
+        """
+        plugged = await self.network.list_plugged_ports()
+        carried = {port_id for domain in await self.hypervisor.list_domains() for port_id in domain.ports}
+        strays = frozenset(plugged.keys() - carried)
+        doomed = strays & self._strays
+        self._strays = strays - doomed
+        for port_id in sorted(doomed):
+            await self.network.unplug_port(port_id)
+            log.warning("card of no guest unplugged", host=self.name, port_id=port_id)
+        return len(doomed)
+
     async def _answer(self, message: Any) -> Any:
         found = self._verbs.get(message.verb)
         if found is None:
@@ -147,6 +167,14 @@ class HostAgent:
                 await self.report()
             except DriverError as error:
                 log.warning("host report failed", host=self.name, error=error.message)
+
+    async def _keep_tidy(self) -> None:
+        while True:
+            await asyncio.sleep(TIDY_S)
+            try:
+                await self.tidy()
+            except DriverError as error:
+                log.warning("the host could not be tidied up", host=self.name, error=error.message)
 
     async def _keep_telling(self) -> None:
         while True:

@@ -11,11 +11,13 @@ import msgspec
 import structlog
 from sqlalchemy import select
 
+from aerostat.kernel.db import Row
 from aerostat.kernel.work import Reconciler
 
 from .. import model
 from ..host.protocol import Domain
 from ..room import instance_name, room_of
+from ..states import RESTING
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +41,11 @@ class ReleaseClaim(msgspec.Struct, frozen=True):
     server_id: str
 
 
-async def _observe(house: Any) -> tuple[Mapping[str, str | None], Found]:
+# States of servers whose guest can be on their own host only.
+AT_HOME = frozenset(RESTING) - {"resized"}
+
+
+async def _observe(house: Any) -> tuple[Mapping[str, Row], Found]:
     """The world first and the rows after: what was made in between has a row by then.
 
     Only what is other than in the last round: a host whose guests changed, a provider whose allocations did.
@@ -58,33 +64,40 @@ async def _observe(house: Any) -> tuple[Mapping[str, str | None], Found]:
             room.claims_seen[host.id] = generation
     ids = {guest.id for found in guests.values() for guest in found}
     ids |= {id for claimed in claims.values() for id in claimed}
-    return await _hosts_of(house, sorted(ids)), Found(guests, claims)
+    return await _living(house, sorted(ids)), Found(guests, claims)
 
 
-async def _hosts_of(house: Any, server_ids: list[str]) -> dict[str, str | None]:
-    """Where each of these servers is that is not deleted."""
+async def _living(house: Any, server_ids: list[str]) -> dict[str, Row]:
+    """Those of these servers that are not deleted: where each is, and in which state."""
     servers = model.SERVERS.c
-    found: dict[str, str | None] = {}
+    found: dict[str, Row] = {}
     for start in range(0, len(server_ids), SERVERS_AT_ONCE):
         some = servers.id.in_(server_ids[start : start + SERVERS_AT_ONCE])
         rows = await house.store.fetch(
-            select(servers.id, servers.host).where(some, servers.state != "deleted")
+            select(servers.id, servers.host, servers.state).where(some, servers.state != "deleted")
         )
-        found |= {row.id: row.host for row in rows}
+        found |= {row.id: row for row in rows}
     return found
 
 
-def plan_orphans(servers: Mapping[str, str | None], found: Found) -> list[RemoveGuest | ReleaseClaim]:
-    """Guests and claims of ours without a server. A server without a host yet may be anywhere."""
+def plan_orphans(servers: Mapping[str, Row], found: Found) -> list[RemoveGuest | ReleaseClaim]:
+    """Guests and claims of ours without a server. The guest of one that is on its way may be anywhere."""
     actions: list[RemoveGuest | ReleaseClaim] = []
     for host, guests in found.guests.items():
         for guest in guests:
             ours = guest.name == instance_name(guest.id)
-            if ours and guest.id not in servers:
+            if ours and _is_stray(servers.get(guest.id), host):
                 actions.append(RemoveGuest(host, guest.id))
     claimants = {id for claimed in found.claims.values() for id in claimed}
     actions += [ReleaseClaim(id) for id in sorted(claimants - servers.keys())]
     return actions
+
+
+def _is_stray(server: Row | None, host: str) -> bool:
+    """Whether a guest on `host` is nobody's: an order that was late, or came twice, made it after all was over."""
+    if server is None or server.state == "deleted":
+        return True
+    return server.state in AT_HOME and server.host != host
 
 
 async def _apply(house: Any, action: RemoveGuest | ReleaseClaim) -> None:
@@ -98,7 +111,7 @@ async def _apply(house: Any, action: RemoveGuest | ReleaseClaim) -> None:
             await room.placing(REQUEST_ID).release(action.server_id)
             log.info("claim of a deleted server released", server_id=action.server_id)
         return
-    if row is None or row.state == "deleted":
+    if _is_stray(row, action.host):
         await room.host(action.host, REQUEST_ID).remove_guest(action.server_id)
         log.warning("guest without a server removed", host=action.host, server_id=action.server_id)
 

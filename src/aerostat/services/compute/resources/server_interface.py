@@ -89,7 +89,7 @@ class ServerInterface(Resource):
                 await add_interface(tx, server.id, interface)
                 await attach_interface.start(tx, server.id, context=req.context, data={"port_id": port["id"]})
         except BaseException:
-            await networking.give_back_port(admin, port["id"], owned=known["owned"])
+            await networking.give_back_port(admin, server.id, port["id"], owned=known["owned"])
             raise
         server["interfaces"] = [*server.interfaces, interface]
         return {"interfaceAttachment": _view(req, server, port)}
