@@ -63,7 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _main(words)
     except CommandError as error:
-        print(f"aerostat: {error}", file=sys.stderr)
+        from aerostat.cli.plain import plain
+
+        print(plain(f"aerostat: {error}"), file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

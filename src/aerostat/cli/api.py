@@ -14,6 +14,15 @@ from aerostat.cli import CommandError
 from aerostat.cli.env import variables
 from aerostat.kernel.config import Config
 
+# What the environment may leave out: as clients take it then. Our own passwords are not needed for it, nor readable
+# for everybody.
+UNSAID = {
+    "OS_USERNAME": "admin",
+    "OS_PROJECT_NAME": "admin",
+    "OS_USER_DOMAIN_NAME": "Default",
+    "OS_PROJECT_DOMAIN_NAME": "Default",
+}
+
 
 class ApiFailed(CommandError):
     """The API is not there, or refused; the message is its own."""
@@ -40,7 +49,7 @@ class Api:
         """The user whom the environment names, if it names one of this cloud; else the administrator."""
         url = os.environ.get("OS_AUTH_URL", "")
         if url.startswith(config.kernel.public_url) and os.environ.get("OS_PASSWORD"):
-            return cls({**variables(config), **{k: v for k, v in os.environ.items() if k.startswith("OS_")}})
+            return cls({**UNSAID, **{k: v for k, v in os.environ.items() if k.startswith("OS_")}})
         return cls.as_admin(config)
 
     def __enter__(self) -> "Api":

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from aerostat.cli import CommandError
 from aerostat.cli.api import Api, ApiFailed
+from aerostat.cli.plain import plain
 from aerostat.cli.settings import kernel_settings_of
 from aerostat.kernel.ids import is_uuid
 
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     if args.output == "json":
         print(json.dumps(answer, indent=2))
     else:
-        print("\n".join(story(answer)))
+        print(plain("\n".join(story(answer))))
     return 0
 
 

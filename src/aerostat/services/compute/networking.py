@@ -84,6 +84,11 @@ async def _by_port(client: Any, one: Mapping[str, Any], seen: set[str]) -> dict[
         raise BadRequest("Duplicate ports requested.")
     seen.add(port_id)
     port = await find_free_port(client, port_id)
+    try:
+        _check_external(await client.get_network(port["network_id"]), one)
+    except RoomError as error:
+        if error.status != 404:  # whoever made the port may have meant its network for nobody's eyes
+            raise
     return _request(network_id=port["network_id"], port_id=port_id, tag=one.get("tag"))
 
 
@@ -108,11 +113,16 @@ async def _by_network(client: Any, one: Mapping[str, Any]) -> dict[str, Any]:
     if not ids.is_uuid(network_id):
         raise BadRequest(f"Bad networks format: network uuid is not in proper format ({network_id})")
     network = await find_network(client, network_id)
-    if network.get("router:external") and not network.get("shared") and not one.get("may_use_external"):
-        raise BadRequest(f"It is not allowed to create an interface on external network {network_id}")
+    _check_external(network, one)
     if not network.get("subnets"):
         raise BadRequest(f"Network {network_id} requires a subnet in order to boot instances on.")
     return _request(network_id=network_id, fixed_ip=one.get("fixed_ip"), tag=one.get("tag"))
+
+
+def _check_external(network: Mapping[str, Any], one: Mapping[str, Any]) -> None:
+    """Anybody may have a port on an external network, for a router say; a guest there would pass all routers by."""
+    if network.get("router:external") and not network.get("shared") and not one.get("may_use_external"):
+        raise BadRequest(f"It is not allowed to create an interface on external network {network['id']}")
 
 
 async def find_network(client: Any, network_id: str) -> dict[str, Any]:

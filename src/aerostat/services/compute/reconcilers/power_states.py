@@ -1,7 +1,8 @@
 """Every guest runs, or does not, as its server's row says.
 
 A guest that shut itself down is believed: its server is stopped. One that is off for any other reason (the host was
-restarted, its process died) is started again, and one that an order moved after all was over is moved back. Passing states are left to their flows.
+restarted, its process died) is started again, and one that an order moved after all was over is moved back. Passing
+states are left to their flows.
 """
 
 from collections.abc import Mapping
