@@ -261,7 +261,7 @@ async def _wait_for_database(config: Config) -> None:
             return await store.close()
 
 
-async def run_host(config: Config, *, ready: Ready | None = None) -> None:
+async def run_host(config: Config, number: int = 1, *, ready: Ready | None = None) -> None:
     """Serve the host role until cancelled: the drivers next to the hardware, reached over the bus."""
     bus = await _open_bus(config, hub=False)
     try:
@@ -272,7 +272,7 @@ async def run_host(config: Config, *, ready: Ready | None = None) -> None:
         else:
             from aerostat import app_host  # libvirt and netlink: nothing that the control process needs
 
-            await app_host.run_host(config, bus, ready)
+            await app_host.run_host(config, number, bus, ready)
     finally:
         await bus.close()
 

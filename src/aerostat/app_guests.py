@@ -2,7 +2,7 @@
 
 The host process makes the listening sockets inside the namespaces and hands them over; what comes in by them is
 answered here, by the same application that users reach. There is one metadata listener for each network that wants
-one, kept as the networks come and go.
+one on each host of this machine, kept as the networks come and go.
 """
 
 import asyncio
@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from aerostat.app_host import socket_path
 from aerostat.kernel.context import internal_context
 from aerostat.kernel.errors import DriverError
+from aerostat.kernel.host_place import HostPlace, places_of
 from aerostat.kernel.house import House
 from aerostat.services.network.host.protocol import METADATA_ADDRESS, MetadataPort, network_topic
 from aerostat.services.network.host.sockets import SocketClient
@@ -36,9 +36,9 @@ class GuestDoors:
     def __init__(self, house: House, serving: Serving, metadata_app: Callable[[str], Any]) -> None:
         self._house = house
         self._serving = serving
-        self._metadata_app = metadata_app
-        self._sockets = SocketClient(socket_path(house.config))
-        self._metadata: dict[str, contextlib.AsyncExitStack] = {}
+        places = places_of(house.config)
+        self._outside = SocketClient(places[0].sockets)
+        self._hosts = [HostDoors(house, place, serving, metadata_app) for place in places]
         self._api: contextlib.AsyncExitStack | None = None
         self._wake = asyncio.Event()
 
@@ -54,8 +54,8 @@ class GuestDoors:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-            for network_id in list(self._metadata):
-                await self._close_metadata(network_id)
+            for host in self._hosts:
+                await host.close()
             if self._api is not None:
                 await self._api.aclose()
 
@@ -66,14 +66,15 @@ class GuestDoors:
     async def _keep(self) -> None:
         while True:
             pause_s = LOOK_EVERY_S
-            try:
-                await self._open_api()
-                await self._reconcile()
-            except DriverError as error:
-                log.warning("doors.waiting", reason=error.message, detail=error.detail)
-                pause_s = RETRY_AFTER_S
-            except Exception:
-                log.exception("doors.failed")
+            for work in (self._open_api, *(host.reconcile for host in self._hosts)):
+                # A host that is down keeps nobody else waiting.
+                try:
+                    await work()
+                except DriverError as error:
+                    log.warning("doors.waiting", reason=error.message, detail=error.detail)
+                    pause_s = RETRY_AFTER_S
+                except Exception:
+                    log.exception("doors.failed")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), pause_s)
             self._wake.clear()
@@ -82,19 +83,37 @@ class GuestDoors:
         if self._api is not None:
             return
         url = urlsplit(self._house.guest_url)
-        listener = await self._sockets.listen("external", url.hostname or "", url.port or 80)
-        self._api = await self._served(self._house.dispatch, listener)
+        listener = await self._outside.listen("external", url.hostname or "", url.port or 80)
+        self._api = await served(self._serving, self._house.dispatch, listener)
         log.info("doors.api", url=self._house.guest_url)
 
-    async def _reconcile(self) -> None:
+
+class HostDoors:
+    """The metadata listeners of one host, by network."""
+
+    def __init__(
+        self, house: House, place: HostPlace, serving: Serving, metadata_app: Callable[[str], Any]
+    ) -> None:
+        self._house = house
+        self._place = place
+        self._serving = serving
+        self._metadata_app = metadata_app
+        self._sockets = SocketClient(place.sockets)
+        self._open: dict[str, contextlib.AsyncExitStack] = {}
+
+    async def close(self) -> None:
+        for network_id in list(self._open):
+            await self._open.pop(network_id).aclose()
+
+    async def reconcile(self) -> None:
         """One listener for each network that has a metadata port, none for others."""
         client = self._house.client("network", internal_context("metadata"))
         wanted = {port["network_id"]: port for port in await client.list_ports(device_owner=METADATA_OWNER)}
-        for network_id in set(self._metadata) - set(wanted):
-            await self._close_metadata(network_id)
+        for network_id in set(self._open) - set(wanted):
+            await self._open.pop(network_id).aclose()
             await self._call("remove_metadata", network_id)
         for network_id, port in wanted.items():
-            if network_id not in self._metadata and port["fixed_ips"]:
+            if network_id not in self._open and port["fixed_ips"]:
                 await self._open_metadata(client, network_id, port)
 
     async def _open_metadata(self, client: Any, network_id: str, port: dict[str, Any]) -> None:
@@ -112,18 +131,16 @@ class GuestDoors:
         )
         await self._call("ensure_metadata", wanted)
         listener = await self._sockets.listen(f"metadata/{network_id}", METADATA_ADDRESS, 80)
-        self._metadata[network_id] = await self._served(self._metadata_app(network_id), listener)
-        log.info("doors.metadata", network_id=network_id)
-
-    async def _close_metadata(self, network_id: str) -> None:
-        await self._metadata.pop(network_id).aclose()
+        self._open[network_id] = await served(self._serving, self._metadata_app(network_id), listener)
+        log.info("doors.metadata", network_id=network_id, host=self._place.name)
 
     async def _call(self, verb: str, body: Any) -> None:
-        topic = network_topic(self._house.config.kernel.host_name)
-        await self._house.bus.call(topic, verb, body, timeout_s=CALL_LIMIT_S)
+        await self._house.bus.call(network_topic(self._place.name), verb, body, timeout_s=CALL_LIMIT_S)
 
-    async def _served(self, app: Any, listener: Any) -> contextlib.AsyncExitStack:
-        stack = contextlib.AsyncExitStack()
-        stack.callback(listener.close)
-        await stack.enter_async_context(self._serving(app, listener))
-        return stack
+
+async def served(serving: Serving, app: Any, listener: Any) -> contextlib.AsyncExitStack:
+    """A listener that is answered until what is given back is closed."""
+    stack = contextlib.AsyncExitStack()
+    stack.callback(listener.close)
+    await stack.enter_async_context(serving(app, listener))
+    return stack

@@ -6,6 +6,7 @@ and the next one finds them.
 """
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -16,7 +17,9 @@ import structlog
 from aerostat.kernel.bus import Bus, Message
 from aerostat.kernel.config import Config
 from aerostat.kernel.errors import DriverError
+from aerostat.kernel.host_place import HostPlace, place_of
 from aerostat.services.compute.config import ComputeConfig
+from aerostat.services.compute.drivers.libvirt.daemon import uri_of
 from aerostat.services.compute.drivers.libvirt.hypervisor import LibvirtHypervisor
 from aerostat.services.compute.drivers.libvirt.settings import LibvirtSettings
 from aerostat.services.compute.host.agent import HostAgent
@@ -28,32 +31,24 @@ from aerostat.services.network.host.sockets import SocketServer
 log = structlog.get_logger(__name__)
 
 
-def socket_path(config: Config) -> Path:
-    """Where the host process hands out sockets."""
-    return config.folder.run / "sockets.sock"
-
-
-async def run_host(config: Config, bus: Bus, ready: Callable[..., None] | None) -> None:
+async def run_host(config: Config, number: int, bus: Bus, ready: Callable[..., None] | None) -> None:
     """Serve until cancelled; `ready` is told what was found out about the machine."""
-    async with open_host(config, bus) as facts:
+    async with open_host(config, place_of(config, number), bus) as facts:
         if ready is not None:
             ready(**facts)
         await asyncio.Event().wait()
 
 
 @asynccontextmanager
-async def open_host(config: Config, bus: Bus) -> AsyncIterator[dict[str, Any]]:
+async def open_host(config: Config, place: HostPlace, bus: Bus) -> AsyncIterator[dict[str, Any]]:
     """Open drivers and agent; yields the facts that `aerostat status` shows."""
-    name = config.kernel.host_name
-    where = OvnHost(state_dir=config.state, prefix=config.folder.prefix, host_name=name)
-    network = OvnHostNetworkDriver(where.switch, config.folder.prefix)
-    hypervisor = LibvirtHypervisor(
-        LibvirtSettings(state=config.folder.instances, host_name=name, client=config.folder.control_user)
-    )
+    name = place.name
+    network = OvnHostNetworkDriver(OvnHost.at(place, place_of(config)).switch, place.prefix)
+    hypervisor = LibvirtHypervisor(libvirt_settings(config, place))
     async with AsyncExitStack() as stack:
         await network.start()
         stack.push_async_callback(network.close)
-        sockets = SocketServer(network, socket_path(config), config.folder.control_user)
+        sockets = SocketServer(network, place.sockets, config.folder.control_user)
         await sockets.start()
         stack.push_async_callback(sockets.close)
         await bus.serve(network_topic(name), _network_verbs(network))
@@ -63,6 +58,7 @@ async def open_host(config: Config, bus: Bus) -> AsyncIterator[dict[str, Any]]:
             hypervisor,
             network,
             report_s=config.section(ComputeConfig).report_s,
+            address=place.address,
             machine_id=config.folder.machine_id(),
         )
         await agent.start()
@@ -75,6 +71,19 @@ async def open_host(config: Config, bus: Bus) -> AsyncIterator[dict[str, Any]]:
             "accelerator_reason": facts.accelerator_reason,
             "network": "OVN",
         }
+
+
+def libvirt_settings(config: Config, place: HostPlace) -> LibvirtSettings:
+    """One host alone has libvirt in its process; several need the daemon, to send guests to each other."""
+    shared = config.section(ComputeConfig).instances
+    settings = LibvirtSettings(
+        state=place.instances,
+        host_name=place.name,
+        client=config.folder.control_user,
+        shared_instances=Path(shared) if shared else None,
+        address=place.address,
+    )
+    return settings if place.is_alone else dataclasses.replace(settings, uri=uri_of(settings))
 
 
 def _network_verbs(network: HostNetworkDriver) -> Callable[[Message], Any]:

@@ -160,6 +160,20 @@ class FakePlacement:
                     raise RoomError(409, "There was a conflict when allocating", "Conflict", "placement")
         self.world.allocations[consumer] = {id: dict(one) for id, one in wanted.items()}
 
+    async def set_allocations_of(
+        self, wanted: Mapping[str, Mapping[str, dict[str, int]]], *, project_id: str, user_id: str
+    ) -> None:
+        before = dict(self.world.allocations)
+        for consumer in wanted:
+            self.world.allocations.pop(consumer, None)
+        try:
+            for consumer, of_one in wanted.items():
+                if of_one:
+                    await self.set_allocations(consumer, of_one, project_id=project_id, user_id=user_id)
+        except RoomError:
+            self.world.allocations = before
+            raise
+
     async def delete_allocations(self, consumer: str) -> None:
         self.world.allocations.pop(consumer, None)
 
@@ -263,7 +277,9 @@ class FakeNetwork:
     async def update_port(self, id: str, *, revision: int | None = None, **attributes: Any) -> dict[str, Any]:
         port = self._get(self.world.ports, id, "Port")
         if revision not in (None, port["revision_number"]):
-            raise RoomError(412, "RevisionNumberConstraintFailed", "RevisionNumberConstraintFailed", "network")
+            raise RoomError(
+                412, "RevisionNumberConstraintFailed", "RevisionNumberConstraintFailed", "network"
+            )
         self.world.ports[id] = port | attributes | {"revision_number": port["revision_number"] + 1}
         return dict(self.world.ports[id])
 

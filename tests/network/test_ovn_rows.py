@@ -69,6 +69,14 @@ def switch_port(thing: Port) -> Row:
     return next(row for row in compile_thing(thing) if row.table == "Logical_Switch_Port")
 
 
+def test_a_port_that_moves_is_on_two_hosts_and_speaks_on_the_second_when_it_has_come() -> None:
+    assert switch_port(port()).columns["options"] == {}
+    assert switch_port(port(host="a")).columns["options"] == {"requested-chassis": "a"}
+    moving = {"requested-chassis": "a,b", "activation-strategy": "rarp"}
+    assert switch_port(port(host="a", next_host="b")).columns["options"] == moving
+    assert switch_port(port(host="b", next_host="b")).columns["options"] == {"requested-chassis": "b"}
+
+
 def test_a_secured_port_may_send_only_from_its_own_addresses_and_pairs() -> None:
     columns = switch_port(port(address_pairs=(AddressPair("10.0.0.100"),))).columns
     assert columns["addresses"] == {"fa:16:3e:00:00:05 10.0.0.5"}

@@ -145,6 +145,29 @@ async def test_a_port_is_active_while_a_host_carries_it(api: Api) -> None:
     assert heard[1:] == [("network.port.down", body)]
 
 
+async def test_a_port_moves_to_another_host_without_going_down(api: Api) -> None:
+    network = await api.make("networks")
+    port = await api("root").make("ports", network_id=network["id"], **{"binding:host_id": "node1"})
+    url, half = f"ports/{port['id']}", api.house.state["network.host_half"]
+    world = api.house.state["network"].driver.world
+    await half("node1").plug_port(port["id"], port["mac_address"], 1442)
+    await api.settle()
+
+    async def change(**binding: Any) -> Any:
+        changed = await api("root").change(url, **{f"binding:{name}": it for name, it in binding.items()})
+        await api.settle()
+        return changed, world.things[Key("port", port["id"])]
+
+    _, thing = await change(profile={"migrating_to": "node2"})
+    assert (thing.host, thing.next_host) == ("node1", "node2")
+    await half("node2").plug_port(port["id"], port["mac_address"], 1442)
+    changed, thing = await change(host_id="node2", profile={})
+    assert (thing.host, thing.next_host) == ("node2", None)
+    assert changed["status"] == (await api.get(url))["port"]["status"] == "ACTIVE"
+    changed, _ = await change(host_id="node3")
+    assert changed["status"] == "DOWN", "nobody said that it was going there"
+
+
 async def test_what_the_driver_did_not_tell_is_found_on_the_clock(api: Api) -> None:
     network = await api.make("networks")
     port = await api.make("ports", network_id=network["id"])

@@ -122,6 +122,12 @@ async def test_several_consumers_all_or_none(api: Api) -> None:
     assert moved.status_code == 204
     assert (await api.get(f"/allocations/{one}"))["allocations"] == {}
     assert (await api.get(f"/allocations/{two}"))["allocations"][id]["resources"] == {"VCPU": 4}
+    # The taker may be named before the giver.
+    moved = await api.request("POST", "/allocations", {one: wants(4), two: wants(0)})
+    assert moved.status_code == 204
+    assert (await api.get(f"/resource_providers/{id}/usages"))["usages"] == {"VCPU": 4}
+    moved = await api.request("POST", "/allocations", {two: wants(4), one: wants(0)})
+    assert moved.status_code == 204
     for odd in (None, {}, [], {"x": wants(1)}, {one: {}}):
         assert (await api.request("POST", "/allocations", odd)).status_code == 400
     assert (await api.request("POST", "/allocations", {one: wants(1)}, version="1.12")).status_code == 404

@@ -32,17 +32,29 @@ async def shut_down_guests(folder: StateFolder, patience_s: float = POWERDOWN_S)
 
 
 def find_guests(folder: StateFolder) -> dict[int, Path]:
-    """Guests by process id, with the path of each one's monitor socket."""
-    # libvirt gives each guest a folder of its own, and names the key in it on the command line.
-    pattern = re.compile(rb'"file":"(' + re.escape(bytes(folder.path)) + rb'/[^"]*/)master-key\.aes"')
+    """Guests by process id, with the path of each one's monitor socket.
+
+    libvirt gives each guest a folder of its own, and names the key in it on the command line. That folder is below
+    ours, or, where libvirt is a daemon with a mount namespace of its own, at a place that only the guest sees.
+    """
+    named = re.compile(rb'"file":"(/[^"]*/)master-key\.aes"')
+    own = bytes(folder.path) + b"/"
+    homes = [
+        (path.stat().st_dev, path.stat().st_ino) for path in Path("/run/netns").glob(f"{folder.prefix}-*")
+    ]
     found: dict[int, Path] = {}
     for process in Path("/proc").iterdir():
         if not process.name.isdigit():
             continue
         with contextlib.suppress(OSError):
-            match = pattern.search((process / "cmdline").read_bytes())
-            if match:
+            match = named.search((process / "cmdline").read_bytes())
+            if match and match[1].startswith(own):
                 found[int(process.name)] = Path(match[1].decode()) / "monitor.sock"
+            elif match:
+                lives_in = (process / "ns" / "net").stat()
+                if (lives_in.st_dev, lives_in.st_ino) in homes:
+                    monitor = f"root{match[1].decode()}monitor.sock"
+                    found[int(process.name)] = process / monitor
     return found
 
 

@@ -5,8 +5,10 @@ about the machine (accelerator, why not a better one, …). The supervisor waits
 the closing words of `up` show what stands in it.
 """
 
+import asyncio
 import json
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +20,7 @@ import aerostat
 from aerostat.cli.confinement import Confined
 from aerostat.kernel.config import Config
 from aerostat.kernel.errors import DriverError
+from aerostat.kernel.host_place import HostPlace, place_of, places_of
 from aerostat.kernel.state_folder import StateFolder, write_private
 from aerostat.kernel.supervise import Child
 
@@ -39,32 +42,53 @@ async def children(config: Config, confined: Confined | None) -> list[Child]:
     """The cloud's processes in the order in which they start; without `confined`, those of a fake cloud."""
     if confined is None:
         return [serving("cloud", config, "--fake")]
+    client = (confined.user.uid, confined.user.gid)
+    hosts = [child for place in places_of(config) for child in await host_children(config, place, client)]
+    roles = [word for role in CONTROL_ROLES for word in ("--role", role)]
+    return [*hosts, serving("control", config, *roles, after=["ovn-nb"], confined=confined)]
+
+
+async def host_children(config: Config, place: HostPlace, client: tuple[int, int]) -> list[Child]:
+    """What one compute host is made of; its namespaces are made now."""
     from aerostat.services.network.drivers.ovn.daemons import OvnHost
 
-    network = OvnHost(
-        state_dir=config.state,
-        prefix=config.folder.prefix,
-        host_name=config.kernel.host_name,
-        client=(confined.user.uid, confined.user.gid),
-    )
+    network = OvnHost.at(place, place_of(config), client)
     try:
+        await asyncio.to_thread(_make_folders, place, client)
         await network.ensure_namespaces()
     except (OSError, DriverError) as error:
         raise PartError(f"cannot make the cloud's network namespaces: {error}") from error
     daemons = network.children()
-    roles = [word for role in CONTROL_ROLES for word in ("--role", role)]
-    return [
-        *daemons,
-        serving(
-            "host",
-            config,
-            "--role",
-            "host",
-            namespace=network.host_namespace,
-            after=[daemon.name for daemon in daemons],
-        ),
-        serving("control", config, *roles, after=["ovn-nb"], confined=confined),
-    ]
+    if not place.is_alone:
+        daemons.append(_libvirtd(config, place, network.host_namespace))
+    own = serving(
+        place.process,
+        config,
+        *("--role", "host", "--number", str(place.number)),
+        namespace=network.host_namespace,
+        after=[daemon.name for daemon in daemons],
+    )
+    return [*daemons, own]
+
+
+def _libvirtd(config: Config, place: HostPlace, namespace: str) -> Child:
+    from aerostat.services.compute.drivers.libvirt.daemon import libvirtd
+    from aerostat.services.compute.drivers.libvirt.settings import LibvirtSettings
+
+    if shutil.which("libvirtd") is None:
+        raise PartError("several hosts need libvirtd, which is not installed (Debian: libvirt-daemon)")
+    settings = LibvirtSettings(state=place.instances, host_name=place.name)
+    return libvirtd(settings, place.named("libvirt"), namespace)
+
+
+def _make_folders(place: HostPlace, client: tuple[int, int]) -> None:
+    """The folders of a further host, through which the control process reaches its consoles."""
+    if place.is_first:
+        return
+    for folder in (place.state.parent, place.state, place.instances):
+        folder.mkdir(exist_ok=True)
+        os.chown(folder, -1, client[1])
+        folder.chmod(0o710)
 
 
 def serving(

@@ -28,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--port", type=int, help="port of the API")
     parser.add_argument(
+        "--number", type=int, default=1, metavar="N", help="which of this machine's hosts (with --role host)"
+    )
+    parser.add_argument(
         "--process", help="name of this process, one of a kind in its state folder (default: the first role)"
     )
     parser.add_argument(
@@ -81,7 +84,15 @@ def _run(config: Config, args: argparse.Namespace, roles: set[str], process: str
 
         return serve_in_workers(config, process, roles, args)
     listener = socket.socket(fileno=args.listen_fd) if args.listen_fd is not None else None
-    return serve(config, process, roles, fake=args.fake, listener=listener, parent_fd=args.parent_fd)
+    return serve(
+        config,
+        process,
+        roles,
+        fake=args.fake,
+        number=args.number,
+        listener=listener,
+        parent_fd=args.parent_fd,
+    )
 
 
 def serve(
@@ -90,6 +101,7 @@ def serve(
     roles: set[str],
     *,
     fake: bool,
+    number: int = 1,
     listener: socket.socket | None = None,
     parent_fd: int | None = None,
 ) -> int:
@@ -105,7 +117,7 @@ def serve(
 
     is_host = roles == {"host"}
     if is_host:
-        work = app.run_host(config, ready=ready)
+        work = app.run_host(config, number, ready=ready)
     else:
         work = app.run(config, roles, fake=fake, process=process, listener=listener, ready=ready)
     try:

@@ -24,6 +24,7 @@ from aerostat.cli.settings import folder_of, kernel_settings_of
 from aerostat.kernel.config import Config
 from aerostat.kernel.state_folder import Lock, StateFolder, write_private
 
+MOST_HOSTS = 9
 HIGHEST_PORT = 65535
 _APPENDING = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
 
@@ -37,6 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--detach", "-d", action="store_true", help="return when the cloud is ready")
     parser.add_argument("--fake", action="store_true", help="fake hypervisor and network: needs no root")
+    parser.add_argument(
+        "--hosts",
+        type=int,
+        metavar="N",
+        help="make N compute hosts of this machine, each in namespaces of its own; remembered (default: 1)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -58,15 +65,18 @@ def prepare(args: argparse.Namespace, folder: StateFolder) -> tuple[Config, bool
     """Everything that must be right before a process is started. True: it is this folder's first start."""
     if not args.fake and os.geteuid() != 0:
         raise CommandError("a real cloud needs root, for namespaces and the hypervisor; `up --fake` does not")
+    if args.hosts is not None and not 1 <= args.hosts <= MOST_HOSTS:
+        raise CommandError(f"--hosts {args.hosts}: one to {MOST_HOSTS} hosts can be made of this machine")
     port = args.port
     if port == 0:
         port = find_free_port(kernel_settings_of(args, fake=args.fake).kernel.listen_address)
         say(f"port {port} is free; it is this cloud's from now on")
-    config = kernel_settings_of(args, fake=args.fake, port=port)
+    config = kernel_settings_of(args, fake=args.fake, port=port, hosts=args.hosts)
     if not has_orphans(folder):
         check_port_free(config)  # otherwise it may be an orphan that listens, and it will be ended
-    if port is not None:
-        remember_port(folder.settings, port)
+    for key, value in (("port", port), ("hosts", args.hosts)):
+        if value is not None:
+            remember(folder.settings, key, value)
     first = not folder.exists
     folder.ensure_secrets()
     write_client_files(config)
@@ -106,19 +116,19 @@ def has_orphans(folder: StateFolder) -> bool:
     return any(child.pid and find_start_ticks(child.pid) for child in read_status(folder.path))
 
 
-def remember_port(settings: Path, port: int) -> None:
-    """Write the port into the settings file, so that every later command finds the cloud."""
+def remember(settings: Path, key: str, value: int) -> None:
+    """Write a number into the settings file's first section, so that every later command goes by it."""
     text = (
         settings.read_text()
         if settings.exists()
         else "# Settings of this cloud; see docs/howto/configure.md\n"
     )
-    if re.search(r"(?m)^\s*port\s*=", text):
-        text = re.sub(r"(?m)^(\s*)port\s*=.*$", rf"\g<1>port = {port}", text, count=1)
+    if re.search(rf"(?m)^\s*{key}\s*=", text):
+        text = re.sub(rf"(?m)^(\s*){key}\s*=.*$", rf"\g<1>{key} = {value}", text, count=1)
     elif re.search(r"(?m)^\[kernel\]", text):
-        text = re.sub(r"(?m)^\[kernel\].*$", rf"\g<0>\nport = {port}", text, count=1)
+        text = re.sub(r"(?m)^\[kernel\].*$", rf"\g<0>\n{key} = {value}", text, count=1)
     else:
-        text += f"\n[kernel]\nport = {port}\n"
+        text += f"\n[kernel]\n{key} = {value}\n"
     write_private(settings, text)
 
 

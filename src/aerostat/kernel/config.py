@@ -59,6 +59,8 @@ class KernelConfig(msgspec.Struct, frozen=True, kw_only=True):
     region: str = "RegionOne"
     host_name: str = ""
     """Name of this machine as a compute host; empty: the machine's own."""
+    hosts: int = 1
+    """Compute hosts that `up` makes on this machine; those after the first are named `<host_name>-2` and on."""
 
     @property
     def embedded(self) -> bool:

@@ -26,5 +26,8 @@ class ComputeConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Leave the guests of shelved servers on their hosts until an administrator offloads them."""
     keep_deleted_days: int = 30
     """Rows of deleted servers are kept this long for listings and usage."""
-    fake_hosts: int = 1
-    """Hosts of the fake world (`up --fake`)."""
+    instances: str = ""
+    """Folder in which hosts keep their servers' disks; empty: below each host's own state. With one that all hosts
+    see, servers change hosts without their disks, and outlive their host."""
+    fake_hosts: int = 0
+    """Hosts of the fake world (`up --fake`); 0: as many as `[kernel] hosts` says."""

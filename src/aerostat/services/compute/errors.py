@@ -92,6 +92,17 @@ class NoValidHost(BadRequest):
     message = "No valid host was found. %(reason)s"
 
 
+class StorageIsShared(BadRequest):
+    message = "%(host)s shares the storage of the server's disks. Block migration can not be used with shared storage."
+
+
+class StorageNotShared(BadRequest):
+    message = (
+        "%(host)s is not on shared storage: Live migration can not be used without shared storage except "
+        "a booted from volume VM which does not have a local disk."
+    )
+
+
 class QuotaExceeded(OverQuota):
     status = 403
     message = (

@@ -30,6 +30,7 @@ from .states import DESIRED_POWER, RESTING
 
 log = structlog.get_logger(__name__)
 
+LOOPBACK = "127.0.0.1"  # of a host that is alone
 PROVIDERS = "compute.providers"
 POWER = "compute.power"
 
@@ -126,6 +127,7 @@ class HostDesk:
             "export_format": report.export_format,
             "abilities": list(report.abilities),
         }
+        address = report.address or LOOPBACK
         if known is None:
             try:
                 await db.insert(
@@ -134,6 +136,7 @@ class HostDesk:
                     number=secrets.randbelow(2**31 - 1) + 1,
                     service_id=ids.new_id(),
                     facts=facts,
+                    address=address,
                     booted_at=report.booted_at,
                     seen_at=clock.now(),
                     **identity,
@@ -146,6 +149,7 @@ class HostDesk:
             model.HOSTS,
             {"id": known.id},
             facts=facts,
+            address=address,
             booted_at=report.booted_at,
             seen_at=clock.now(),
             updated_at=clock.now(),
@@ -160,7 +164,7 @@ class HostDesk:
         """Look again if what happened to the guest is not what its server should be."""
         event = message.read(GuestEvent)
         server = await self._house.store.find(model.SERVERS, id=event.server_id)
-        if server is None or server.state not in RESTING:
+        if server is None or server.state not in RESTING or server.host != event.host:
             return
         if DESIRED_POWER.get(server.state) != _AFTER.get(event.what):
             self._house.nudge(POWER)

@@ -164,13 +164,17 @@ AGGREGATES = new_table(
 MIGRATIONS = new_table(
     TABLES,
     "compute_migrations",
-    uuid_id(),  # the id of the flow that resizes
+    uuid_id(),  # the id of the flow that moves or resizes; what holds the claim on the host that is left
     Column("number", Integer, nullable=False),
     Column("server_id", String(36), nullable=False),
     Column("project_id", String(64), nullable=False),
     Column("user_id", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),  # resize, migration, live-migration, evacuation
     Column("status", String(16), nullable=False),
-    Column("host", String(255), nullable=False),
+    Column("source_host", String(255), nullable=False),
+    Column("dest_host", String(255), nullable=True),  # until it is chosen, the one asked for
+    Column("progress", Json, nullable=True),  # of a live migration: `Progress` of host/protocol.py
+    Column("wish", String(8), nullable=True),  # what somebody asks of it while it goes on: hurry, abort
     created_at(),
     updated_at(),
     Index("compute_migrations_server", "server_id"),

@@ -18,6 +18,7 @@ from .host.orders import Card
 PORTS_AT_ONCE = 100
 TRIES = 5  # to change a port that others are changing too
 _UNBOUND = {"device_id": "", "device_owner": "", "binding:host_id": ""}
+MIGRATING_TO = "migrating_to"  # the key in a port's binding profile, as upstream has it
 
 
 class NetworkAmbiguous(Conflict):
@@ -224,6 +225,23 @@ async def give_back_port(admin: Any, server_id: str, port_id: str, *, owned: boo
             raise
         return
     raise Unavailable(f"Port {port_id} is being changed all the time.")
+
+
+async def announce_move(admin: Any, server: Row, host: str) -> None:
+    """The server's ports are going to be on `host` too: packets for them come there before the guest does."""
+    for port in (await ports_of(admin, [server.id]))[server.id]:
+        profile = {**(port.get("binding:profile") or {}), MIGRATING_TO: host}
+        if profile != port.get("binding:profile"):
+            await admin.update_port(port["id"], **{"binding:profile": profile})
+
+
+async def bind_ports(admin: Any, server: Row, host: str) -> None:
+    """The server's ports are on `host`, and nowhere else."""
+    for port in (await ports_of(admin, [server.id]))[server.id]:
+        before = port.get("binding:profile") or {}
+        profile = {name: value for name, value in before.items() if name != MIGRATING_TO}
+        if port.get("binding:host_id") != host or profile != before:
+            await admin.update_port(port["id"], **{"binding:host_id": host, "binding:profile": profile})
 
 
 async def bind_port(admin: Any, port_id: str, host: str) -> None:

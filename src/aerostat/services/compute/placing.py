@@ -121,6 +121,26 @@ class Placing:
             raise
         return True
 
+    async def hold_both(
+        self, server: Row, move_id: str, source_id: str, dest_id: str, resources: Mapping[str, int]
+    ) -> bool:
+        """For a server that moves: it holds the target, its migration what it leaves; False if there is no room."""
+        wanted = {move_id: {source_id: dict(resources)}, server.id: {dest_id: dict(resources)}}
+        try:
+            await self._client.set_allocations_of(
+                wanted, project_id=server.project_id, user_id=server.user_id
+            )
+        except RoomError as error:
+            if error.status == 409:
+                return False
+            raise
+        return True
+
+    async def hold_one(self, server: Row, move_id: str, host_id: str, resources: Mapping[str, int]) -> None:
+        """The move is over: the server holds this host, the migration nothing."""
+        wanted = {move_id: {}, server.id: {host_id: dict(resources)}}
+        await self._client.set_allocations_of(wanted, project_id=server.project_id, user_id=server.user_id)
+
     async def release(self, server_id: str) -> None:
         await self._client.delete_allocations(server_id)
 

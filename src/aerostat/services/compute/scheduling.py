@@ -6,7 +6,7 @@ since the refusal has to say why of each.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import func, or_, select
 
@@ -22,6 +22,13 @@ from .scheduler import Asked, Decision, HostPicture, choose
 LOOKED_AT_FIRST = (24, 240)
 
 
+class Move(NamedTuple):
+    """From where a server moves, and where to if somebody asked for a host."""
+
+    source_host: str
+    dest_host: str | None
+
+
 async def decide(
     house: Any,
     db: Store,
@@ -29,8 +36,13 @@ async def decide(
     resources: Mapping[str, int],
     request_id: str,
     tried: frozenset[str] = frozenset(),
+    move: Move | None = None,
 ) -> Decision:
-    """The hosts that may take the server, best first, and why the others may not."""
+    """The hosts that may take the server, best first, and why the others may not.
+
+    `move`: the server has a host already and shall have another. What it asked for when it was made then binds it
+    to no host any more.
+    """
     room = room_of(house)
     placing = room.placing(request_id)
     group = None
@@ -38,7 +50,7 @@ async def decide(
         group = await db.find(model.SERVER_GROUPS, id=server.server_group_id)
     members = await _members_by_host(db, server) if group is not None else {}
     aggregates = await db.all(model.AGGREGATES)
-    asked = await _asked(db, server, resources, group, tried)
+    asked = await _asked(db, server, resources, group, tried, move)
     total = await db.count(model.HOSTS)
     for most in LOOKED_AT_FIRST:
         if total <= most:
@@ -101,7 +113,12 @@ async def _pictures(
 
 
 async def _asked(
-    db: Store, server: Row, resources: Mapping[str, int], group: Row | None, tried: frozenset[str]
+    db: Store,
+    server: Row,
+    resources: Mapping[str, int],
+    group: Row | None,
+    tried: frozenset[str],
+    move: Move | None,
 ) -> Asked:
     hints = server.scheduler_hints
     same = await _hosts_of(db, _listed(hints.get("same_host")))
@@ -110,12 +127,13 @@ async def _asked(
         server_id=server.id,
         resources=resources,
         zone=server.pinned_zone,
-        host=server.requested_host,
+        host=move.dest_host if move is not None else server.requested_host,
         arch=server.image_properties.get("hw_architecture") or server.image_properties.get("architecture"),
         extra_specs=server.flavor.get("extra_specs", {}),
         group_policy=group.policy if group is not None else None,
         max_per_host=int(group.rules.get("max_server_per_host", 1)) if group is not None else 1,
         excluded=tried,
+        leaving=move.source_host if move is not None else None,
         same_host=frozenset(same) if "same_host" in hints else None,
         different_host=frozenset(different),
     )

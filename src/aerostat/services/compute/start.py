@@ -52,9 +52,10 @@ async def stop(house: "House") -> None:
 async def _start_fake_hosts(house: "House", room: Room) -> None:
     """Hosts of the fake world, in this process. Their reports are taken in before the first request."""
     world = room.fake_world = FakeWorld()
+    world.shared_storage = bool(room.config.instances)
     half = house.state.get("network.host_half")
     desk = HostDesk(room)
-    for number in range(1, room.config.fake_hosts + 1):
+    for number in range(1, (room.config.fake_hosts or house.config.kernel.hosts) + 1):
         name = f"fake-{number}"
         network = half(name) if half is not None else NoTaps()
         agent = HostAgent(name, house.bus, world.host(name), network, report_s=room.config.report_s)

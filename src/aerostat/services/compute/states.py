@@ -33,6 +33,8 @@ PASSING = (
     "resizing",
     "confirming",
     "reverting",
+    "migrating",
+    "evacuating",
 )
 MOVING = frozenset(PASSING) - {"building"}
 
@@ -62,6 +64,8 @@ SERVER = Machine(
     ("resized",      "resizing",                                           "resized"),
     ("confirm",      "resized",                                            "confirming"),
     ("revert",       "resized",                                            "reverting"),
+    ("migrate_live", {"active", "paused"},                                 "migrating"),
+    ("evacuate",     {"active", "stopped", "error"},                       "evacuating"),
     ("running",      MOVING,                                               "active"),
     ("halted",       MOVING | {"active", "paused"},                        "stopped"),
     ("paused",       MOVING,                                               "paused"),
@@ -112,6 +116,8 @@ SHOWN = {
     "resizing": Shown("active", "resize_migrating", "RESIZE"),
     "confirming": Shown("resized", None, "VERIFY_RESIZE"),
     "reverting": Shown("resized", "resize_reverting", "REVERT_RESIZE"),
+    "migrating": Shown("active", "migrating", "MIGRATING"),
+    "evacuating": Shown("active", "rebuilding", "REBUILD"),
     "deleting": Shown("active", "deleting", "ACTIVE"),
     "deleted": Shown("deleted", None, "DELETED"),
 }
@@ -158,6 +164,8 @@ def shown(state: str, before: str | None = None) -> Shown:
         return words
     if state in AS_BEFORE:
         return Shown(SHOWN[before].vm_state, words.task_state, SHOWN[before].status)
+    if state in ("migrating", "evacuating"):
+        return Shown(SHOWN[before].vm_state, words.task_state, words.status)
     return words
 
 

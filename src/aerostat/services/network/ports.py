@@ -23,6 +23,9 @@ METADATA = "network:distributed"
 DHCP = "network:dhcp"
 AUTOMATIC_OWNERS = (METADATA, DHCP)  # these go by themselves
 MANAGED_OWNERS = (INTERFACE, GATEWAY, FLOATING)  # these go with what made them
+MIGRATING_TO = (
+    "migrating_to"  # the key in a binding's profile that names the host a port's guest is moving to
+)
 _NO_LIMIT = 1_000
 
 

@@ -32,7 +32,7 @@ from .host.protocol import (
     Subnet,
     Thing,
 )
-from .ports import FLOATING, GATEWAY, INTERFACE, METADATA
+from .ports import FLOATING, GATEWAY, INTERFACE, METADATA, MIGRATING_TO
 from .values import prefix
 
 Ids = list[str] | None
@@ -204,6 +204,7 @@ async def _ports(store: Store, settings: NetworkConfig, ids: Ids) -> list[Thing]
                 ),
                 dns_names=_dns_names(row, network, settings),
                 host=row.host or None,
+                next_host=row.profile.get(MIGRATING_TO) if row.host else None,
                 own_dhcp=_own_dhcp(row, told, own) if row.extra_dhcp_opts else (),
                 mtu=network.mtu,
                 router=_side(row, own) if _kind(row, routers) == "router" else None,

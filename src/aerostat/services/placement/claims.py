@@ -69,15 +69,8 @@ async def replace_allocations(
         known = consumer.generation if consumer is not None else None
         if generation != known:
             raise ConsumerGenerationConflict(expected=known, given=generation)
-    before = await tx.all(model.ALLOCATIONS, {"consumer_id": consumer_id})
-    for held in before:
-        await _take(tx, held.provider_id, held.resource_class, -held.used)
-    providers = model.PROVIDERS
-    touched = sorted({held.provider_id for held in before} | set(wanted))
-    await tx.execute(
-        update(providers).where(providers.c.id.in_(touched)).values(generation=providers.c.generation + 1)
-    )
-    await tx.delete(model.ALLOCATIONS, consumer_id=consumer_id)
+    before = await give_back(tx, consumer_id)
+    await touch(tx, before | set(wanted))
     if not wanted:
         await tx.delete(model.CONSUMERS, id=consumer_id)
         return
@@ -102,6 +95,25 @@ async def replace_allocations(
                 used=amount,
             )
             await _take(tx, provider_id, name, amount)
+
+
+async def give_back(tx: Transaction, consumer_id: str) -> set[str]:
+    """The consumer holds nothing for the moment, so that others may take it; answers of which providers it held."""
+    before = await tx.all(model.ALLOCATIONS, {"consumer_id": consumer_id})
+    for held in before:
+        await _take(tx, held.provider_id, held.resource_class, -held.used)
+    await tx.delete(model.ALLOCATIONS, consumer_id=consumer_id)
+    return {held.provider_id for held in before}
+
+
+async def touch(tx: Transaction, provider_ids: set[str]) -> None:
+    """Their allocations are others now."""
+    providers = model.PROVIDERS
+    await tx.execute(
+        update(providers)
+        .where(providers.c.id.in_(sorted(provider_ids)))
+        .values(generation=providers.c.generation + 1)
+    )
 
 
 async def _take(tx: Transaction, provider_id: str, name: str, amount: int) -> None:

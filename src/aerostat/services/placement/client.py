@@ -72,6 +72,24 @@ class PlacementClient:
         }
         await self._caller.put(f"/allocations/{consumer_id}", body)
 
+    async def set_allocations_of(
+        self,
+        wanted: Mapping[str, Mapping[str, Mapping[str, int]]],
+        *,
+        project_id: str,
+        user_id: str,
+    ) -> None:
+        """Let each consumer hold exactly what `wanted` says (consumer → provider → class → amount): all or none."""
+        body = {
+            consumer: {
+                "allocations": {id: {"resources": dict(amounts)} for id, amounts in of_one.items()},
+                "project_id": project_id,
+                "user_id": user_id,
+            }
+            for consumer, of_one in wanted.items()
+        }
+        await self._caller.post("/allocations", body)
+
     async def delete_allocations(self, consumer_id: str) -> None:
         """Give back whatever the consumer holds; holding nothing is success."""
         try:

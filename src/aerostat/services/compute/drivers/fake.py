@@ -22,7 +22,9 @@ import structlog
 
 from aerostat.kernel.clock import clock
 from aerostat.kernel.errors import DriverError
+from aerostat.kernel.ids import short_id
 from aerostat.services.compute.drivers.fake_console import FakeConsoles
+from aerostat.services.compute.drivers.fake_moves import FakeFolder, FakeMoves
 from aerostat.services.compute.host.protocol import (
     BaseImage,
     BaseImageSpec,
@@ -53,13 +55,16 @@ OnStart = Callable[[DomainSpec], Awaitable[None]]
 class FakeWorld:
     """Several hosts by name. `host` gives the one that is there, or makes it.
 
-    `faults` are those of all hosts; a host has its own beside them.
+    `faults` are those of all hosts; a host has its own beside them. `shared_storage`: the hosts made from then on
+    keep the files of their guests in one place.
     """
 
     def __init__(self, on_start: OnStart | None = None) -> None:
         self.hosts: dict[str, FakeHypervisor] = {}
         self.on_start = on_start
         self.faults = Faults()
+        self.shared_storage = False
+        self._files: dict[str, FakeFolder] = {}
 
     def host(
         self, name: str, *, vcpus: int = 8, memory_mib: int = 16_384, disk_gib: int = 200
@@ -69,6 +74,9 @@ class FakeWorld:
                 name, vcpus=vcpus, memory_mib=memory_mib, disk_gib=disk_gib, on_start=self._started
             )
             self.hosts[name].faults.of_all = self.faults
+            self.hosts[name].moves.neighbours = self.hosts
+            if self.shared_storage:
+                self.hosts[name].files = self._files
         return self.hosts[name]
 
     async def _started(self, spec: DomainSpec) -> None:
@@ -134,7 +142,7 @@ class _Failure:
 
 
 @dataclass
-class _Guest:
+class FakeGuest:
     """One domain of the world. `spec` holds what its next start uses; `live` what it runs with."""
 
     spec: DomainSpec
@@ -171,8 +179,10 @@ class FakeHypervisor:
         self.vcpus, self.memory_mib, self.disk_gib = vcpus, memory_mib, disk_gib
         self.on_start = on_start
         self.faults = Faults()
+        self.files: dict[str, FakeFolder] = {}
+        self.moves = FakeMoves(self)
         self._images: dict[str, BaseImage] = {}
-        self._guests: dict[str, _Guest] = {}
+        self._guests: dict[str, FakeGuest] = {}
         self._events: asyncio.Queue[DomainEvent] = asyncio.Queue(maxsize=1000)
         self._hooks: set[asyncio.Task[None]] = set()
         self._consoles = FakeConsoles(self._console_text)
@@ -279,15 +289,13 @@ class FakeHypervisor:
             there = guest is not None and guest.live.rescue == spec.rescue
             if spec.rescue is not None and not there and spec.rescue.image_id not in self._images:
                 raise DriverError("The image is not on the host yet.", retry=True)
+            if spec.id not in self.files:
+                self.files[spec.id] = FakeFolder(self.fresh_disk(spec), None)
+            self.files[spec.id].owner = self.name
             if guest is None:
-                image = self._images.get(spec.root.image_id)
-                if image is None:
-                    raise DriverError("The image is not on the host yet.", retry=True)
-                if spec.root.size_gib and spec.root.size_gib * GIB < image.virtual_bytes:
-                    raise DriverError("The root disk is smaller than the image.")
                 if any(g.spec.name == spec.name for g in self._guests.values()):
                     raise DriverError(f"The name {spec.name} is taken on this host.")
-                guest = self._guests[spec.id] = _Guest(spec=spec, live=spec)
+                guest = self._guests[spec.id] = FakeGuest(spec=spec, live=spec)
             async with guest.lock:
                 if guest.state in ("shutoff", "crashed"):
                     guest.spec = spec
@@ -296,10 +304,10 @@ class FakeHypervisor:
 
     async def remove_domain(self, domain_id: str) -> None:
         async with self.faults.around("remove_domain"):
-            if domain_id in self._guests:
-                del self._guests[domain_id]
-                await self._consoles.remove(domain_id)
-                self._tell(domain_id, "removed")
+            folder = self.files.get(domain_id)
+            if folder is not None and folder.owner in (None, self.name):
+                del self.files[domain_id]
+            await self.forget(domain_id)
 
     async def inspect_domain(self, domain_id: str) -> Domain | None:
         async with self.faults.around("inspect_domain"):
@@ -416,15 +424,41 @@ class FakeHypervisor:
         while self._hooks:
             await asyncio.gather(*self._hooks, return_exceptions=True)
 
+    # What moving guests needs
+
+    def guest(self, domain_id: str) -> FakeGuest:
+        return self._get(domain_id)
+
+    def take_in(self, guest: FakeGuest) -> None:
+        """A guest that was sent goes on here."""
+        self._guests[guest.spec.id] = guest
+        self._tell(guest.spec.id, "started")
+
+    async def forget(self, domain_id: str) -> None:
+        """The guest is no longer here; its files are another matter."""
+        self.moves.break_off(domain_id)
+        if self._guests.pop(domain_id, None) is not None:
+            await self._consoles.remove(domain_id)
+            self._tell(domain_id, "removed")
+
+    def fresh_disk(self, spec: DomainSpec) -> bytes:
+        """A disk that is told from every other."""
+        image = self._images.get(spec.root.image_id)
+        if image is None:
+            raise DriverError("The image is not on the host yet.", retry=True)
+        if spec.root.size_gib and spec.root.size_gib * GIB < image.virtual_bytes:
+            raise DriverError("The root disk is smaller than the image.")
+        return f"disk {short_id()} of {spec.name}".encode()
+
     # Within
 
-    def _get(self, domain_id: str) -> _Guest:
+    def _get(self, domain_id: str) -> FakeGuest:
         guest = self._guests.get(domain_id)
         if guest is None:
             raise DriverError("The host does not know this server.", detail=f"no domain {domain_id}")
         return guest
 
-    def _get_active(self, domain_id: str) -> _Guest:
+    def _get_active(self, domain_id: str) -> FakeGuest:
         guest = self._get(domain_id)
         if not guest.active:
             raise DriverError("The server is not running.")
@@ -440,7 +474,7 @@ class FakeHypervisor:
     def _console_text(self, domain_id: str) -> str:
         return self._get(domain_id).console
 
-    def _seen(self, guest: _Guest) -> Domain:
+    def _seen(self, guest: FakeGuest) -> Domain:
         spec = guest.live if guest.active else guest.spec
         used_s = guest.used_s
         if guest.state == "running":
@@ -457,7 +491,7 @@ class FakeHypervisor:
             ports=tuple(card.port_id for card in spec.interfaces),
         )
 
-    async def _bring_to(self, guest: _Guest, power: Power, limit_s: float) -> None:
+    async def _bring_to(self, guest: FakeGuest, power: Power, limit_s: float) -> None:
         """The transitions that the contract's `ensure_power` names."""
         was = guest.state
         if was == power:
@@ -478,7 +512,7 @@ class FakeHypervisor:
         else:
             self._set(guest, power, "resumed" if power == "running" else "paused")
 
-    def _boot(self, guest: _Guest) -> None:
+    def _boot(self, guest: FakeGuest) -> None:
         guest.live = guest.spec
         guest.used_s = 0.0
         guest.state, guest.reason = "running", ""
@@ -506,11 +540,11 @@ class FakeHypervisor:
         except Exception:
             log.exception("the hook of a fake guest failed", domain=spec.id)
 
-    def _cut(self, guest: _Guest, state: State, reason: str) -> None:
+    def _cut(self, guest: FakeGuest, state: State, reason: str) -> None:
         self._set(guest, state, "crashed" if state == "crashed" else "stopped")
         guest.reason = reason
 
-    def _set(self, guest: _Guest, state: State, what: Happening) -> None:
+    def _set(self, guest: FakeGuest, state: State, what: Happening) -> None:
         if guest.state == "running":
             guest.used_s += clock.timestamp() - guest.started_at_s
         guest.started_at_s = clock.timestamp()

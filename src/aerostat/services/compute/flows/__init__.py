@@ -3,7 +3,10 @@
 from .backup_server import backup_server
 from .create_server import create_server
 from .delete_server import delete_server
+from .evacuate_server import evacuate_server
 from .interfaces import attach_interface, detach_interface
+from .live_migrate_server import live_migrate_server
+from .migrate_server import migrate_server
 from .power_server import (
     pause_server,
     reboot_hard_server,
@@ -38,6 +41,9 @@ FLOWS = (
     confirm_resize,
     revert_resize,
     snapshot_server,
+    live_migrate_server,
+    migrate_server,
+    evacuate_server,
     backup_server,
     rescue_server,
     unrescue_server,

@@ -5,8 +5,9 @@ from datetime import timedelta
 from aerostat.kernel import clock
 from aerostat.kernel.db import Row
 from aerostat.kernel.work import Flow, Work
+from aerostat.kernel.work.flows import InTransaction
 
-from .. import model
+from .. import model, moves
 from ..room import room_of
 from ..states import NO_STATE, SERVER
 from .copying import delete_image
@@ -24,13 +25,21 @@ delete_server = Flow(
 
 @delete_server.step
 async def remove_guest(work: Work, server: Row) -> None:
-    """The guest and its disks. The host was chosen by the row, or by a claim whose flow was cut off."""
-    if server.host is None:
-        return
-    if await work.db.find(model.HOSTS, name=server.host) is None:
-        return  # the host was taken out of the cloud, and its guests with it
+    """The guest and its disks. The host was chosen by the row, or by a claim whose flow was cut off.
+
+    A server that was moving may be on two hosts. On one that is down it stays until the host comes back: the
+    reconciler of orphans finds it there.
+    """
     ports = tuple(one["port_id"] for one in server.interfaces)
-    await room_of(work.house).host(server.host, work.request_id).remove_guest(server.id, ports)
+    room = room_of(work.house)
+    for name in await _hosts(work, server):
+        host = await work.db.find(model.HOSTS, name=name)
+        if host is None:
+            continue  # it was taken out of the cloud, and its guests with it
+        if not room.is_up(host):
+            work.record("done", reason=f"{name} is down; what it has of the server goes when it comes back")
+            continue
+        await room.host(name, work.request_id).remove_guest(server.id, ports)
 
 
 @delete_server.step
@@ -49,6 +58,28 @@ async def give_back_ports(work: Work, server: Row) -> None:
 
 @delete_server.step
 async def release_host(work: Work, server: Row) -> None:
-    await room_of(work.house).placing(work.request_id).release(server.id)
+    placing = room_of(work.house).placing(work.request_id)
+    await placing.release(server.id)
+    for migration in await _open_migrations(work, server):
+        await placing.release(migration.id)
+        work.also(_cancel(migration.id))
     ended_at = clock.now()
     work.move("deleted", power_state=NO_STATE, terminated_at=ended_at, deleted_at=ended_at)
+
+
+async def _hosts(work: Work, server: Row) -> list[str]:
+    """Where there may be something of the server. Its own host comes last: it has the files, if they are shared."""
+    others = set()
+    for migration in await _open_migrations(work, server):
+        others |= {migration.source_host, migration.dest_host}
+    own = {server.host}
+    return [name for name in [*sorted(filter(None, others - own)), *own] if name is not None]
+
+
+async def _open_migrations(work: Work, server: Row) -> list[Row]:
+    rows = await work.db.all(model.MIGRATIONS, {"server_id": server.id})
+    return [row for row in rows if row.status not in (*moves.ENDED, "done")]
+
+
+def _cancel(id: str) -> InTransaction:
+    return lambda tx: tx.update(model.MIGRATIONS, {"id": id}, status="cancelled")

@@ -11,12 +11,13 @@ from typing import Any
 from aerostat.kernel.db import Row, Transaction
 from aerostat.kernel.work import Fault, Flow, Work
 
-from .. import model
+from .. import model, moves
 from ..errors import NoValidHost
 from ..guest import guest_of
 from ..placing import resources_of
 from ..room import room_of
 from ..states import RUNNING, SERVER, SHUTDOWN
+from .migrate_server import confirm_move, revert_move
 from .power_server import back_to_rest
 
 LIMIT = timedelta(minutes=30)
@@ -74,6 +75,8 @@ async def change_back(work: Work, server: Row) -> None:
 @confirm_resize.step
 async def claim_new(work: Work, server: Row) -> None:
     stopped = (server.flavor_before or {}).get("was") == "stopped"
+    if (move := await moves.find_finished(work.db, server)) is not None:
+        await confirm_move(work, server, move)
     await _claim(work, server, resources_of(server.flavor))
     if stopped:
         await room_of(work.house).host(server.host, work.request_id).set_power(server.id, "shutoff")
@@ -88,7 +91,10 @@ async def restore(work: Work, server: Row) -> None:
         work.data["stopped"] = server.flavor_before.get("was") == "stopped"
         _take_back(server)
         await work.save()
-    await _reshape(work, server, run=not work.data["stopped"])
+    if (move := await moves.find_finished(work.db, server)) is not None:
+        await revert_move(work, server, move, run=not work.data["stopped"])
+    else:
+        await _reshape(work, server, run=not work.data["stopped"])
     await _claim(work, server, resources_of(server.flavor))
     _note(work, server, "reverted")
     _move_to_rest(work, work.data["stopped"])
@@ -110,8 +116,10 @@ def _note(work: Work, server: Row, status: str) -> None:
                 server_id=server.id,
                 project_id=server.project_id,
                 user_id=server.user_id,
+                kind=moves.RESIZE,
                 status=status,
-                host=server.host,
+                source_host=server.host,
+                dest_host=server.host,
             )
 
     work.also(write)

@@ -19,6 +19,7 @@ from aerostat.kernel import clock
 from aerostat.kernel.errors import DriverError
 
 from . import orders
+from .mover import Mover
 from .orders import CONTROL_TOPIC, GUEST_EVENT, HELLO_VERB, READ_IMAGE_VERB, REPORT_VERB, Card, GuestSpec
 from .protocol import (
     Domain,
@@ -27,6 +28,7 @@ from .protocol import (
     Hypervisor,
     Interface,
     Interrupts,
+    Landing,
     SetsPasswords,
     digest_of,
 )
@@ -65,9 +67,11 @@ class HostAgent:
         network: PortPlugger,
         *,
         report_s: float = 10.0,
+        address: str = "",
         machine_id: str = "",
     ) -> None:
         self.name = name
+        self.address = address
         self._machine_id = machine_id
         self.hypervisor = hypervisor
         self.network = network
@@ -77,6 +81,7 @@ class HostAgent:
         self._tasks: list[asyncio.Task[None]] = []
         self._images: dict[str, asyncio.Lock] = {}
         self._strays: frozenset[str] = frozenset()
+        self._mover = Mover(bus, hypervisor)
         self._verbs: dict[str, tuple[Any, Callable[[Any], Awaitable[Any]]]] = {
             "ensure_image": (orders.EnsureImage, self._ensure_image),
             "ensure_guest": (orders.EnsureGuest, self._ensure_guest),
@@ -96,6 +101,8 @@ class HostAgent:
             "remove_export": (orders.OfExport, self._remove_export),
             "console_log": (orders.ConsoleLog, self._console_log),
             "console_sockets": (orders.OfServer, self._console_sockets),
+            "prepare_landing": (orders.PrepareLanding, self._prepare_landing),
+            **self._mover.verbs,
         }
 
     async def start(self) -> None:
@@ -115,6 +122,7 @@ class HostAgent:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
+        await self._mover.stop()
         await self.hypervisor.close()
 
     async def report(self) -> None:
@@ -125,6 +133,7 @@ class HostAgent:
         return orders.HostReport(
             who=self._who(),
             name=self.name,
+            address=self.address,
             facts=await self.hypervisor.inspect_host(),
             booted_at=self._booted_at,
             uptime_s=time.monotonic(),
@@ -204,9 +213,15 @@ class HostAgent:
     async def _remove_guest(self, order: orders.RemoveGuest) -> None:
         found = await self.hypervisor.inspect_domain(order.server_id)
         ports = set(order.port_ids) | set(found.ports if found is not None else ())
-        await self.hypervisor.remove_domain(order.server_id)
+        if order.heir is not None:
+            await self._mover.moves.leave(order.server_id, order.heir)
+        else:
+            await self.hypervisor.remove_domain(order.server_id)
         for port_id in sorted(ports):
             await self.network.unplug_port(port_id)
+
+    async def _prepare_landing(self, order: orders.PrepareLanding) -> Landing:
+        return await self._mover.moves.prepare_landing(await self._plugged(order.spec))
 
     async def _set_power(self, order: orders.SetPower) -> Domain:
         return await self.hypervisor.ensure_power(order.server_id, order.power, limit_s=order.limit_s)

@@ -8,11 +8,22 @@ Topic `host.<name>`: what a host answers. Topic `compute`: what the control side
 
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 
-from .protocol import BaseImageSpec, ConsoleSockets, Domain, HostFacts, Power, RescueDisk, RootDisk
+from .protocol import (
+    BaseImageSpec,
+    ConsoleSockets,
+    Domain,
+    DomainFile,
+    HostFacts,
+    Landing,
+    Power,
+    Progress,
+    RescueDisk,
+    RootDisk,
+)
 
 T = TypeVar("T")
 
@@ -69,8 +80,11 @@ class EnsureGuest(msgspec.Struct, frozen=True):
 
 
 class RemoveGuest(msgspec.Struct, frozen=True):
+    """`heir`: the guest's files stay and belong to that host; without, they go too if they are this host's."""
+
     server_id: str
     port_ids: tuple[str, ...] = ()
+    heir: str | None = None
 
 
 class RebuildGuest(msgspec.Struct, frozen=True):
@@ -125,6 +139,44 @@ class OfExport(msgspec.Struct, frozen=True):
     offset: int = 0
 
 
+class PrepareLanding(msgspec.Struct, frozen=True):
+    spec: GuestSpec
+
+
+class SendGuest(msgspec.Struct, frozen=True):
+    """Send a running guest to where `landing` says. `copy_disks`: the storage is not shared."""
+
+    server_id: str
+    landing: Landing
+    copy_disks: bool = False
+
+
+class SteerSending(msgspec.Struct, frozen=True):
+    server_id: str
+    wish: Literal["hurry", "abort"]
+
+
+class Sending(msgspec.Struct, frozen=True):
+    """What the sending host knows. `none`: nothing is sent, and this process remembers no sending."""
+
+    state: Literal["none", "running", "done", "failed", "aborted"]
+    reason: str = ""
+    progress: Progress | None = None
+
+
+class FetchFiles(msgspec.Struct, frozen=True):
+    """Get the files of a guest that is off from the host that has them."""
+
+    server_id: str
+    from_host: str
+
+
+class ReadFile(msgspec.Struct, frozen=True):
+    server_id: str
+    name: str
+    offset: int
+
+
 class ReadImage(msgspec.Struct, frozen=True):
     """Bytes of an image from `offset` on, at most `CHUNK_BYTES`; empty at the end."""
 
@@ -155,6 +207,8 @@ class HostReport(msgspec.Struct, frozen=True, kw_only=True):
     who: Hello | None = None
 
     name: str
+    address: str = ""
+    """Where other hosts reach it; empty if there are none."""
     facts: HostFacts
     booted_at: datetime
     uptime_s: float = 0.0
@@ -207,8 +261,10 @@ class HostLink:
         found: Domain = await self._ask("rebuild_guest", RebuildGuest(spec, power), Domain, 180.0)
         return found
 
-    async def remove_guest(self, server_id: str, port_ids: tuple[str, ...] = ()) -> None:
-        await self._ask("remove_guest", RemoveGuest(server_id, port_ids), None, 120.0)
+    async def remove_guest(
+        self, server_id: str, port_ids: tuple[str, ...] = (), heir: str | None = None
+    ) -> None:
+        await self._ask("remove_guest", RemoveGuest(server_id, port_ids, heir), None, 120.0)
 
     async def set_power(self, server_id: str, power: Power, limit_s: float = 60.0) -> Domain:
         found: Domain = await self._ask(
@@ -269,6 +325,46 @@ class HostLink:
 
     async def remove_export(self, server_id: str, export_id: str) -> None:
         await self._ask("remove_export", OfExport(server_id, export_id), None, 60.0)
+
+    async def find_owner(self, server_id: str) -> str | None:
+        found: str | None = await self._ask("find_owner", OfServer(server_id), str | None, 30.0)
+        return found
+
+    async def prepare_landing(self, spec: GuestSpec) -> Landing:
+        found: Landing = await self._ask("prepare_landing", PrepareLanding(spec), Landing, 120.0)
+        return found
+
+    async def send_guest(self, server_id: str, landing: Landing, *, copy_disks: bool) -> Sending:
+        """Begin to send; answers when it is over, or after a short while."""
+        order = SendGuest(server_id, landing, copy_disks)
+        found: Sending = await self._ask("send_guest", order, Sending, 60.0)
+        return found
+
+    async def watch_sending(self, server_id: str) -> Sending:
+        """How it goes; answers when it is over, or after a short while."""
+        found: Sending = await self._ask("watch_sending", OfServer(server_id), Sending, 60.0)
+        return found
+
+    async def steer_sending(self, server_id: str, wish: Literal["hurry", "abort"]) -> None:
+        await self._ask("steer_sending", SteerSending(server_id, wish), None, 60.0)
+
+    async def fetch_files(self, server_id: str, from_host: str) -> None:
+        """Let this host get the files of a guest that is off from another."""
+        await self._ask("fetch_files", FetchFiles(server_id, from_host), None, 3600.0)
+
+    async def list_files(self, server_id: str) -> list[DomainFile]:
+        found: list[DomainFile] = await self._ask("list_files", OfServer(server_id), list[DomainFile], 60.0)
+        return found
+
+    async def read_file(self, server_id: str, name: str) -> AsyncIterator[bytes]:
+        """A file's bytes, piece by piece."""
+        offset = 0
+        while True:
+            piece: bytes = await self._ask("read_file", ReadFile(server_id, name, offset), bytes, 60.0)
+            if not piece:
+                return
+            offset += len(piece)
+            yield piece
 
     async def _ask(self, verb: str, order: Any, into: Any, timeout_s: float) -> Any:
         return await self._bus.call(

@@ -151,6 +151,42 @@ def digest_of(domains: Iterable[Domain]) -> str:
     return hashlib.blake2b("\n".join(told).encode(), digest_size=16).hexdigest()
 
 
+class Landing(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a domain that is sent arrives, in the words of its driver; the sending driver alone reads it.
+
+    `address` is the target's, as other hosts reach it; `folder` and `sockets` are where the domain's files will be.
+    """
+
+    host_name: str
+    uri: str
+    address: str = ""
+    folder: str = ""
+    sockets: str = ""
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a domain that is being sent has come."""
+
+    memory_total_bytes: int = 0
+    memory_processed_bytes: int = 0
+    memory_remaining_bytes: int = 0
+    disk_total_bytes: int = 0
+    disk_processed_bytes: int = 0
+    disk_remaining_bytes: int = 0
+
+
+class DomainFile(msgspec.Struct, frozen=True):
+    """A file without which a domain cannot be made elsewhere; `name` is the same on every host.
+
+    `live`: a disk that an active domain writes to. It is made empty, as large as a guest sees it (`size_bytes`), and
+    what is on it comes with the domain.
+    """
+
+    name: str
+    size_bytes: int
+    live: bool = False
+
+
 Happening = Literal["started", "stopped", "paused", "resumed", "suspended", "rebooted", "crashed", "removed"]
 
 
@@ -214,7 +250,7 @@ class Hypervisor(Protocol):
     async def remove_domain(self, domain_id: str) -> None:
         """Stop it at once and remove it with its disks, logs and sockets. Taps are the caller's.
 
-        Absent is success.
+        Absent is success. Files that belong to another host (see `DomainMoves`) are left alone.
         """
 
     async def inspect_domain(self, domain_id: str) -> Domain | None:
@@ -299,3 +335,68 @@ class SetsPasswords(Protocol):
 
     async def set_password(self, domain_id: str, user: str, password: str) -> None:
         """Let the guest's agent change it. An error unless the domain is running and its agent answers."""
+
+
+class DomainMoves(Protocol):
+    """Domains that change hosts: sent while they run, or made anew from their files when they are off.
+
+    Hosts may share the storage of their domains. So the files of a domain belong to one host, the one that
+    last made or took over the domain (`ensure_domain`), and nobody else removes them.
+    """
+
+    async def find_owner(self, domain_id: str) -> str | None:
+        """The host to which the files of the domain belong, as far as they are seen from here.
+
+        None if there are none. Another host's name means that its storage is ours as well.
+        """
+
+    async def leave(self, domain_id: str, heir: str) -> None:
+        """Stop and forget the domain here; its files stay, and belong to host `heir`. Absent is success."""
+
+    # Sending
+
+    async def prepare_landing(self, spec: DomainSpec) -> Landing:
+        """On the target: make what must be there before the domain comes. `remove_domain` takes it back.
+
+        Without shared storage its files must have been made before (`ensure_file`).
+        """
+
+    async def send(self, domain_id: str, landing: Landing, *, copy_disks: bool) -> None:
+        """Send an active domain, paused or running, and return when it has arrived.
+
+        Afterwards it is unknown here; on the target it goes on as it was, with a stored definition, and
+        `ensure_domain` there makes it the target's own. On failure it runs on here as if nothing had been.
+        `copy_disks`: the target does not share the storage. A repeat while it goes on is an error.
+        """
+
+    async def find_progress(self, domain_id: str) -> Progress | None:
+        """How far it is, whoever began to send it; None when it is not being sent."""
+
+    async def hurry(self, domain_id: str) -> None:
+        """Let a sending come to its end, at the cost of a pause. Nothing is sent: success."""
+
+    async def abort(self, domain_id: str) -> None:
+        """Break a sending off. Nothing is sent: success."""
+
+    # Files
+
+    async def list_files(self, domain_id: str) -> list[DomainFile]:
+        """The files that make the domain anew elsewhere, in the order in which they are to be made."""
+
+    async def read_file(self, domain_id: str, name: str, offset: int, size: int) -> bytes:
+        """At most `size` bytes of a file; empty at its end."""
+
+    async def ensure_file(self, domain_id: str, file: DomainFile, pieces: AsyncIterator[bytes]) -> None:
+        """Keep a file for a domain that will be made here: whole or not at all.
+
+        If it is there already, or is `live`, `pieces` is not read.
+        """
+
+
+@runtime_checkable
+class MovesDomains(Protocol):
+    """A hypervisor whose domains can change hosts."""
+
+    @property
+    def moves(self) -> DomainMoves:
+        """The verbs of moving."""

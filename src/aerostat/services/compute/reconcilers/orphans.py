@@ -4,7 +4,8 @@ Only what carries a name that this room gives is ours to take. A server that is 
 knows better, and its row is there, so it is let be.
 """
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from sqlalchemy import select
 from aerostat.kernel.db import Row
 from aerostat.kernel.work import Reconciler
 
-from .. import model
+from .. import model, moves
 from ..host.protocol import Domain
 from ..room import instance_name, room_of
 from ..states import RESTING
@@ -22,98 +23,148 @@ from ..states import RESTING
 log = structlog.get_logger(__name__)
 
 REQUEST_ID = "compute-orphans"
-SERVERS_AT_ONCE = 500
+ROWS_AT_ONCE = 500
+SETTLED = frozenset(RESTING) - {"resized"}
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What is out there: guests by host name, and ids of what holds a claim on each host's provider."""
+    """What is out there: guests by host name, ids of what holds a claim on each host's provider, and migrations that
+    may still hold something: those that ended, and evacuations that wait for their dead host.
+    """
 
     guests: Mapping[str, list[Domain]]
     claims: Mapping[str, Set[str]]
+    migrations: Sequence[Row] = ()
 
 
 class RemoveGuest(msgspec.Struct, frozen=True):
+    """`lives_on`: the host on which the server is; None when there is no such server any more."""
+
     host: str
     server_id: str
+    lives_on: str | None = None
 
 
 class ReleaseClaim(msgspec.Struct, frozen=True):
-    server_id: str
+    consumer_id: str
 
 
-# States of servers whose guest can be on their own host only.
-AT_HOME = frozenset(RESTING) - {"resized"}
+class CloseEvacuation(msgspec.Struct, frozen=True):
+    migration_id: str
+
+
+Action = RemoveGuest | ReleaseClaim | CloseEvacuation
 
 
 async def _observe(house: Any) -> tuple[Mapping[str, Row], Found]:
     """The world first and the rows after: what was made in between has a row by then.
 
-    Only what is other than in the last round: a host whose guests changed, a provider whose allocations did.
+    Only what is other than in the last round: a host whose guests changed, a provider whose allocations did, and both
+    ends of moves that changed.
     """
     room = room_of(house)
     placing, watch = room.placing(REQUEST_ID), room.orphan_watch
-    if watch.begin() is None:
+    since = watch.begin()
+    if since is None:
         room.claims_seen.clear()
-    guests = await watch.changed_guests(house, REQUEST_ID)
+    waiting = await house.store.all(model.MIGRATIONS, {"status": "done"})
+    suspects = {row.source_host for row in waiting} | await _ends_of_moves(house, since)
+    guests = await watch.changed_guests(house, REQUEST_ID, suspects)
     claims: dict[str, Set[str]] = {}
     generations = await placing.generations()
     for host in await house.store.all(model.HOSTS):
         generation = generations.get(host.id)
-        if generation is None or generation != room.claims_seen.get(host.id):
+        if generation is None or generation != room.claims_seen.get(host.id) or host.name in suspects:
             claims[host.name] = await placing.consumers(host.id)
             room.claims_seen[host.id] = generation
     ids = {guest.id for found in guests.values() for guest in found}
     ids |= {id for claimed in claims.values() for id in claimed}
-    return await _living(house, sorted(ids)), Found(guests, claims)
+    servers, ended = await _rows_of(house, sorted(ids))
+    return servers, Found(guests, claims, [*waiting, *ended])
 
 
-async def _living(house: Any, server_ids: list[str]) -> dict[str, Row]:
-    """Those of these servers that are not deleted: where each is, and in which state."""
-    servers = model.SERVERS.c
-    found: dict[str, Row] = {}
-    for start in range(0, len(server_ids), SERVERS_AT_ONCE):
-        some = servers.id.in_(server_ids[start : start + SERVERS_AT_ONCE])
+async def _ends_of_moves(house: Any, since: datetime | None) -> set[str]:
+    """Hosts between which something moved lately. At the first look every host is looked at anyway."""
+    if since is None:
+        return set()
+    moved = model.MIGRATIONS.c
+    rows = await house.store.fetch(
+        select(moved.source_host, moved.dest_host).where(moved.updated_at >= since).distinct()
+    )
+    return {name for row in rows for name in (row.source_host, row.dest_host) if name is not None}
+
+
+async def _rows_of(house: Any, ids: list[str]) -> tuple[dict[str, Row], list[Row]]:
+    """The servers among these ids that are not deleted, and the migrations that ended."""
+    columns = model.SERVERS.c
+    servers: dict[str, Row] = {}
+    ended: list[Row] = []
+    for start in range(0, len(ids), ROWS_AT_ONCE):
+        some = ids[start : start + ROWS_AT_ONCE]
         rows = await house.store.fetch(
-            select(servers.id, servers.host, servers.state).where(some, servers.state != "deleted")
+            select(columns.id, columns.host, columns.state).where(
+                columns.id.in_(some), columns.state != "deleted"
+            )
         )
-        found |= {row.id: row for row in rows}
-    return found
+        servers |= {row.id: row for row in rows}
+        ended += await house.store.all(model.MIGRATIONS, {"id": some, "status": moves.ENDED})
+    return servers, ended
 
 
-def plan_orphans(servers: Mapping[str, Row], found: Found) -> list[RemoveGuest | ReleaseClaim]:
-    """Guests and claims of ours without a server. The guest of one that is on its way may be anywhere."""
-    actions: list[RemoveGuest | ReleaseClaim] = []
+def plan_orphans(servers: Mapping[str, Row], found: Found) -> list[Action]:
+    """Guests and claims of ours without a server. A server without a host yet may be anywhere.
+
+    So may one that is moving; one that was moved and waits to be confirmed is on two hosts.
+    """
+    actions: list[Action] = []
     for host, guests in found.guests.items():
         for guest in guests:
-            ours = guest.name == instance_name(guest.id)
-            if ours and _is_stray(servers.get(guest.id), host):
+            server = servers.get(guest.id)
+            if guest.name != instance_name(guest.id):
+                continue
+            if server is None:
                 actions.append(RemoveGuest(host, guest.id))
+            elif server.host != host and server.state in SETTLED:
+                # An order that was late, or came twice, made it after all was over; or it moved away.
+                actions.append(RemoveGuest(host, guest.id, server.host))
     claimants = {id for claimed in found.claims.values() for id in claimed}
-    actions += [ReleaseClaim(id) for id in sorted(claimants - servers.keys())]
+    waiting = {row.id for row in found.migrations if row.status == "done"}
+    ended = {row.id for row in found.migrations} - waiting
+    actions += [ReleaseClaim(id) for id in sorted(claimants - servers.keys() - waiting | claimants & ended)]
+    for row in found.migrations:
+        there = found.guests.get(row.source_host)
+        if row.id in waiting and there is not None and row.server_id not in {guest.id for guest in there}:
+            actions.append(CloseEvacuation(row.id))
     return actions
 
 
-def _is_stray(server: Row | None, host: str) -> bool:
-    """Whether a guest on `host` is nobody's: an order that was late, or came twice, made it after all was over."""
-    if server is None or server.state == "deleted":
-        return True
-    return server.state in AT_HOME and server.host != host
-
-
-async def _apply(house: Any, action: RemoveGuest | ReleaseClaim) -> None:
+async def _apply(house: Any, action: Action) -> None:
     room = room_of(house)
     room.claims_seen.clear()  # a repair is looked at again
     if isinstance(action, RemoveGuest):
         room.orphan_watch.forget(action.host)
-    row = await house.store.find(model.SERVERS, id=action.server_id)
-    if isinstance(action, ReleaseClaim):
-        if row is not None:  # a claim without any row of ours may be another service's
-            await room.placing(REQUEST_ID).release(action.server_id)
-            log.info("claim of a deleted server released", server_id=action.server_id)
+    if isinstance(action, CloseEvacuation):
+        await room.placing(REQUEST_ID).release(action.migration_id)
+        await house.store.update(model.MIGRATIONS, {"id": action.migration_id}, status="completed")
         return
-    if _is_stray(row, action.host):
-        await room.host(action.host, REQUEST_ID).remove_guest(action.server_id)
+    if isinstance(action, ReleaseClaim):
+        # A claim without any row of ours may be another service's.
+        server = await house.store.find(model.SERVERS, id=action.consumer_id)
+        migration = await house.store.find(model.MIGRATIONS, id=action.consumer_id)
+        if server is not None or (migration is not None and migration.status in moves.ENDED):
+            await room.placing(REQUEST_ID).release(action.consumer_id)
+            log.info("claim of what is over released", consumer_id=action.consumer_id)
+        return
+    row = await house.store.find(model.SERVERS, id=action.server_id)
+    host = room.host(action.host, REQUEST_ID)
+    if row is None or row.state == "deleted":
+        await host.remove_guest(action.server_id)
         log.warning("guest without a server removed", host=action.host, server_id=action.server_id)
+    elif row.state in SETTLED and row.host == action.lives_on:
+        # With shared storage its disk is where it lives, whoever is taken for its owner.
+        seen = await room.host(row.host, REQUEST_ID).find_owner(row.id) if row.host is not None else None
+        await host.remove_guest(row.id, heir=row.host if seen == action.host else None)
+        log.warning("guest of a server that lives elsewhere removed", host=action.host, server_id=row.id)
 
 
 orphans = Reconciler("compute.orphans", every=600.0, observe=_observe, plan=plan_orphans, apply=_apply)

@@ -27,6 +27,7 @@ from .server_diagnostics import ServerDiagnostics
 from .server_group import ServerGroup
 from .server_interface import ServerInterface
 from .server_metadata import ServerMetadata
+from .server_migration import ServerMigration
 from .server_security_group import ServerSecurityGroups
 from .server_tag import ServerTags
 from .server_topology import ServerTopology
@@ -45,6 +46,7 @@ RESOURCES = (
         ServerDiagnostics,
         ServerTopology,
         Migration,
+        ServerMigration,
         ExternalEvents,
     ),
     *(Host, Hypervisor, ComputeService, AvailabilityZone, Aggregate),

@@ -26,6 +26,12 @@ def tried(asked: Asked, host: HostPicture) -> Refusal | None:
     return None
 
 
+def leaving(asked: Asked, host: HostPicture) -> Refusal | None:
+    if host.name == asked.leaving:
+        return _no(host, "leaving", "are to be left by the server")
+    return None
+
+
 def requested(asked: Asked, host: HostPicture) -> Refusal | None:
     if asked.host is not None and asked.host != host.name:
         return _no(host, "requested_host", f"are not the requested host {asked.host}")
@@ -98,6 +104,7 @@ def amounts(asked: Asked, host: HostPicture) -> Refusal | None:
 
 FILTERS: tuple[Filter, ...] = (
     tried,
+    leaving,
     requested,
     alive,
     zone,

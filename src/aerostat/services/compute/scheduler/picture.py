@@ -18,6 +18,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     max_per_host: int = 1
     excluded: frozenset[str] = frozenset()
     """Hosts that were tried and refused."""
+    leaving: str | None = None
+    """The host that it is to leave."""
     same_host: frozenset[str] | None = None
     """If given, only these hosts: they carry the servers it shall be beside."""
     different_host: frozenset[str] = frozenset()

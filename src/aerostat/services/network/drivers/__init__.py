@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from aerostat.kernel.config import Config
+from aerostat.kernel.host_place import place_of, places_of
 
 from ..config import NetworkConfig
 from ..host.protocol import NetworkDriver
@@ -20,6 +21,12 @@ def open_fake_world(config: Config) -> "FakeWorld":
     return FakeWorld() if file is None else SharedFakeWorld(file)
 
 
+def gateway_hosts(config: Config) -> tuple[str, ...]:
+    """Hosts on which routers reach external networks, the preferred one first: as set, or all of this machine."""
+    named = config.section(NetworkConfig).gateway_hosts
+    return named or tuple(place.name for place in places_of(config))
+
+
 def open_driver(config: Config) -> NetworkDriver:
     """The driver that the settings name. It is not connected yet."""
     name = config.driver("network", "ovn")
@@ -31,8 +38,8 @@ def open_driver(config: Config) -> NetworkDriver:
         from .ovn.daemons import OvnHost
         from .ovn.northbound import OvnNetworkDriver
 
-        host_name = config.kernel.host_name
-        own = OvnHost(state_dir=config.state, prefix=config.folder.prefix, host_name=host_name)
+        first = place_of(config)
         settings = config.section(NetworkConfig)
-        return OvnNetworkDriver(settings.northbound or own.northbound, settings.gateway_hosts or (host_name,))
+        northbound = settings.northbound or OvnHost.at(first, first).northbound
+        return OvnNetworkDriver(northbound, gateway_hosts(config))
     raise ValueError(f"there is no network driver {name}; there are ovn and fake")

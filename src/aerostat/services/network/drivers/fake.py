@@ -1,8 +1,8 @@
 """A little world with memory in place of switches: both halves of the contract, for tests and `--fake`.
 
-A `FakeWorld` is the wire between the halves: a port is up when the topology has it, enabled, and some host
-has plugged it. Sockets are real, on loopback: what listens «inside a namespace» can be reached by a test
-through `world.listeners`.
+A `FakeWorld` is the wire between the halves: a port is up when the topology has it, enabled, and a host that it
+may be on has plugged it. Sockets are real, on loopback: what listens «inside a namespace» can be reached by a
+test through `world.listeners`.
 """
 
 import asyncio
@@ -62,12 +62,16 @@ class FakeWorld:
         self._watchers.append(callback)
 
     def up_ports(self) -> frozenset[str]:
-        plugged = {port_id for ports in self.plugged.values() for port_id in ports}
         return frozenset(
             thing.id
             for thing in self.things.values()
-            if isinstance(thing, Port) and thing.kind == "guest" and thing.enabled and thing.id in plugged
+            if isinstance(thing, Port) and thing.kind == "guest" and thing.enabled and self._is_carried(thing)
         )
+
+    def _is_carried(self, port: Port) -> bool:
+        """On the host that it is bound to; without one, anywhere."""
+        hosts = {port.host, port.next_host} - {None} or set(self.plugged)
+        return any(port.id in self.plugged[host] for host in hosts if host in self.plugged)
 
     def settle(self) -> None:
         """Tell the watchers which ports came up and went down since the last time."""

@@ -122,8 +122,9 @@ class Port(Struct, frozen=True, kw_only=True):
     `router`; `metadata`: the one per network behind which each host answers metadata, present on every host
     at once. `security_groups` None: port security is off, the port may send anything and all is let
     through. An empty tuple: anti-spoofing, and nothing but DHCP and metadata passes. `dns_names` are
-    answered with the port's addresses inside its network. `host`: the host the port is bound to. `own_dhcp`: at
-    most one for IPv4 and one for IPv6; options that the back-end does not know are left out.
+    answered with the port's addresses inside its network. `host`: the host the port is bound to. `next_host`: where
+    its guest is moving to: packets for it come there too, and it may speak there as soon as it has said that it has
+    come. `own_dhcp`: at most one for IPv4 and one for IPv6; options that the back-end does not know are left out.
     """
 
     id: str
@@ -136,6 +137,7 @@ class Port(Struct, frozen=True, kw_only=True):
     address_pairs: tuple[AddressPair, ...] = ()
     dns_names: tuple[str, ...] = ()
     host: str | None = None
+    next_host: str | None = None
     own_dhcp: tuple[OwnDhcp, ...] = ()
     mtu: int = 1442
     router: RouterSide | None = None

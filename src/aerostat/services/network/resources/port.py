@@ -36,7 +36,7 @@ from ..errors import (
     ServicePortInUse,
     refuse_value,
 )
-from ..ports import INTERFACE, MANAGED_OWNERS, delete_port, insert_port, release_floating
+from ..ports import INTERFACE, MANAGED_OWNERS, MIGRATING_TO, delete_port, insert_port, release_floating
 from ..resource import NetworkResource
 from ..sight import may_use, sees_all, visible_networks, visible_ports
 
@@ -245,8 +245,10 @@ class Port(NetworkResource):
                 await tx.insert(model.PORT_GROUPS, port_id=row.id, security_group_id=group_id)
         if fixed is not None:
             await self._move(tx, settings, Row(new), fixed)
-        if "host" in changes and changes["host"] != row.host:
-            changes["status"] = "DOWN"  # until the new host says that it carries the port
+        if "host" in changes and changes["host"] not in (row.host, row.profile.get(MIGRATING_TO)):
+            changes["status"] = (
+                "DOWN"  # until the new host says that it carries the port; the next one does already
+            )
         await touch_ports(tx, row)
         if new["device_id"] != row.device_id:
             await touch_ports(tx, Row(new))

@@ -7,6 +7,7 @@ from aerostat.kernel.errors import DriverError
 from aerostat.kernel.work import Sweeper
 
 from ..config import NetworkConfig
+from ..drivers import gateway_hosts
 from ..model import AGENTS, PORTS
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ async def beat(house: "House") -> int:
         await house.state["network"].driver.list_up_ports()
     except DriverError:
         return 0
-    hosts = set(settings.gateway_hosts or (house.config.kernel.host_name,))
+    hosts = set(gateway_hosts(house.config))
     hosts |= {row.host for row in await house.store.all(PORTS, {"status": "ACTIVE"}) if row.host}
     now = clock.now()
     async with house.store.transaction() as tx:

@@ -13,7 +13,7 @@ from aerostat.kernel.resource import Resource, route
 
 from .. import model
 from ..candidates import allocation_candidates
-from ..claims import replace_allocations
+from ..claims import give_back, replace_allocations, touch
 from .wire import at_least, check_arguments, check_classes, dated, get_provider, read_resources
 
 _AMOUNTS = {
@@ -169,6 +169,9 @@ class Allocation(Resource):
     async def _replace(self, req: Request, bodies: Mapping[str, Any]) -> None:
         async with req.db.transaction() as tx:
             await tx.lock("placement")
+            # What one gives back another may take, in whatever order they are named.
+            for consumer in bodies if len(bodies) > 1 else ():
+                await touch(tx, await give_back(tx, consumer))
             for consumer, body in bodies.items():
                 wanted = _by_provider(body["allocations"])
                 await check_classes(tx, {name: 1 for amounts in wanted.values() for name in amounts})

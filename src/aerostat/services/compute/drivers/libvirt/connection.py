@@ -16,6 +16,7 @@ import structlog
 
 from aerostat.kernel.errors import DriverError
 
+from .daemon import QEMU_CONF
 from .settings import LibvirtSettings
 
 log = structlog.get_logger(__name__)
@@ -24,18 +25,6 @@ T = TypeVar("T")
 CALL_LIMIT_S = 30.0
 OPEN_LIMIT_S = 60.0  # the first look at a fresh QEMU takes several seconds, more on a busy machine
 THREADS = 4
-
-# Plain root, no relabelling, no further daemons, no device namespaces: this works without systemd and udev,
-# and inside network namespaces.
-QEMU_CONF = """\
-user = "root"
-group = "root"
-dynamic_ownership = 0
-remember_owner = 0
-security_driver = "none"
-stdio_handler = "file"
-namespaces = []
-"""
 
 _RETRY_CODES = {
     libvirt.VIR_ERR_OPERATION_TIMEOUT,
@@ -87,6 +76,13 @@ class Connection:
             raise translated(complaint, failed) from failed
         except TimeoutError as late:
             raise DriverError(complaint, detail=f"no answer in {limit_s:.0f} s", retry=True) from late
+
+    async def call_long(self, complaint: str, work: Callable[[Any], T]) -> T:
+        """The same for what takes minutes: in a thread of its own, without a limit."""
+        try:
+            return await asyncio.to_thread(lambda: work(self._connected()))
+        except libvirt.libvirtError as failed:
+            raise translated(complaint, failed) from failed
 
     def _connected(self) -> Any:
         """The connection; a new one if libvirt's daemon went away."""

@@ -57,7 +57,7 @@ def let_in(settings: LibvirtSettings, folder: DomainFolder) -> None:
     """Let `settings.client` open the two sockets and walk through the folders above; all else stays root's."""
     assert settings.client is not None
     uid, gid = settings.client
-    for path in (settings.state, settings.instances, folder.path):
+    for path in (settings.state, folder.sockets.parent, folder.sockets):
         os.chown(path, -1, gid)
         os.chmod(path, 0o710)
     for socket in (folder.vnc_socket, folder.serial_socket):

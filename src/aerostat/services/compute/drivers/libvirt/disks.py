@@ -4,7 +4,9 @@ Each is made under another name and renamed, so that a disk with its right name 
 """
 
 import asyncio
+import errno
 import os
+import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -22,7 +24,8 @@ MIB = 1 << 20
 
 async def ensure_disks(spec: DomainSpec, folder: DomainFolder, images: BaseImages) -> None:
     """Make what `spec` asks for and is not there yet; what is there keeps its content."""
-    folder.path.mkdir(parents=True, exist_ok=True)
+    for path in (folder.path, folder.sockets):
+        path.mkdir(parents=True, exist_ok=True)
     root = spec.root
     await _once(folder.root_disk, lambda part: _make_layer(part, folder.base, root, images))
     await _grow(folder.root_disk, spec.root.size_gib * GIB)
@@ -76,7 +79,14 @@ async def _make_layer(part: Path, base: Path, disk: RootDisk, images: BaseImages
 
 def _link(cached: Path, base: Path) -> None:
     base.unlink(missing_ok=True)
-    os.link(cached, base)
+    try:
+        os.link(cached, base)
+    except OSError as refusal:
+        if refusal.errno != errno.EXDEV:
+            raise
+        part = base.with_suffix(".part")
+        shutil.copyfile(cached, part)  # the cache is on another file system
+        os.replace(part, base)
 
 
 async def _grow(path: Path, size_bytes: int) -> None:

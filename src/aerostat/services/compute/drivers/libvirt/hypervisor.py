@@ -37,6 +37,7 @@ from .consoles import let_in, read_tail, take_screenshot, trim_logs
 from .disks import ensure_disks, write_config_drive
 from .domain_xml import Machine, check_spec, domain_xml, interface_alias, interface_xml, ports_in
 from .exports import FORMAT, Exports
+from .moves import Moves, find_owner, take_over
 from .power import PowerSwitch, lookup
 from .settings import DomainFolder, LibvirtSettings
 from .states import happening, state_of
@@ -55,6 +56,7 @@ class LibvirtHypervisor:
         self._connection = Connection(settings, self._ask_for_events)
         self._power = PowerSwitch(self._connection)
         self._exports = Exports(self._connection)
+        self.moves = Moves(settings, self._connection, self._forget)
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._events: asyncio.Queue[DomainEvent] = asyncio.Queue(UNREAD_EVENTS)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -92,7 +94,7 @@ class LibvirtHypervisor:
         )
         disk = os.statvfs(self._settings.instances)
         return HostFacts(
-            host_name=self._settings.host_name or platform.node(),
+            host_name=self._settings.own_name,
             arch=platform.machine(),
             vcpus=os.cpu_count() or 1,
             memory_mib=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
@@ -133,10 +135,18 @@ class LibvirtHypervisor:
                 await self._connection.call(
                     "The hypervisor refused the server's definition.", lambda c: c.defineXML(xml)
                 )
+            take_over(folder, self._settings.own_name)
             await self._power.bring_to(spec.id, power, 0.0)
             return await self._inspect(spec.id)
 
     async def remove_domain(self, domain_id: str) -> None:
+        folder = self._folder(domain_id)
+        await self._forget(domain_id)
+        if folder.path.exists() and find_owner(folder) in (None, self._settings.own_name):
+            await asyncio.to_thread(shutil.rmtree, folder.path)
+
+    async def _forget(self, domain_id: str) -> None:
+        """Stop the domain and take away what libvirt knows of it, and its sockets."""
         folder = self._folder(domain_id)
         await self._exports.give_up(domain_id)
         async with self._locks[domain_id]:
@@ -145,8 +155,8 @@ class LibvirtHypervisor:
                 await self._connection.call(
                     "The hypervisor could not remove the server.", lambda c: _undefine(c, domain_id)
                 )
-            if folder.path.exists():
-                await asyncio.to_thread(shutil.rmtree, folder.path)
+            if folder.apart is not None and folder.apart.exists():
+                await asyncio.to_thread(shutil.rmtree, folder.apart)
         self._locks.pop(domain_id, None)
 
     async def inspect_domain(self, domain_id: str) -> Domain | None:

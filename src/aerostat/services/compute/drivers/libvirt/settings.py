@@ -1,5 +1,6 @@
 """What the libvirt driver is told, and where it keeps things."""
 
+import platform
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,6 +19,9 @@ class LibvirtSettings:
     anything else is a libvirt URI (`qemu:///system`), whose QEMU must be allowed to write below `state`.
     `accelerator` "auto" proves KVM and falls back to TCG. `host_name` is the machine's own if empty.
     `client`: user and group ids of the process that carries consoles to browsers, when it is not root.
+
+    `shared_instances`: where the domains' files are instead, when other hosts have them there too; their sockets
+    stay below `state`. `address` is where other hosts reach this one: what a migration is sent to.
     """
 
     state: Path
@@ -25,6 +29,12 @@ class LibvirtSettings:
     accelerator: Literal["auto", "kvm", "tcg"] = "auto"
     host_name: str = ""
     client: tuple[int, int] | None = None
+    shared_instances: Path | None = None
+    address: str = ""
+
+    @property
+    def own_name(self) -> str:
+        return self.host_name or platform.node()
 
     @property
     def embedded(self) -> bool:
@@ -36,15 +46,16 @@ class LibvirtSettings:
 
     @property
     def images(self) -> Path:
-        """The cache. On the same file system as `instances`: disks hold hard links to what is in it."""
+        """The cache. Best on the same file system as `instances`: disks then hold hard links to what is in it."""
         return self.state / "images"
 
     @property
     def instances(self) -> Path:
-        return self.state / "instances"
+        return self.shared_instances or self.state / "instances"
 
     def folder(self, domain_id: str) -> "DomainFolder":
-        return DomainFolder(self.instances / domain_id)
+        own = self.shared_instances is None
+        return DomainFolder(self.instances / domain_id, None if own else self.state / "sockets" / domain_id)
 
     def check(self) -> None:
         """Raise if the paths of sockets below `state` would be too long for the kernel."""
@@ -58,9 +69,22 @@ class LibvirtSettings:
 
 @dataclass(frozen=True)
 class DomainFolder:
-    """The files of one domain, by fixed names: who knows the id finds them."""
+    """The files of one domain, by fixed names: who knows the id finds them.
+
+    `apart`: where its sockets are, when the other files are on storage that several hosts share.
+    """
 
     path: Path
+    apart: Path | None = None
+
+    @property
+    def sockets(self) -> Path:
+        return self.apart or self.path
+
+    @property
+    def owner(self) -> Path:
+        """Names the host to which the files belong."""
+        return self.path / "owner"
 
     @property
     def root_disk(self) -> Path:
@@ -102,12 +126,12 @@ class DomainFolder:
 
     @property
     def serial_socket(self) -> Path:
-        return self.path / "serial.sock"
+        return self.sockets / "serial.sock"
 
     @property
     def vnc_socket(self) -> Path:
-        return self.path / "vnc.sock"
+        return self.sockets / "vnc.sock"
 
     @property
     def agent_socket(self) -> Path:
-        return self.path / "agent.sock"
+        return self.sockets / "agent.sock"

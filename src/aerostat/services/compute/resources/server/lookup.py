@@ -1,5 +1,6 @@
 """Finding the server that a path names, and the checks that every action on it makes."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aerostat.kernel.db import Row, RowNotFound, Transaction
@@ -67,17 +68,21 @@ async def begin(
     what: str,
     data: dict[str, Any] | None = None,
     supersede: bool = False,
+    also: Callable[[Transaction, str], Awaitable[None]] | None = None,
     **columns: Any,
 ) -> None:
     """Move the server by `event` and start `flow`, both or neither. Raises a 409 when its state forbids it.
 
-    `supersede`: what is at work on the server ends after its present step, and moves it no more.
+    `supersede`: what is at work on the server ends after its present step, and moves it no more. `also` is awaited in
+    the same transaction, with the flow's id.
     """
     check_unlocked(req, server)
     try:
         async with req.db.transaction() as tx:
             await move(tx, server, event, what, **columns)
-            await flow.start(tx, server.id, context=req.context, data=data, supersede=supersede)
+            flow_id = await flow.start(tx, server.id, context=req.context, data=data, supersede=supersede)
+            if also is not None:
+                await also(tx, flow_id)
     except RowNotFound:
         raise refusal(await find_server(req, server.id), what) from None
 

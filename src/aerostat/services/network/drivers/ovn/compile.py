@@ -175,10 +175,21 @@ def _switch_side(port: Port) -> dict[str, Value]:
         "type": "",
         "addresses": frozenset(addresses),
         "port_security": frozenset(security),
-        "options": {"requested-chassis": port.host} if port.host else {},
+        "options": _hosts(port),
         "dhcpv4_options": Ref("DHCP_Options", by_version[4]) if 4 in by_version else nothing,
         "dhcpv6_options": Ref("DHCP_Options", by_version[6]) if 6 in by_version else nothing,
     }
+
+
+def _hosts(port: Port) -> dict[str, str]:
+    """The second host has the flows and gets the packets before the guest comes; it may send once it has announced
+    itself by RARP, as QEMU lets every guest do that it takes in.
+    """
+    if not port.host:
+        return {}
+    if not port.next_host or port.next_host == port.host:
+        return {"requested-chassis": port.host}
+    return {"requested-chassis": f"{port.host},{port.next_host}", "activation-strategy": "rarp"}
 
 
 def _router_leg(owner: str, port: Port, gateway_hosts: Sequence[str]) -> Iterator[Row]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from aerostat.kernel import clock
 from aerostat.kernel.db import Row
+from aerostat.kernel.errors import Conflict
 from aerostat.kernel.http import Request
 from aerostat.kernel.resource import action
 
@@ -53,3 +54,9 @@ async def force_delete(req: Request, server: Row, _: Any) -> None:
     """Servers are never kept for a while after deletion here, so this is deletion."""
     check_unlocked(req, server)
     await start_deletion(req, server)
+
+
+@action("restore", policy="os_compute_api:os-deferred-delete:restore", default=MEMBER)
+async def restore(req: Request, server: Row, _: Any) -> None:
+    """There is never anything to be restored."""
+    raise Conflict(f"Cannot 'restore' instance {server.id} while it is in vm_state {server.state}")
