@@ -30,6 +30,7 @@ RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
 DRIVER_KERNEL = {
     "clock",
     "errors",
+    "host_place",
     "ids",
     "log",
     "namespaces",

@@ -4,6 +4,9 @@ from pathlib import Path
 
 import msgspec
 
+from aerostat.kernel.config import Config
+from aerostat.kernel.host_place import places_of
+
 
 class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Sizes and names that a new cloud is made with, and what tenants' networks are given."""
@@ -49,3 +52,9 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True):
     demo_subnet: str = "private-subnet"
     demo_router: str = "router1"
     demo_cidr: str = "10.20.0.0/24"
+
+
+def gateway_hosts(config: Config) -> tuple[str, ...]:
+    """Hosts on which routers reach external networks, the preferred one first: as set, or all of this machine."""
+    named = config.section(NetworkConfig).gateway_hosts
+    return named or tuple(place.name for place in places_of(config))

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING
 
 from aerostat.kernel.config import Config
-from aerostat.kernel.host_place import place_of, places_of
+from aerostat.kernel.host_place import place_of
 
-from ..config import NetworkConfig
+from ..config import NetworkConfig, gateway_hosts
 from ..host.protocol import NetworkDriver
 
 if TYPE_CHECKING:
@@ -19,12 +19,6 @@ def open_fake_world(config: Config) -> "FakeWorld":
 
     file = config.section(NetworkConfig).fake_world
     return FakeWorld() if file is None else SharedFakeWorld(file)
-
-
-def gateway_hosts(config: Config) -> tuple[str, ...]:
-    """Hosts on which routers reach external networks, the preferred one first: as set, or all of this machine."""
-    named = config.section(NetworkConfig).gateway_hosts
-    return named or tuple(place.name for place in places_of(config))
 
 
 def open_driver(config: Config) -> NetworkDriver:

@@ -70,7 +70,7 @@ class FakeWorld:
 
     def _is_carried(self, port: Port) -> bool:
         """On the host that it is bound to; without one, anywhere."""
-        hosts = {port.host, port.next_host} - {None} or set(self.plugged)
+        hosts = {host for host in (port.host, port.next_host) if host is not None} or set(self.plugged)
         return any(port.id in self.plugged[host] for host in hosts if host in self.plugged)
 
     def settle(self) -> None:
