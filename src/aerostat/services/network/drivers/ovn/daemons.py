@@ -269,7 +269,9 @@ class OvnHost:
         give_up_at = asyncio.get_running_loop().time() + LINK_LIMIT_S
         while not await run_inside(self.host_namespace, partial(_is_link, TUNNEL_BRIDGE)):
             if asyncio.get_running_loop().time() > give_up_at:
-                raise DriverError(f"the switch made no link {TUNNEL_BRIDGE} in {LINK_LIMIT_S:.0f} s", retry=True)
+                raise DriverError(
+                    f"the switch made no link {TUNNEL_BRIDGE} in {LINK_LIMIT_S:.0f} s", retry=True
+                )
             await asyncio.sleep(0.05)
         await run_inside(self.host_namespace, partial(_address, TUNNEL_BRIDGE, self.tunnel_address))
 
