@@ -178,7 +178,11 @@ class FakePlacement:
         self.world.allocations.pop(consumer, None)
 
     async def provider_allocations(self, id: str) -> dict[str, Any]:
-        return {consumer: claim[id] for consumer, claim in self.world.allocations.items() if id in claim}
+        return {
+            consumer: {"resources": claim[id]}
+            for consumer, claim in self.world.allocations.items()
+            if id in claim
+        }
 
 
 def _capacity(inventory: Mapping[str, Any]) -> int:

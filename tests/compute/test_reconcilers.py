@@ -132,6 +132,18 @@ async def test_orphans_of_ours_go_and_others_stay(cloud: Cloud) -> None:
     assert set(cloud.world.allocations) == {server_id, "a-volume"}
 
 
+async def test_a_claim_that_a_worker_made_after_it_was_overtaken_is_corrected(cloud: Cloud) -> None:
+    """Found by the simulator: it had stalled in a resize that others finished and took back."""
+    server_id = await cloud.active_server()
+    right = {host: dict(amounts) for host, amounts in cloud.world.allocations[server_id].items()}
+    (host_id,) = right
+    cloud.world.allocations[server_id] = {host_id: {**right[host_id], "MEMORY_MB": 9999}}
+    assert await cloud.house.engine.run_one("compute.orphans") == 1
+    assert cloud.world.allocations[server_id] == right
+    await cloud.house.engine.run_one("compute.orphans")
+    assert cloud.world.allocations[server_id] == right
+
+
 async def test_a_guest_made_by_a_late_order_goes_with_its_failed_server(cloud: Cloud) -> None:
     """Its server failed, and has no host any more; the order to make it came a second time after that."""
     cloud.host().faults.fail("ensure_domain", times=None, error=DriverError("No."))

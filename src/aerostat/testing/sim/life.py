@@ -110,10 +110,17 @@ class Life:
         ]
 
     async def _watch(self) -> None:
+        """What is broken at two looks in a row is broken: a process that was stopped may write what it knew before
+        it learns that it was overtaken.
+        """
+        before: set[str] = set()
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            for broken in await invariants.check_always(self.cloud, self.store):
-                self.history.violated(broken)
+            broken = await invariants.check_always(self.cloud, self.store)
+            for one in broken:
+                if one in before:
+                    self.history.violated(one)
+            before = set(broken)
 
     async def _come_to_rest(self) -> None:
         """Wait until no flow is left; then what the clock would do in some hours is done at once.

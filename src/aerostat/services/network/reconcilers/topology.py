@@ -14,6 +14,7 @@ from aerostat.kernel import clock, operation
 from aerostat.kernel.db import Row, Store
 from aerostat.kernel.errors import DriverError
 from aerostat.kernel.work import Reconciler
+from aerostat.kernel.work.lease import LEASE
 
 from ..changes import TOPOLOGY
 from ..config import NetworkConfig
@@ -56,6 +57,7 @@ async def reconcile(house: "House") -> int:
     if devices := sorted({row.device_id for row in pending if row.device_id}):
         # Rooms above that show ports of their own things read them anew; told twice is told once.
         await house.bus.publish(PORTS_CHANGED, {"device_ids": devices})
+    read_at = clock.now()
     things = await read_things(house.store, settings, keys)
     there = {key_of(thing) for thing in things}
     gone = None if keys is None else [key for key in keys if key not in there]
@@ -77,7 +79,11 @@ async def reconcile(house: "House") -> int:
     if due:
         progress.compared_at = clock.now()
     await _note(house.store, things, pending)
-    if len(pending) == MOST_AT_ONCE:
+    overtaken = clock.now() - read_at > LEASE
+    if overtaken:
+        # Another process may have written newer things meanwhile, and ours came on top of them.
+        progress.compared_at = None
+    if overtaken or len(pending) == MOST_AT_ONCE:
         house.nudge(TOPOLOGY)
     return len(done.ensured) + len(done.removed)
 
