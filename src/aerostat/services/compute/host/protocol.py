@@ -376,7 +376,7 @@ class DomainMoves(Protocol):
         """Let a sending come to its end, at the cost of a pause. Nothing is sent: success."""
 
     async def abort(self, domain_id: str) -> None:
-        """Break a sending off. Nothing is sent: success."""
+        """Break a sending off, unless it has come to its end by then. Nothing is sent: success."""
 
     # Files
 

@@ -26,6 +26,15 @@ def echo(text: bytes) -> bytes:
     return _sector(_print(text) + loop)
 
 
+def scribble(text: bytes) -> bytes:
+    """Write `text`, then half a megabyte of memory, over and over: a guest that is hard to migrate."""
+    # again: inc bx / mov dx,1000 / next: mov es,dx / xor di,di / mov cx,8000 / mov ax,bx / rep stosw
+    # add dx,1000 / cmp dx,9000 / jb next / jmp again
+    fill = b"\x43\xba\x00\x10\x8e\xc2\x31\xff\xb9\x00\x80\x89\xd8\xf3\xab"
+    loop = b"\x81\xc2\x00\x10\x81\xfa\x00\x90\x72\xeb\xeb\xe5"
+    return _sector(_print(text) + fill + loop)
+
+
 _HALT = b"\xf4\xeb\xfd"  # hlt / jmp to it
 
 

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from xml.etree import ElementTree as ET
 
 import libvirt
@@ -22,8 +22,11 @@ from .connection import Connection
 from .power import lookup
 from .settings import DomainFolder, LibvirtSettings
 
+T = TypeVar("T")
 _QCOW2 = b"QFI\xfb"
 _NAME = re.compile(r"(base|config\.iso|disk\.qcow2|ephemeral[0-9]+\.raw|swap\.raw)")
+ABORT_LIMIT_S = 40.0
+LOOK_EVERY_S = 0.1
 _SENDING = (
     libvirt.VIR_MIGRATE_PEER2PEER
     | libvirt.VIR_MIGRATE_LIVE
@@ -97,7 +100,7 @@ class Moves:
         await self._connection.call_long("The server could not be sent to its new host.", migrate)
 
     async def find_progress(self, domain_id: str) -> Progress | None:
-        stats = await self._on(domain_id, lambda domain: domain.jobStats())
+        stats = await self._on(domain_id, _job_of)
         if not stats or stats.get("operation") != libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT:
             return None
         return Progress(
@@ -112,11 +115,17 @@ class Moves:
     async def hurry(self, domain_id: str) -> None:
         """Paused, it changes nothing more: what is left ends by itself, and it goes on at its target."""
         if await self.find_progress(domain_id) is not None:
-            await self._on(domain_id, lambda domain: domain.suspend())
+            await self._on(domain_id, lambda domain: _unless_over(domain.suspend))
 
     async def abort(self, domain_id: str) -> None:
-        if await self.find_progress(domain_id) is not None:
-            await self._on(domain_id, lambda domain: domain.abortJob())
+        """Asked before QEMU has begun, libvirt says yes and forgets it: so it is asked until it is over."""
+        try:
+            async with asyncio.timeout(ABORT_LIMIT_S):
+                while await self.find_progress(domain_id) is not None:
+                    await self._on(domain_id, lambda domain: _unless_over(domain.abortJob))
+                    await asyncio.sleep(LOOK_EVERY_S)
+        except TimeoutError:
+            raise DriverError("The migration could not be broken off.", retry=True) from None
 
     # Files
 
@@ -169,6 +178,21 @@ class Moves:
                 raise
 
         return await self._connection.call("The server's migration is not known.", look)
+
+
+def _job_of(domain: Any) -> dict[str, Any]:
+    """What libvirt is doing with a domain; nothing with one that is off."""
+    return dict(_unless_over(domain.jobStats) or {})
+
+
+def _unless_over(work: Callable[[], T]) -> T | None:
+    """None when the domain is off, or its job at its end."""
+    try:
+        return work()
+    except libvirt.libvirtError as failed:
+        if failed.get_error_code() == libvirt.VIR_ERR_OPERATION_INVALID:
+            return None
+        raise
 
 
 def find_owner(folder: DomainFolder) -> str | None:

@@ -1,0 +1,193 @@
+"""What every hypervisor promises whose domains change hosts (`DomainMoves`), tried on each of them."""
+
+import asyncio
+
+import msgspec
+import pytest
+
+from aerostat.kernel.errors import DriverError
+from aerostat.kernel.ids import new_id
+from aerostat.services.compute.host.protocol import DomainFile, MovesDomains
+
+from .hypervisor_worlds import chunks, eventually
+from .move_worlds import FakePair, LibvirtPair, why_no_libvirtd
+
+
+@pytest.fixture(params=["own disks", "shared disks"])
+def shared(request):
+    return request.param == "shared disks"
+
+
+@pytest.fixture(params=["fake", pytest.param("libvirt", marks=pytest.mark.metal)])
+async def pair(request, shared):
+    if request.param == "libvirt" and (missing := why_no_libvirtd()):
+        pytest.skip(missing)
+    pair = FakePair(shared=shared) if request.param == "fake" else LibvirtPair(shared=shared)
+    try:
+        await pair.open()
+        yield pair
+    finally:
+        await pair.close()
+
+
+async def carry(pair, spec) -> None:
+    """What a target's agent does: the files that it does not see."""
+    for file in await pair.one.moves.list_files(spec.id):
+        pieces = _read_all(pair.one.moves, spec.id, file.name)
+        await pair.two.moves.ensure_file(spec.id, file, pieces)
+
+
+async def _read_all(moves, domain_id, name):
+    offset = 0
+    while piece := await moves.read_file(domain_id, name, offset, 1 << 20):
+        offset += len(piece)
+        yield piece
+
+
+async def prepare(pair, spec):
+    if not pair.shared:
+        await carry(pair, spec)
+    return await pair.two.moves.prepare_landing(spec)
+
+
+async def running(pair, *, busy=False):
+    """A domain on the first host that has printed something."""
+    spec = pair.spec(busy=busy)
+    await pair.one.ensure_domain(spec)
+    await eventually(lambda: pair.one.console_log(spec.id))
+    if busy:
+        pair.make_busy(spec.id)
+    return spec
+
+
+async def test_both_can_move_and_files_have_one_owner(pair):
+    spec = pair.spec()
+    assert isinstance(pair.one, MovesDomains)
+    assert await pair.one.moves.find_owner(spec.id) is None
+    await pair.one.ensure_domain(spec, "shutoff")
+    assert await pair.one.moves.find_owner(spec.id) == "one"
+    assert await pair.two.moves.find_owner(spec.id) == ("one" if pair.shared else None)
+    await pair.two.remove_domain(spec.id)
+    assert pair.has_files(pair.one, spec.id), "they are not the second host's to remove"
+    await pair.one.remove_domain(spec.id)
+    assert not pair.has_files(pair.one, spec.id)
+
+
+@pytest.mark.parametrize("state", ["running", "paused"])
+async def test_an_active_domain_is_sent(pair, state):
+    spec = await running(pair)
+    await pair.one.ensure_power(spec.id, state)
+    used_s = (await pair.one.inspect_domain(spec.id)).cpu_time_s
+    landing = await prepare(pair, spec)
+    assert landing == await pair.two.moves.prepare_landing(spec), "a repeat is the same"
+    assert await pair.one.moves.find_progress(spec.id) is None
+    await pair.one.moves.send(spec.id, landing, copy_disks=not pair.shared)
+    assert await pair.one.inspect_domain(spec.id) is None
+    there = await pair.two.ensure_domain(spec, state)
+    assert there.state == state
+    assert await pair.two.moves.find_owner(spec.id) == "two"
+    await pair.one.remove_domain(spec.id)
+    assert pair.has_files(pair.two, spec.id)
+    assert pair.has_files(pair.one, spec.id) is pair.shared
+    assert used_s >= 0
+    # It stops and starts there from the definition and the disk that came along.
+    assert (await pair.two.ensure_power(spec.id, "shutoff", limit_s=0)).state == "shutoff"
+    assert (await pair.two.ensure_domain(spec)).state == "running"
+    assert await eventually(lambda: pair.two.console_log(spec.id))
+
+
+async def test_it_can_come_back(pair):
+    spec = await running(pair)
+    landing = await prepare(pair, spec)
+    await pair.one.moves.send(spec.id, landing, copy_disks=not pair.shared)
+    await pair.two.ensure_domain(spec)
+    await pair.one.remove_domain(spec.id)
+    pair.one, pair.two = pair.two, pair.one
+    back = await prepare(pair, spec)
+    await pair.one.moves.send(spec.id, back, copy_disks=not pair.shared)
+    assert (await pair.two.ensure_domain(spec)).state == "running"
+
+
+async def test_a_sending_is_broken_off(pair):
+    spec = await running(pair, busy=True)
+    landing = await prepare(pair, spec)
+    sending = asyncio.create_task(pair.one.moves.send(spec.id, landing, copy_disks=not pair.shared))
+    progress = await eventually(lambda: pair.one.moves.find_progress(spec.id))
+    assert progress.memory_total_bytes >= progress.memory_remaining_bytes
+    await pair.one.moves.abort(spec.id)
+    with pytest.raises(DriverError):
+        await sending
+    assert (await pair.one.inspect_domain(spec.id)).state == "running"
+    assert await pair.two.inspect_domain(spec.id) is None
+    await pair.two.remove_domain(spec.id)
+    assert pair.has_files(pair.one, spec.id)
+    await pair.one.moves.abort(spec.id)
+
+
+async def test_a_sending_is_hurried(pair):
+    spec = await running(pair, busy=True)
+    landing = await prepare(pair, spec)
+    sending = asyncio.create_task(pair.one.moves.send(spec.id, landing, copy_disks=not pair.shared))
+    await eventually(lambda: pair.one.moves.find_progress(spec.id))
+    await pair.one.moves.hurry(spec.id)
+    async with asyncio.timeout(90):
+        await sending
+    assert (await pair.two.ensure_domain(spec)).state == "running"
+
+
+async def test_a_sending_to_where_nobody_is_leaves_it_running(pair):
+    spec = await running(pair)
+    landing = await prepare(pair, spec)
+    nowhere = msgspec.structs.replace(landing, uri=landing.uri.replace("two", "three"))
+    with pytest.raises((DriverError, KeyError)):
+        await pair.one.moves.send(spec.id, nowhere, copy_disks=not pair.shared)
+    assert (await pair.one.inspect_domain(spec.id)).state == "running"
+
+
+async def test_a_domain_that_is_off_is_made_from_its_files(pair):
+    spec = await running(pair)
+    await pair.one.ensure_power(spec.id, "shutoff", limit_s=0)
+    if not pair.shared:
+        await carry(pair, spec)
+        await carry(pair, spec)  # what is there is not fetched again
+    assert (await pair.two.ensure_domain(spec)).state == "running"
+    assert await eventually(lambda: pair.two.console_log(spec.id))
+    await pair.one.remove_domain(spec.id)
+    assert pair.has_files(pair.two, spec.id)
+    # And back: who makes it takes its files over, the other then leaves them alone.
+    await pair.two.ensure_power(spec.id, "shutoff", limit_s=0)
+    if pair.shared:
+        await pair.one.ensure_domain(spec, "shutoff")
+        await pair.two.remove_domain(spec.id)
+        assert pair.has_files(pair.one, spec.id)
+
+
+async def test_who_leaves_files_to_another_keeps_no_domain(pair):
+    spec = await running(pair)
+    await pair.one.moves.leave(spec.id, "two")
+    await pair.one.moves.leave(spec.id, "two")
+    assert await pair.one.inspect_domain(spec.id) is None
+    assert await pair.one.moves.find_owner(spec.id) == "two"
+    await pair.one.remove_domain(spec.id)
+    assert pair.has_files(pair.one, spec.id)
+    await pair.one.ensure_domain(spec)
+    assert await pair.one.moves.find_owner(spec.id) == "one"
+
+
+async def test_half_a_file_is_none(pair):
+    domain_id = new_id()
+    pair.domain_ids.append(domain_id)
+    file = DomainFile("disk" if isinstance(pair, FakePair) else "base", 1000)
+    with pytest.raises(DriverError, match="whole"):
+        await pair.two.moves.ensure_file(domain_id, file, chunks(b"x" * 10))
+    await pair.two.moves.ensure_file(domain_id, file, chunks(b"x" * 400, b"\0" * 600))
+    assert await pair.two.moves.read_file(domain_id, file.name, 399, 3) == b"x\0\0"
+
+
+async def test_only_a_servers_own_files_are_read(pair):
+    if isinstance(pair, FakePair):
+        pytest.skip("the fake has one file")
+    spec = await running(pair)
+    for name in ("../owner", "/etc/passwd", "owner", "console.log", "disk.qcow2/x"):
+        with pytest.raises(DriverError, match="no file of a server"):
+            await pair.one.moves.read_file(spec.id, name, 0, 10)
