@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import make_certificates
+
 START_LIMIT_S = 90
 STOP_LIMIT_S = 20
 
@@ -133,13 +135,17 @@ class Postgres(Server):
             f"--pwfile={secret}", "--auth-local=trust", "--auth-host=scram-sha-256",
             "--encoding=UTF8", "--locale=C", "--no-sync",
         )  # fmt: skip
+        self.launch()
+
+    def launch(self) -> None:
+        """Start the server; `stop` and `launch` take turns."""
         settings = {
             "listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": self.folder,
             "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off",
             "shared_buffers": "32MB", "max_connections": 100, "wal_level": "minimal", "max_wal_senders": 0,
         }  # fmt: skip
         options = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
-        self.start(programs / "postgres", "-D", self.folder / "data", *options, ready=self._is_ready)
+        self.start(self._programs / "postgres", "-D", self.folder / "data", *options, ready=self._is_ready)
 
     @property
     def url(self) -> str:
@@ -148,11 +154,11 @@ class Postgres(Server):
     def database_url(self, name: str) -> str:
         return f"postgresql://aerostat:{self._password}@127.0.0.1:{self.port}/{name}"
 
-    def sql(self, statement: str) -> str:
-        """Run one statement as the owner, outside of any transaction."""
+    def sql(self, statement: str, database: str = "postgres") -> str:
+        """Run one statement as the owner, outside of any transaction; what psql prints without any ornament."""
         return self.run(
             self._programs / "psql", "-h", self.folder, "-p", str(self.port), "-U", "aerostat",
-            "-d", "postgres", "-qAtX", "-v", "ON_ERROR_STOP=1", "-c", statement,
+            "-d", database, "-qAtX", "-v", "ON_ERROR_STOP=1", "-c", statement,
         )  # fmt: skip
 
     def _is_ready(self) -> bool:
@@ -196,11 +202,17 @@ AMQP_HELLO = b"AMQP\x00\x00\x09\x01"
 
 
 class Rabbitmq(Server):
-    """A RabbitMQ node with an epmd of its own. `stop` and `launch` take turns: it keeps its data."""
+    """A RabbitMQ node with an epmd of its own. `stop` and `launch` take turns: it keeps its data.
 
-    def __init__(self) -> None:
+    `managed`: with the management API at `admin_url`, and TLS at `tls_url` with a certificate signed by `authority`.
+    """
+
+    def __init__(self, *, managed: bool = False) -> None:
         super().__init__("rabbitmq", user="rabbitmq")
         self.port = free_port()
+        self.admin_port = free_port() if managed else 0
+        self.tls_port = free_port() if managed else 0
+        self.admin_url = f"http://guest:guest@127.0.0.1:{self.admin_port}"
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}/"
         self._epmd_port, self._dist_port = free_port(), free_port()
         self._node = f"aerostat-{secrets.token_hex(4)}@localhost"
@@ -214,10 +226,33 @@ class Rabbitmq(Server):
             "total_memory_available_override_value = 1GB\n"
             "disk_free_limit.absolute = 10MB\n"
             "log.console = true\nlog.console.level = warning\nlog.file = false\n"
+            + (self._managed() if managed else "")
         )
-        (self.folder / "enabled_plugins").write_text("[].\n")
+        (self.folder / "enabled_plugins").write_text("[rabbitmq_management].\n" if managed else "[].\n")
         (self.folder / "environment").write_text("")
         self.launch()
+
+    @property
+    def tls_url(self) -> str:
+        return f"amqps://guest:guest@127.0.0.1:{self.tls_port}/?cafile={self.authority}"
+
+    def _managed(self) -> str:
+        self.authority, certificate, key = make_certificates(self.folder)
+        for file in (certificate, key):
+            file.chmod(0o644)  # the folder keeps others out
+        self.folder.chmod(0o711)  # but the authority is for those who connect
+        key.chmod(0o600)
+        if os.geteuid() == 0:
+            shutil.chown(key, "rabbitmq", "rabbitmq")
+        lines = [
+            "management.tcp.ip = 127.0.0.1",
+            f"management.tcp.port = {self.admin_port}",
+            f"listeners.ssl.default = 127.0.0.1:{self.tls_port}",
+            f"ssl_options.cacertfile = {self.authority}",
+            f"ssl_options.certfile = {certificate}",
+            f"ssl_options.keyfile = {key}",
+        ]
+        return "".join(f"{line}\n" for line in lines)
 
     def launch(self) -> None:
         """Start the node and wait until it speaks AMQP."""

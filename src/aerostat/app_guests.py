@@ -13,12 +13,11 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from aerostat.app_host import network_topic
 from aerostat.kernel.context import internal_context
 from aerostat.kernel.errors import DriverError
 from aerostat.kernel.host_place import HostPlace, places_of
 from aerostat.kernel.house import House
-from aerostat.services.network.host.protocol import METADATA_ADDRESS, MetadataPort
+from aerostat.services.network.host.protocol import METADATA_ADDRESS, MetadataPort, network_topic
 from aerostat.services.network.host.sockets import SocketClient
 
 log = structlog.get_logger(__name__)

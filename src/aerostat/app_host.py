@@ -25,14 +25,10 @@ from aerostat.services.compute.drivers.libvirt.settings import LibvirtSettings
 from aerostat.services.compute.host.agent import HostAgent
 from aerostat.services.network.drivers.ovn.daemons import OvnHost
 from aerostat.services.network.drivers.ovn.host import OvnHostNetworkDriver
-from aerostat.services.network.host.protocol import HostNetworkDriver, MetadataPort
+from aerostat.services.network.host.protocol import HostNetworkDriver, MetadataPort, network_topic
 from aerostat.services.network.host.sockets import SocketServer
 
 log = structlog.get_logger(__name__)
-
-
-def network_topic(host: str) -> str:
-    return f"network.{host}"
 
 
 async def run_host(config: Config, number: int, bus: Bus, ready: Callable[..., None] | None) -> None:
@@ -56,7 +52,15 @@ async def open_host(config: Config, place: HostPlace, bus: Bus) -> AsyncIterator
         await sockets.start()
         stack.push_async_callback(sockets.close)
         await bus.serve(network_topic(name), _network_verbs(network))
-        agent = HostAgent(name, bus, hypervisor, network, address=place.address)
+        agent = HostAgent(
+            name,
+            bus,
+            hypervisor,
+            network,
+            report_s=config.section(ComputeConfig).report_s,
+            address=place.address,
+            machine_id=config.folder.machine_id(),
+        )
         await agent.start()
         stack.push_async_callback(agent.stop)
         facts = await hypervisor.inspect_host()

@@ -3,6 +3,7 @@
 import os
 import stat
 
+import openstack.config
 import pytest
 import yaml
 
@@ -170,5 +171,18 @@ def test_a_file_with_nothing_but_ours_stays_a_file(tmp_path):
     path = tmp_path / "clouds.yaml"
     merge_into(path, OURS)
     take_out(path, OURS)
-    assert not yaml.safe_load(path.read_text())["clouds"]
+    assert yaml.safe_load(path.read_text()) == {"clouds": {}}
     assert not take_out(tmp_path / "absent.yaml", OURS)
+    merge_into(path, OURS)
+    assert yaml.safe_load(path.read_text()) == {"clouds": OURS}
+
+
+def test_clients_can_read_what_is_left_when_the_last_cloud_goes(tmp_path):
+    """They fail on a `clouds:` with nothing behind it, whatever cloud they are told of otherwise."""
+    path = tmp_path / "clouds.yaml"
+    path.write_text(f"# mine\n{yaml.safe_dump({'clouds': OURS, 'cache': {'expiration': 5}})}")
+    take_out(path, OURS)
+    assert path.read_text().startswith("# mine\n")
+    assert yaml.safe_load(path.read_text()) == {"clouds": {}, "cache": {"expiration": 5}}
+    loader = openstack.config.OpenStackConfig(config_files=[str(path)], vendor_files=[], secure_files=[])
+    assert "aerostat" not in loader.get_cloud_names()

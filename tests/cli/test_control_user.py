@@ -96,7 +96,8 @@ def test_where_there_is_nobody_it_stays_root_and_says_so(
     def nobody() -> ControlUser:
         raise NoUser("there is no useradd")
 
-    monkeypatch.setattr("aerostat.cli.confinement.find_user", nobody)
+    monkeypatch.setattr("aerostat.cli.confinement.ensure_system_user", nobody)
+    monkeypatch.delenv("SUDO_UID", raising=False)
     confined = confine(load(folder))
     assert confined.words == []
     assert confined.user == stay_root("there is no useradd")
@@ -104,6 +105,27 @@ def test_where_there_is_nobody_it_stays_root_and_says_so(
         level(confined.user.facts(), fake=False)["rights"]
         == "the control process is ROOT: there is no useradd"
     )
+
+
+@needs_root
+@pytest.mark.parametrize("can_run", [True, False])
+def test_who_owns_the_program_is_the_second_choice(
+    folder: StateFolder, monkeypatch: pytest.MonkeyPatch, can_run: bool
+) -> None:
+    """Root runs at the next `up` what lies in the sudoer's checkout: a process of theirs could write it."""
+    sudoer = ControlUser("ada", 65_532, 65_532)
+
+    def words(_: object, user: ControlUser) -> list[str]:
+        if user is SOMEBODY and not can_run:
+            raise CannotConfine("the program does not run as somebody")
+        return ["as", user.name]
+
+    monkeypatch.setattr("aerostat.cli.confinement.ensure_system_user", lambda: SOMEBODY)
+    monkeypatch.setattr("aerostat.cli.confinement.find_sudoer", lambda: sudoer)
+    monkeypatch.setattr("aerostat.cli.confinement.prefix", words)
+    confined = confine(load(folder))
+    assert confined == (SOMEBODY, ["as", "somebody"]) if can_run else (sudoer, ["as", "ada"])
+    assert folder.control_user == (confined.user.uid, confined.user.gid)
 
 
 # What is theirs

@@ -178,7 +178,11 @@ class FakePlacement:
         self.world.allocations.pop(consumer, None)
 
     async def provider_allocations(self, id: str) -> dict[str, Any]:
-        return {consumer: claim[id] for consumer, claim in self.world.allocations.items() if id in claim}
+        return {
+            consumer: {"resources": claim[id]}
+            for consumer, claim in self.world.allocations.items()
+            if id in claim
+        }
 
 
 def _capacity(inventory: Mapping[str, Any]) -> int:
@@ -202,6 +206,10 @@ class FakeImages:
                 yield data[start : start + 4096]
 
         return chunks()
+
+    async def read(self, id: str, offset: int, size: int) -> bytes:
+        data: bytes = self.world.images[id].get("data", IMAGE_BYTES)
+        return data[offset : offset + size]
 
     async def list_images(self, sort: str = "", **query: Any) -> list[dict[str, Any]]:
         """The newest first, as the image room lists them."""
@@ -255,6 +263,7 @@ class FakeNetwork:
             "project_id": attributes.get("project_id") or self.context.project_id,
             "mac_address": f"fa:16:3e:00:00:{len(self.world.ports):02x}",
             "status": "ACTIVE",
+            "revision_number": 1,
             "device_id": "",
             "device_owner": "",
             "fixed_ips": [{"subnet_id": network["subnets"][0], "ip_address": self.world.address()}],
@@ -269,9 +278,13 @@ class FakeNetwork:
         self.world.ports[port["id"]] = port
         return dict(port)
 
-    async def update_port(self, id: str, **attributes: Any) -> dict[str, Any]:
+    async def update_port(self, id: str, *, revision: int | None = None, **attributes: Any) -> dict[str, Any]:
         port = self._get(self.world.ports, id, "Port")
-        self.world.ports[id] = port | attributes
+        if revision not in (None, port["revision_number"]):
+            raise RoomError(
+                412, "RevisionNumberConstraintFailed", "RevisionNumberConstraintFailed", "network"
+            )
+        self.world.ports[id] = port | attributes | {"revision_number": port["revision_number"] + 1}
         return dict(self.world.ports[id])
 
     async def delete_port(self, id: str) -> None:

@@ -151,6 +151,41 @@ async def test_a_port_that_is_brought_along_stays(cloud: Cloud) -> None:
     assert cloud.world.ports[port["id"]]["device_id"] == ""
 
 
+async def test_a_port_that_two_servers_ask_for_at_once_is_given_to_one(cloud: Cloud) -> None:
+    """Found by the simulator: both were told that it is free, and both got it."""
+    from .neighbours import FakeNetwork
+
+    network: FakeNetwork = cloud.house.client("network", (await cloud.house.authenticate("alice")))
+    port = await network.create_port(network_id=cloud.network["id"], project_id="p1")
+    ids = [await cloud.make_server(networks=[{"port": port["id"]}]) for _ in range(2)]
+    await cloud.settle()
+    states = {id: (await cloud.server(id))["status"] for id in ids}
+    assert sorted(states.values()) == ["ACTIVE", "ERROR"]
+    (winner,) = [id for id, status in states.items() if status == "ACTIVE"]
+    assert cloud.world.ports[port["id"]]["device_id"] == winner
+    for id in sorted(ids, key=lambda id: id == winner):
+        await cloud.ask("DELETE", f"/servers/{id}")
+        await cloud.settle()
+        assert cloud.world.ports[port["id"]]["device_id"] == ("" if id == winner else winner)
+
+
+async def test_a_port_does_not_lead_to_an_external_network(cloud: Cloud) -> None:
+    external = cloud.world.add_network("p1", "public", **{"router:external": True, "shared": False})
+    client = cloud.house.client("network", await cloud.house.authenticate("alice"))
+    port = await client.create_port(network_id=external["id"], project_id="p1")
+    answer = await post(cloud, networks=[{"port": port["id"]}])
+    assert answer.status_code == 400
+    assert "external network" in answer.text
+    assert (await post(cloud, networks=[{"port": port["id"]}], user="root")).status_code == 202
+
+
+async def test_a_port_on_a_network_that_its_user_cannot_see(cloud: Cloud) -> None:
+    unseen = cloud.world.add_network("p0", "unseen", shared=False)
+    client = cloud.house.client("network", await cloud.house.authenticate("alice"))
+    port = await client.create_port(network_id=unseen["id"], project_id="p1")
+    assert (await post(cloud, networks=[{"port": port["id"]}])).status_code == 202
+
+
 async def test_several_at_once(cloud: Cloud) -> None:
     assert (await post(cloud, min_count=2, max_count=3)).status_code == 202
     await cloud.settle()

@@ -3,10 +3,20 @@
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from aerostat.kernel.clock import clock
 from aerostat.services.compute import model
+from aerostat.services.compute.host.orders import (
+    CONTROL_TOPIC,
+    HELLO_VERB,
+    OLDEST_PROTOCOL,
+    PROTOCOL,
+    Hello,
+    Welcome,
+)
+from aerostat.services.compute.hosts import HostDesk
 
 from .conftest import NANO, Cloud
 
@@ -213,3 +223,65 @@ async def test_images_are_fetched_in_advance(cloud: Cloud) -> None:
             break
         await asyncio.sleep(0.01)
     assert [image.id for image in await cloud.host().list_base_images()] == [cloud.image["id"]]
+
+
+async def greet(cloud: Cloud, **who: Any) -> Welcome:
+    hello = Hello(**{"name": "new", "machine_id": "m1", "at": clock.now(), "version": "0.1", **who})
+    return await cloud.house.bus.call(CONTROL_TOPIC, HELLO_VERB, hello, timeout_s=5, into=Welcome)
+
+
+async def test_who_may_be_a_host(cloud: Cloud, standing_clock: None) -> None:
+    assert await greet(cloud) == Welcome()
+    assert "upgrade the host" in (await greet(cloud, protocol=OLDEST_PROTOCOL - 1)).refusal
+    assert "upgrade the control plane" in (await greet(cloud, protocol=PROTOCOL + 1)).refusal
+    await cloud.db.update(model.HOSTS, {"name": "fake-1"}, machine_id="m1")
+    assert "another machine serves as fake-1" in (await greet(cloud, name="fake-1", machine_id="m2")).refusal
+    assert await greet(cloud, name="fake-1") == Welcome()
+    clock.step(seconds=61)  # the first is silent, so the second may take its place
+    assert await greet(cloud, name="fake-1", machine_id="m2") == Welcome()
+
+
+async def test_a_report_of_a_host_that_may_not_serve_is_not_taken(cloud: Cloud) -> None:
+    report = await cloud.house.state["compute"].agents[0].describe()
+    desk = HostDesk(cloud.house.state["compute"])
+    for wrong in (
+        msgspec.structs.replace(report, name="another"),
+        msgspec.structs.replace(report, name="old", who=None),
+    ):
+        await desk.take_report(wrong)
+    await desk.take_report(
+        msgspec.structs.replace(report, name="b", who=msgspec.structs.replace(report.who, name="b")), "host-a"
+    )
+    assert [host.name for host in await cloud.db.all(model.HOSTS)] == ["fake-1"]
+
+
+async def test_a_host_with_a_wrong_clock_keeps_what_it_has_and_gets_nothing_new(cloud: Cloud) -> None:
+    server_id = await cloud.active_server()
+    assert "3600 s ahead" in (await greet(cloud, at=clock.now() + timedelta(hours=1))).warning
+    report = await cloud.house.state["compute"].agents[0].describe()
+    late = msgspec.structs.replace(report.who, at=clock.now() - timedelta(hours=1))
+    await HostDesk(cloud.house.state["compute"]).take_report(msgspec.structs.replace(report, who=late))
+    refused = await cloud.make_server()
+    await cloud.settle()
+    assert "wrong clock" in (await cloud.server(refused))["fault"]["message"]
+    assert (await cloud.server(server_id))["status"] == "ACTIVE"
+    answer = await cloud.http.get("/compute/hosts", headers={"x-auth-token": "root"})
+    assert "3600 s behind" in answer.json()["hosts"][0]["remark"]
+    assert (await cloud.http.get("/compute/hosts", headers={"x-auth-token": "alice"})).status_code == 403
+
+
+async def test_a_lost_host_is_forgotten_by_force_only(cloud: Cloud) -> None:
+    server_id = await cloud.active_server()
+    service = (await admin(cloud, "/os-services", "2.53"))["services"][0]["id"]
+    path = f"/compute/v2.1/os-services/{service}"
+    headers = {"x-auth-token": "root", "X-OpenStack-Nova-API-Version": "2.53"}
+    assert (await cloud.http.delete(path, headers=headers)).status_code == 409
+    answer = await cloud.http.delete(path, headers={**headers, "X-Aerostat-Force": "true"})
+    assert answer.status_code == 204
+    shown = await cloud.server(server_id)
+    assert shown["status"] == "ERROR"
+    assert "taken out of the cloud" in shown["fault"]["message"]
+    assert cloud.world.allocations == {}
+    await cloud.ask("DELETE", f"/servers/{server_id}")
+    await cloud.settle()
+    assert (await cloud.ask("GET", f"/servers/{server_id}")).status_code == 404

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from aerostat.kernel.clock import clock
+from aerostat.kernel.errors import DriverError
 from aerostat.kernel.work.reconcile import Unfinished
 from aerostat.services.compute import model
 from aerostat.services.compute.host.agent import HostAgent
@@ -87,14 +88,16 @@ async def test_a_reset_server_is_made_what_it_is_said_to_be(cloud: Cloud) -> Non
         ("active", "running", None),
         ("active", "shutoff", "start"),
         ("active", "crashed", "start"),
-        ("active", "paused", "note"),
+        ("active", "paused", "start"),
         ("active", None, "lost"),
         ("stopped", "shutoff", None),
-        ("stopped", "running", "stop"),
-        ("stopped", "crashed", "stop"),
-        ("paused", "running", "note"),
+        ("stopped", "running", "set"),
+        ("stopped", "crashed", "set"),
+        ("paused", "running", "set"),
         ("paused", "paused", None),
+        ("paused", "shutoff", "note"),
         ("suspended", "suspended", None),
+        ("suspended", "running", "set"),
     ],
 )
 def test_the_plan(state: str, found: str | None, what: str | None) -> None:
@@ -127,6 +130,57 @@ async def test_orphans_of_ours_go_and_others_stay(cloud: Cloud) -> None:
     await cloud.house.engine.run_one("compute.orphans")
     assert {guest.id for guest in await cloud.host().list_domains()} == {server_id, foreign}
     assert set(cloud.world.allocations) == {server_id, "a-volume"}
+
+
+async def test_a_claim_that_a_worker_made_after_it_was_overtaken_is_corrected(cloud: Cloud) -> None:
+    """Found by the simulator: it had stalled in a resize that others finished and took back."""
+    server_id = await cloud.active_server()
+    right = {host: dict(amounts) for host, amounts in cloud.world.allocations[server_id].items()}
+    (host_id,) = right
+    cloud.world.allocations[server_id] = {host_id: {**right[host_id], "MEMORY_MB": 9999}}
+    assert await cloud.house.engine.run_one("compute.orphans") == 1
+    assert cloud.world.allocations[server_id] == right
+    await cloud.house.engine.run_one("compute.orphans")
+    assert cloud.world.allocations[server_id] == right
+
+
+async def test_a_guest_made_by_a_late_order_goes_with_its_failed_server(cloud: Cloud) -> None:
+    """Its server failed, and has no host any more; the order to make it came a second time after that."""
+    cloud.host().faults.fail("ensure_domain", times=None, error=DriverError("No."))
+    server_id = await cloud.make_server()
+    await cloud.settle()
+    assert (await cloud.server(server_id))["status"] == "ERROR"
+    cloud.host().faults.heal()
+    root = RootDisk(cloud.image["id"])
+    late = DomainSpec(id=server_id, name=f"instance-{server_id}", vcpus=1, memory_mib=64, root=root)
+    await cloud.host().ensure_domain(late)
+    await cloud.house.engine.run_one("compute.orphans")
+    assert await cloud.host().list_domains() == []
+
+
+async def test_a_card_whose_port_was_deleted_is_taken_out(cloud: Cloud) -> None:
+    server_id = await cloud.active_server()
+    port_id = cloud.host().spec(server_id).interfaces[0].port_id
+    del cloud.world.ports[port_id]
+    await cloud.house.engine.run_one("compute.interfaces")
+    assert await cloud.house.engine.run_one("compute.cards") == 1
+    assert cloud.host().spec(server_id).interfaces == ()
+    assert await cloud.house.engine.run_one("compute.cards") == 0
+
+
+async def test_a_card_that_a_late_order_took_out_is_put_back(cloud: Cloud) -> None:
+    server_id = await cloud.active_server()
+    port_id = cloud.host().spec(server_id).interfaces[0].port_id
+    await cloud.host().remove_interface(server_id, port_id)
+    assert await cloud.house.engine.run_one("compute.cards") == 1
+    assert [card.port_id for card in cloud.host().spec(server_id).interfaces] == [port_id]
+
+
+async def test_a_guest_that_a_late_order_paused_goes_on(cloud: Cloud) -> None:
+    server_id = await cloud.active_server()
+    await cloud.host().ensure_power(server_id, "paused")
+    await cloud.house.engine.run_one("compute.power")
+    assert await power_of(cloud, server_id) == "running"
 
 
 async def test_providers_follow_hosts(cloud: Cloud) -> None:

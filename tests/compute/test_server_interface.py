@@ -103,3 +103,26 @@ async def test_a_stopped_server_gets_it_with_its_next_start(cloud: Cloud) -> Non
     await cloud.act(server_id, "suspend")
     await cloud.settle()
     assert (await attach(cloud, server_id)).status_code == 409
+
+
+async def test_external_networks_are_for_administrators(cloud: Cloud) -> None:
+    server_id = await cloud.active_server()
+    external = cloud.world.add_network("p1", "public", **{"router:external": True, "shared": False})
+    client = cloud.house.client("network", await cloud.house.authenticate("alice"))
+    port = await client.create_port(network_id=external["id"], project_id="p1")
+    for asked in ({"net_id": external["id"]}, {"port_id": port["id"]}):
+        answer = await attach(cloud, server_id, **asked)
+        assert answer.status_code == 400
+        assert "external network" in answer.text
+        body = {"interfaceAttachment": asked}
+        url = f"/servers/{server_id}/os-interface"
+        assert (await cloud.ask("POST", url, body, user="root")).status_code == 200
+
+
+async def test_a_network_without_subnets_is_none(cloud: Cloud) -> None:
+    server_id = await cloud.active_server(version="2.37", networks="none")
+    cloud.world.networks.clear()
+    cloud.world.add_network(name="bare", subnets=[])
+    answer = await attach(cloud, server_id)
+    assert answer.status_code == 400
+    assert "subnet" in answer.text

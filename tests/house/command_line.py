@@ -23,7 +23,12 @@ def openstack(cloud: Cloud, *words: str, user: str = "demo") -> str:
     auth = {f"OS_{key.upper()}": value for key, value in cloud.auth_of(user).items()}
     done = subprocess.run(
         [program, *words],
-        env={**inherited, **cloud.environment, **auth},
+        env={
+            **inherited,
+            **cloud.environment,
+            **auth,
+            "XDG_CONFIG_HOME": os.devnull,
+        },  # not the user's clouds.yaml
         capture_output=True,
         text=True,
         timeout=LIMIT_S,

@@ -9,7 +9,7 @@ import pytest
 
 from aerostat.kernel import model as kernel_model
 from aerostat.kernel.config import load
-from aerostat.kernel.db import create_schema, open_store
+from aerostat.kernel.db import Seal, create_schema, open_store
 from aerostat.kernel.house import House
 from aerostat.kernel.http.app import Application
 from aerostat.kernel.ids import new_hex_id
@@ -104,7 +104,7 @@ async def cloud(tmp_path: Path) -> AsyncIterator[Client]:
     config = load(
         StateFolder(tmp_path), {"identity": IdentityConfig}, environ={"AEROSTAT_IDENTITY_BCRYPT_ROUNDS": "4"}
     )
-    store = await open_store(f"sqlite:///{tmp_path}/identity.sqlite?synchronous=off")
+    store = await open_store(f"sqlite:///{tmp_path}/identity.sqlite?synchronous=off", Seal("third"))
     assert SERVICE.tables is not None
     await create_schema(store, [kernel_model.metadata, SERVICE.tables])
     house = House(config, store, None, Rules(), "http://cloud.test")  # type: ignore[arg-type]

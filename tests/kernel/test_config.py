@@ -96,3 +96,30 @@ def test_listening_everywhere_is_reached_by_loopback(folder):
     config = load(folder, environ={}, listen_address="::", port=5)
     assert config.kernel.public_url == "http://[::1]:5"
     assert isinstance(config.kernel, KernelConfig)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("database_url = 'mysql://secret@db/x'", "it can start with sqlite:, postgresql:"),
+        ("bus_url = 'http://secret@queue'", "amqps:"),
+        ("bus_url = 'amqp://'", "names no host"),
+        ("bus_url = 'amqp://u:secret@queue:port/'", "no address"),
+    ],
+)
+def test_addresses_that_cannot_be_are_refused_without_their_passwords(folder, setting, said):
+    with pytest.raises(ConfigError, match=said) as caught:
+        written(folder, f"[kernel]\n{setting}\n")
+    assert "secret" not in str(caught.value)
+
+
+def test_another_file_takes_the_place_of_the_folders_own(folder, tmp_path):
+    file = tmp_path / "elsewhere.toml"
+    with pytest.raises(ConfigError, match="there is no settings file"):
+        load(folder, ROOMS, environ={}, file=file)
+    file.write_text(
+        "[kernel]\nport = 7\nsecrets_file = '/etc/secrets.toml'\ndatabase_url = 'postgresql://h/d'\n"
+    )
+    config = load(folder, ROOMS, environ={}, file=file)
+    assert (config.kernel.port, str(config.folder.secrets_file)) == (7, "/etc/secrets.toml")
+    assert not config.kernel.embedded

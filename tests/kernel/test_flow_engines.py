@@ -8,9 +8,9 @@ import pytest
 
 from aerostat.kernel.bus import open_memory_bus
 from aerostat.kernel.clock import clock, minutes
-from aerostat.kernel.db import open_store
+from aerostat.kernel.db import StoreUnavailable, open_store
 from aerostat.kernel.model import flows
-from aerostat.kernel.work import Engine, Flow, forward_nudges, wake
+from aerostat.kernel.work import Engine, Flow, forward_nudges, lease, wake
 
 from .toy_flows import (
     World,
@@ -204,3 +204,41 @@ async def test_a_process_without_an_engine_wakes_one_over_the_bus(world: World, 
     await asyncio.gather(running, return_exceptions=True)
     await api_store.close()
     await bus.close()
+
+
+async def test_an_engine_that_starts_while_the_database_is_away_works_once_it_is_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by the simulator: the engine's task ended, the process lived on, and no flow was ever run."""
+    true_ensure = lease.ensure_leases
+    away = [StoreUnavailable("away")]
+
+    async def ensure_leases(*args: Any) -> Any:
+        if away:
+            raise away.pop()
+        return await true_ensure(*args)
+
+    monkeypatch.setattr(lease, "ensure_leases", ensure_leases)
+    calls: list[str] = []
+    flow = noting_flow("one", calls)
+    running = asyncio.ensure_future(engine_for(world, flow).run())
+    await start(world, flow)
+
+    async def done() -> bool:
+        return bool(calls)
+
+    await until(done)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+async def test_a_process_whose_engine_breaks_does_not_live_on_without_it() -> None:
+    from aerostat.app import _running
+
+    async def breaks() -> None:
+        raise ZeroDivisionError("planted")
+
+    with pytest.raises(ZeroDivisionError):
+        async with _running(breaks()):
+            await asyncio.sleep(5)

@@ -9,10 +9,11 @@ import pytest
 from aerostat.kernel import operation
 from aerostat.kernel.bus import Message, open_memory_bus
 from aerostat.kernel.clock import clock, minutes
+from aerostat.kernel.db import StoreUnavailable
 from aerostat.kernel.db.store import Statement
 from aerostat.kernel.errors import Conflict, DriverError
 from aerostat.kernel.model import flows
-from aerostat.kernel.work import Engine, Flow, trim_flows
+from aerostat.kernel.work import Engine, Flow, Machine, trim_flows
 
 from .toy_flows import (
     CONTEXT,
@@ -48,6 +49,30 @@ async def test_a_driver_that_says_try_again_is_tried_again_more_and_more_slowly(
     assert lamp.fault["detail"] == "EBUSY"
     verdicts = [row.verdict for row in await operation.list_for(world.store, subject_id=lamp_id)]
     assert verdicts == ["started", "retry", "retry", "retry", "failed", "failed"]
+
+
+async def test_a_database_that_is_away_when_a_flow_fails_does_not_lose_the_end_of_its_subject(
+    world: World, standing_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by the simulator: the flow was marked as failed, and the lamp stayed in the state «building»."""
+    flow = Flow("doomed", on=lamps, deadline=minutes(5), failed="fail", machine=LAMP)
+    true_move = Machine.move
+    away = [StoreUnavailable("away"), StoreUnavailable("away")]
+
+    async def move(self: Machine, *args: Any, **values: Any) -> Any:
+        if away:
+            raise away.pop()
+        return await true_move(self, *args, **values)
+
+    @flow.step
+    async def refuse(work: Any, lamp: Any) -> None:
+        raise DriverError("no")
+
+    monkeypatch.setattr(Machine, "move", move)
+    lamp_id = await start(world, flow)
+    await engine_for(world, flow).settle()
+    lamp = await world.store.get(lamps, id=lamp_id)
+    assert (lamp.state, lamp.fault["message"]) == ("broken", "no")
 
 
 async def test_a_missed_deadline_is_a_fault_the_user_can_read(world: World, standing_clock: Any) -> None:

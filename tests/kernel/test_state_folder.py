@@ -35,6 +35,31 @@ def test_secrets_are_made_once(folder):
     assert len({first.admin_password, first.demo_password, first.service_password}) == 3
 
 
+def test_secrets_that_a_newer_version_needs_are_added(folder):
+    folder.create()
+    folder.secrets_file.write_text('admin_password = "a"\ndemo_password = "b"\nservice_password = "c"\n')
+    secrets = folder.ensure_secrets()
+    assert secrets.admin_password == "a"
+    assert len(secrets.sealing_key) >= 20
+    assert folder.secrets() == secrets
+
+
+def test_a_process_name_is_held_by_one(folder):
+    folder.create()
+    first = folder.lock_process("engine-1")
+    folder.lock_process("engine-2").release()
+    with pytest.raises(Busy, match="already runs as engine-1"):
+        folder.lock_process("engine-1")
+    first.release()
+    folder.lock_process("engine-1").release()
+
+
+def test_the_machine_id_stays(folder):
+    folder.create()
+    assert folder.machine_id() == folder.machine_id()
+    assert len(folder.machine_id()) == 32
+
+
 def test_secrets_absent_or_damaged_say_so(folder):
     with pytest.raises(StateFolderError, match="no cloud was started"):
         folder.secrets()

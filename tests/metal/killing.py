@@ -2,7 +2,11 @@
 
 import contextlib
 import os
+import shutil
 import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import keystoneauth1.exceptions
@@ -18,6 +22,21 @@ HALTS = b"\xfa\xf4\xeb\xfd".ljust(510, b"\0") + b"\x55\xaa"
 READY_LIMIT_S = 90.0
 
 Unreachable = (keystoneauth1.exceptions.ConnectFailure, keystoneauth1.exceptions.RetriableConnectionFailure)
+
+
+@contextlib.contextmanager
+def quick_cloud(prefix: str) -> Iterator[RealCloud]:
+    """A real cloud that is up within the block, without the image that takes long to build."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir="/tmp"))
+    cloud = RealCloud(folder / "s", home=folder)
+    cloud.folder.create()
+    cloud.folder.settings.write_text("[image]\ntest_image = false\n")
+    try:
+        cloud.up()
+        yield cloud
+    finally:
+        cloud.purge()
+        shutil.rmtree(folder)
 
 
 def make_halting_image(demo: Any) -> Any:

@@ -12,7 +12,6 @@ import os
 import random
 import shutil
 import signal
-import tempfile
 import time
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import Any
 import openstack.exceptions
 import pytest
 
-from tests.metal.killing import DAEMONS, OURS, Unreachable, kill, make_halting_image, wait_ready
+from tests.metal.killing import DAEMONS, OURS, Unreachable, kill, make_halting_image, quick_cloud, wait_ready
 from tests.metal.real_cloud import Left, RealCloud, why_no_real_cloud
 from tests.waiting import eventually
 
@@ -69,16 +68,8 @@ Refused = (*Unreachable, openstack.exceptions.HttpException)
 
 @pytest.fixture(scope="module")
 def cloud():
-    folder = Path(tempfile.mkdtemp(prefix="as-ks-", dir="/tmp"))
-    cloud = RealCloud(folder / "s", home=folder)
-    cloud.folder.create()
-    cloud.folder.settings.write_text("[image]\ntest_image = false\n")
-    try:
-        cloud.up()
+    with quick_cloud("as-ks-") as cloud:
         yield cloud
-    finally:
-        cloud.purge()
-        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")

@@ -5,15 +5,12 @@ them is real.
 """
 
 import random
-import shutil
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.metal.killing import OURS, kill, make_halting_image, wait_ready
+from tests.metal.killing import OURS, kill, make_halting_image, quick_cloud, wait_ready
 from tests.metal.real_cloud import Left, RealCloud, why_no_real_cloud
 from tests.waiting import eventually
 
@@ -30,16 +27,8 @@ SETTLED_LIMIT_S = 90.0
 
 @pytest.fixture
 def cloud():
-    folder = Path(tempfile.mkdtemp(prefix="as-kill-", dir="/tmp"))
-    cloud = RealCloud(folder / "s", home=folder)
-    cloud.folder.create()
-    cloud.folder.settings.write_text("[image]\ntest_image = false\n")
-    try:
-        cloud.up()
+    with quick_cloud("as-kill-") as cloud:
         yield cloud
-    finally:
-        cloud.purge()
-        shutil.rmtree(folder)
 
 
 def test_whatever_is_killed_servers_end_up_whole_or_gone(cloud):

@@ -8,6 +8,7 @@ import pytest
 from aerostat.kernel import operation
 from aerostat.kernel.clock import clock
 from aerostat.services.network.host.protocol import Key
+from aerostat.services.network.reconcilers import topology
 
 from .conftest import Api, make_subnet
 from .scenario import everything, things_of
@@ -232,3 +233,45 @@ async def test_stateless_groups(api: Api) -> None:
     thing = api.world.things[Key("security_group", group["id"])]
     assert thing.stateful is False
     assert {rule.protocol for rule in thing.rules} == {None, "0"}
+
+
+async def test_a_floating_ip_let_go_while_the_world_is_told_of_it_is_not_shown_active(api: Api) -> None:
+    """Found by the simulator: the reconciler marked what it had read, not what was there by then."""
+    external, _, port = await make_reachable(api)
+    await api.settle()
+    floating = await api.make("floatingips", floating_network_id=external["id"], port_id=port["id"])
+    true_ensure = api.driver.ensure_things
+
+    async def let_go_meanwhile(things: Any) -> Any:
+        api.driver.ensure_things = true_ensure
+        done = await true_ensure(things)
+        await api.change(f"floatingips/{floating['id']}", port_id=None)
+        return done
+
+    api.driver.ensure_things = let_go_meanwhile
+    await api.settle()
+    shown = (await api.get(f"floatingips/{floating['id']}"))["floatingip"]
+    assert (shown["status"], shown["port_id"]) == ("DOWN", None)
+
+
+async def test_what_a_stalled_process_wrote_over_newer_things_is_put_right(
+    api: Api, request: pytest.FixtureRequest
+) -> None:
+    """Found by the simulator: a process stopped between reading and writing made a deleted port anew."""
+    clock.stop()
+    request.addfinalizer(clock.run)
+    _, _, port = await make_reachable(api)
+    await api.settle()
+    true_ensure = api.driver.ensure_things
+
+    async def ensure_late(things: Any) -> Any:
+        api.driver.ensure_things = true_ensure
+        clock.step(seconds=20)
+        await api.delete(f"ports/{port['id']}")
+        await topology.reconcile(api.house)  # another process's
+        return await true_ensure(things)
+
+    api.driver.ensure_things = ensure_late
+    await api.change(f"ports/{port['id']}", admin_state_up=False)
+    await api.settle()
+    assert port["id"] not in {thing.id for thing in of_kind(api, "port")}

@@ -10,7 +10,7 @@ import pytest
 from aerostat.kernel.clock import clock
 from aerostat.kernel.config import load
 from aerostat.kernel.context import Context
-from aerostat.kernel.db import create_schema, open_store
+from aerostat.kernel.db import Seal, create_schema, open_store
 from aerostat.kernel.house import House
 from aerostat.kernel.http.app import Application
 from aerostat.kernel.model import metadata as kernel_tables
@@ -89,7 +89,7 @@ async def world(
     url = f"sqlite:///{tmp_path}/heat.sqlite?synchronous=off"
     if getattr(request, "param", None) == "postgres":
         url = request.getfixturevalue("fresh_postgres_url")
-    store = await open_store(url)
+    store = await open_store(url, Seal("of the tests"))
     await create_schema(store, [kernel_tables, SERVICE.tables])
     config = load(StateFolder(tmp_path))
     if settings:

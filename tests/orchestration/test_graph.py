@@ -1,4 +1,4 @@
-"""The order of resources, and the comparison an update starts from."""
+"""The order of resources."""
 
 from itertools import pairwise
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aerostat.services.orchestration.graph import Change, Definition, Graph, plan_update
+from aerostat.services.orchestration.graph import Graph
 from aerostat.services.orchestration.template.errors import CircularDependencyException
 
 NAMES = "abcdefgh"
@@ -29,7 +29,7 @@ def test_orders(requires):
     for name, others in requires.items():
         assert all(forward.index(one) < forward.index(name) for one in others)
         assert all(backward.index(one) > backward.index(name) for one in others)
-        assert all(name in graph.required_by(one) and name in graph.all_required_by(one) for one in others)
+        assert all(name in graph.required_by(one) for one in others)
 
 
 @given(without_circles(), st.randoms())
@@ -71,7 +71,7 @@ def test_small_graph():
     assert set(graph.ready_to_create([])) == {"net", "volume"}
     assert graph.ready_to_create(["net"], started=["volume"]) == ["port"]
     assert graph.ready_to_delete([]) == ["server"]
-    assert graph.all_required_by("net") == {"port", "server"}
+    assert graph.required_by("net") == {"port"}
     assert "net" in graph
     assert len(graph) == 4
     with pytest.raises(KeyError):
@@ -83,53 +83,3 @@ def test_the_circle_is_told():
         Graph({"a": ["b"], "b": ["c"], "c": ["a"], "d": ["a"]})
     assert str(caught.value).startswith("Circular Dependency Found: ")
     assert sorted(caught.value.cycle[1:]) == ["a", "b", "c"]
-
-
-def test_plan_update():
-    same = Definition(type="T", properties={"x": [1]})
-    old = {"same": same, "gone": same, "props": same, "type": same, "meta": same, "policy": same}
-    new = {
-        "same": Definition(type="T", properties={"x": [1]}),
-        "new": same,
-        "props": Definition(type="T", properties={"x": [2], "y": None}),
-        "type": Definition(type="U", properties={"x": [1]}),
-        "meta": Definition(type="T", properties={"x": [1]}, metadata={"a": 1}),
-        "policy": Definition(type="T", properties={"x": [1]}, deletion_policy="Retain"),
-    }
-    plan = plan_update(old, new)
-    assert (plan.added, plan.removed, plan.unchanged) == ({"new"}, {"gone"}, {"same"})
-
-    def change(**what):
-        nothing = {
-            "type_changed": False,
-            "properties": frozenset(),
-            "metadata_changed": False,
-            "policies_changed": False,
-        }
-        return Change(**(nothing | what))
-
-    assert plan.changed == {
-        "props": change(properties=frozenset({"x", "y"})),
-        "type": change(type_changed=True),
-        "meta": change(metadata_changed=True),
-        "policy": change(policies_changed=True),
-    }
-
-
-DEFINITIONS = st.dictionaries(
-    st.sampled_from(NAMES),
-    st.builds(
-        Definition,
-        type=st.sampled_from("TU"),
-        properties=st.dictionaries(st.sampled_from("xy"), st.integers()),
-    ),
-)
-
-
-@given(DEFINITIONS, DEFINITIONS)
-def test_each_resource_is_in_one_part_of_the_plan(old, new):
-    plan = plan_update(old, new)
-    parts = [plan.added, plan.removed, plan.unchanged, frozenset(plan.changed)]
-    assert sorted(name for part in parts for name in part) == sorted(old.keys() | new.keys())
-    back = plan_update(new, old)
-    assert (back.added, back.removed, back.unchanged) == (plan.removed, plan.added, plan.unchanged)

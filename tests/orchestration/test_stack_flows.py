@@ -11,7 +11,7 @@ from aerostat.kernel.bus import open_memory_bus
 from aerostat.kernel.clock import clock
 from aerostat.kernel.config import load
 from aerostat.kernel.context import Context
-from aerostat.kernel.db import create_schema, open_store
+from aerostat.kernel.db import Seal, create_schema, open_store
 from aerostat.kernel.house import House
 from aerostat.kernel.http.app import Application
 from aerostat.kernel.model import metadata as kernel_tables
@@ -146,7 +146,7 @@ WHOLE = {
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     clock.stop()
-    store = await open_store(f"sqlite:///{tmp_path}/flows.sqlite?synchronous=off")
+    store = await open_store(f"sqlite:///{tmp_path}/flows.sqlite?synchronous=off", Seal("of the tests"))
     services = [network.SERVICE, orchestration.SERVICE]
     await create_schema(store, [kernel_tables, *(one.tables for one in services if one.tables is not None)])
     bus = await open_memory_bus()

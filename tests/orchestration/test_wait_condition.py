@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from .conftest import World
 
 
@@ -122,3 +124,38 @@ async def test_in_the_words_of_cloudformation(world: World) -> None:
     assert (await world.client.post(url, json=body)).status_code == 200
     await world.engine.run_due()
     assert json.loads((await world.outputs(path))["Data"]) == {"x": "hi"}
+
+
+async def test_a_guest_cannot_fill_the_database(world: World) -> None:
+    path, handle = await begun(world)
+    assert await tell(world, handle, {"data": "x" * (1 << 20)}) == 413, "one signal"
+    large = {"id": "a", "data": "x" * 700_000}
+    for _ in range(8):
+        assert await tell(world, handle, large) == 200, "told again, it takes the place of the one before"
+    assert [await tell(world, handle, {"data": "x" * 700_000}) for _ in range(6)] == [200] * 4 + [400] * 2
+    assert await tell(world, handle, {"id": "a"}) == 200
+    told = await world.ask("GET", f"{path}/resources/ready/metadata")
+    assert len(told["metadata"]) == 5
+
+
+@pytest.mark.parametrize("settings", [{"most_signals_bytes": 10_240}])
+async def test_many_small_signals_are_many(world: World) -> None:
+    _, handle = await begun(world)
+    assert [await tell(world, handle, {}) for _ in range(11)] == [200] * 10 + [400]
+
+
+async def test_an_event_quotes_the_beginning_of_a_reason(world: World) -> None:
+    path, handle = await begun(world)
+    assert await tell(world, handle, {"reason": "y" * 100_000}) == 200
+    events = (await world.ask("GET", f"{path}/resources/ready/events"))["events"]
+    reason = next(
+        one["resource_status_reason"] for one in events if one["resource_status"] == "SIGNAL_COMPLETE"
+    )
+    assert reason.startswith("status:SUCCESS reason:yyy")
+    assert len(reason) < 1100
+
+
+async def test_a_stranger_is_refused_before_the_body_is_read(world: World) -> None:
+    _, handle = await begun(world)
+    answer = await world.client.post(handle["endpoint"], content=b"{" * 100)
+    assert answer.status_code == 401

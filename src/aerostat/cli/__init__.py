@@ -37,10 +37,13 @@ COMMANDS = {
     "explain": Command("explain", "tell what happened to a request or a resource, and why"),
     "doctor": Command("doctor", "look for what is wrong and say what to do"),
     "test": Command("test", "run the tests of one ring"),
+    "sim": Command("sim", "live through simulated lives of a cloud, with misfortune"),
     "check": Command("check", "format, lint, types and borders of the source"),
     "docs": Command("docs", "build the documentation"),
     "serve": Command("serve", "run the roles of one process in the foreground"),
     "migrate": Command("migrate", "bring the database to the present shape"),
+    "bootstrap": Command("bootstrap", "make the first user, networks and flavors of a cloud, once"),
+    "host": Command("host", "let compute hosts into the cloud, look at them, take them out"),
     "guest": Command("guest", "build the test guest's image"),
     "proxy-connect": Command(
         "proxy_connect", "join standard input and output to a port in the cloud", shown=False
@@ -60,7 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _main(words)
     except CommandError as error:
-        print(f"aerostat: {error}", file=sys.stderr)
+        from aerostat.cli.plain import plain
+
+        print(plain(f"aerostat: {error}"), file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -101,6 +106,11 @@ def _run(name: str, words: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--state", metavar="DIR", help="the cloud's folder (default: $AEROSTAT_STATE)")
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="its settings (default: $AEROSTAT_CONFIG, else aerostat.toml in the folder)",
+    )
     module.add_arguments(parser)
     # argparse gives up on positionals once options came between; what is behind `--` is for somebody else anyway.
     end = words.index("--") if "--" in words else len(words)

@@ -14,6 +14,15 @@ from aerostat.cli import CommandError
 from aerostat.cli.env import variables
 from aerostat.kernel.config import Config
 
+# What the environment may leave out: as clients take it then. Our own passwords are not needed for it, nor readable
+# for everybody.
+UNSAID = {
+    "OS_USERNAME": "admin",
+    "OS_PROJECT_NAME": "admin",
+    "OS_USER_DOMAIN_NAME": "Default",
+    "OS_PROJECT_DOMAIN_NAME": "Default",
+}
+
 
 class ApiFailed(CommandError):
     """The API is not there, or refused; the message is its own."""
@@ -40,7 +49,7 @@ class Api:
         """The user whom the environment names, if it names one of this cloud; else the administrator."""
         url = os.environ.get("OS_AUTH_URL", "")
         if url.startswith(config.kernel.public_url) and os.environ.get("OS_PASSWORD"):
-            return cls({**variables(config), **{k: v for k, v in os.environ.items() if k.startswith("OS_")}})
+            return cls({**UNSAID, **{k: v for k, v in os.environ.items() if k.startswith("OS_")}})
         return cls.as_admin(config)
 
     def __enter__(self) -> "Api":
@@ -56,11 +65,38 @@ class Api:
     def user_name(self) -> str:
         return self._values["OS_USERNAME"]
 
-    def get(self, service: str, path: str) -> Any:
+    def get(self, service: str, path: str, *, version: str = "") -> Any:
         """The decoded body of an answer; raises `ApiFailed` with the API's own message."""
+        return self._call("GET", service, path, version=version).json()
+
+    def put(self, service: str, path: str, body: Any, *, version: str = "") -> None:
+        self._call("PUT", service, path, version=version, json=body)
+
+    def post(self, service: str, path: str, body: Any, *, version: str = "") -> None:
+        self._call("POST", service, path, version=version, json=body)
+
+    def delete(
+        self, service: str, path: str, *, version: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
+        self._call("DELETE", service, path, version=version, headers=headers)
+
+    def _call(
+        self,
+        method: str,
+        service: str,
+        path: str,
+        *,
+        version: str,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> httpx.Response:
+        """`version` is the microversion that is asked for."""
         if service not in self._endpoints:
             raise ApiFailed(f"this cloud has no {service} service")
-        return self._send("GET", self._endpoints[service] + path).json()
+        asked = {"OpenStack-API-Version": f"{service} {version}"} if version else {}
+        return self._send(
+            method, self._endpoints[service] + path, headers={**asked, **(headers or {})}, **more
+        )
 
     def _sign_in(self) -> None:
         values = self._values

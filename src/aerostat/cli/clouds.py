@@ -95,7 +95,7 @@ def take_out(path: Path, ours: dict[str, Entry]) -> bool:
     gone = [key for key, entry in ours.items() if clouds.get(key) == entry]
     if not gone:
         return False
-    wanted = {**data, "clouds": {key: entry for key, entry in clouds.items() if key not in gone} or None}
+    wanted = {**data, "clouds": {key: entry for key, entry in clouds.items() if key not in gone}}
     lines = before.splitlines()
     for key in gone:
         pattern = re.compile(rf"(\s+)['\"]?{re.escape(key)}['\"]?:\s*(#.*)?$")
@@ -104,6 +104,9 @@ def take_out(path: Path, ours: dict[str, Entry]) -> bool:
             at, match = found
             del lines[at : _end_of_block(lines, at, len(match[1]))]
     after = "\n".join(lines) + "\n"
+    if not wanted["clouds"]:
+        # Clients stumble over a `clouds:` with nothing behind it.
+        after = re.sub(r"(?m)^clouds:[ \t]*$", "clouds: {}", after, count=1)
     return _replace(path, before, after if _means(after, wanted) else yaml.safe_dump(wanted, sort_keys=False))
 
 

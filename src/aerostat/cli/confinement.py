@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import aerostat
-from aerostat.cli.control_user import ControlUser, NoUser, find_user, hand_over, stay_root
+from aerostat.cli.control_user import (
+    ControlUser,
+    NoUser,
+    ensure_system_user,
+    find_sudoer,
+    hand_over,
+    stay_root,
+)
 from aerostat.kernel.config import Config
 
 TRIAL_LIMIT_S = 30.0
@@ -40,14 +47,17 @@ def confine(config: Config) -> Confined:
 
     It stays root, with the reason, where there is nobody else or nobody else could run it.
     """
-    try:
-        user = find_user()
-        hand_over(config.folder, user)
-        return Confined(user, prefix(config, user))
-    except (NoUser, CannotConfine, OSError) as error:
-        user = stay_root(str(error))
-        hand_over(config.folder, user)
-        return Confined(user, [])
+    reason = ""
+    for find in (ensure_system_user, find_sudoer):
+        try:
+            if (found := find()) is not None:
+                hand_over(config.folder, found)
+                return Confined(found, prefix(config, found))
+        except (NoUser, CannotConfine, OSError) as error:
+            reason = reason or str(error)
+    user = stay_root(reason)
+    hand_over(config.folder, user)
+    return Confined(user, [])
 
 
 def prefix(config: Config, user: ControlUser) -> list[str]:

@@ -1,8 +1,9 @@
 """Who the control process runs as: never root when there is somebody else, and what of the state folder is theirs.
 
 A real cloud is started by root, for namespaces and the hypervisor. The control process, which users talk to, needs
-none of that. Through sudo it runs as who typed the command; started by plain root, as the system user `aerostat`,
-made once. `nobody` will not do: whatever else runs as nobody could then read our passwords.
+none of that. It runs as the system user `aerostat`, made once, who owns nothing else: not the program, which root runs
+at the next `up`, and nobody's home. Only where that user cannot be made or cannot run the program is it who typed
+`sudo`. `nobody` will not do: whatever else runs as nobody could then read our passwords.
 
 | what | owner | mode |
 |---|---|---|
@@ -55,12 +56,7 @@ def stay_root(reason: str) -> ControlUser:
     return ControlUser("root", 0, 0, reason=reason)
 
 
-def find_user(environ: Mapping[str, str] = os.environ) -> ControlUser:
-    """Who typed `sudo`, else the system user, which is made if it is not there. Raises `NoUser`."""
-    return find_sudoer(environ) or ensure_system_user()
-
-
-def find_sudoer(environ: Mapping[str, str]) -> ControlUser | None:
+def find_sudoer(environ: Mapping[str, str] = os.environ) -> ControlUser | None:
     """Who called us through sudo, if their group is theirs alone: what the group may read must stay private."""
     try:
         found = pwd.getpwuid(int(environ["SUDO_UID"]))

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from aerostat.cli import CommandError
 from aerostat.cli.api import Api, ApiFailed
+from aerostat.cli.plain import plain
 from aerostat.cli.settings import kernel_settings_of
 from aerostat.kernel.ids import is_uuid
 
@@ -27,6 +28,7 @@ NAMED = (
     ("image", "/v2/images?name={name}", "images"),
 )
 BAD = {"failed", "refused"}
+MOST_LINES = 200  # of a stack's tree
 SIGNS = {
     "done": "+",
     "accepted": "+",
@@ -49,8 +51,54 @@ def run(args: argparse.Namespace) -> int:
     if args.output == "json":
         print(json.dumps(answer, indent=2))
     else:
-        print("\n".join(timeline(answer["timeline"])))
+        print(plain("\n".join(story(answer))))
     return 0
+
+
+def story(answer: dict[str, Any]) -> Iterator[str]:
+    """Of a stack first why it failed, then what became of each thing in it, then what was asked of it when."""
+    stack = answer.get("stack")
+    if stack is not None:
+        yield f"{stack['stack']}   {stack['status']}"
+        if stack["failure"]:
+            yield f"  ! {stack['failure']}"
+        yield ""
+        lines = [*tree(stack["resources"]), *gone(stack["gone"])]
+        yield from lines[:MOST_LINES]
+        if len(lines) > MOST_LINES:
+            yield f"… {len(lines) - MOST_LINES} more lines: --output json has them all"
+        if lines:
+            yield ""
+    yield from timeline(answer["timeline"])
+
+
+def tree(resources: list[dict[str, Any]], depth: int = 0) -> Iterator[str]:
+    """Each resource with its state, why it failed, what is recorded of it, and the resources below it."""
+    space = "  " * (depth + 1)
+    for one in resources:
+        failed = one["status"].endswith("FAILED")
+        columns = f"{one['name']}   {one['type']}   {one['status']}   {one['id']}"
+        yield f"{space[2:]}{'!' if failed else '+'} {columns}".rstrip()
+        if failed and one["reason"]:
+            yield f"{space}  {one['reason']}"
+        yield from _records(one, space + "  ")
+        yield from tree(one.get("resources", []), depth + 1)
+
+
+def gone(things: list[dict[str, Any]]) -> Iterator[str]:
+    """What requests to the stack made or asked for that is not part of it now."""
+    if things:
+        yield "not part of the stack any more, or beside it:"
+    for one in things:
+        yield f"  - {one['name'] or ''}   {one['id']}".rstrip()
+        yield from _records(one, "      ")
+
+
+def _records(thing: dict[str, Any], space: str) -> Iterator[str]:
+    for operation in thing["records"]:
+        yield from (space + line.removeprefix("  ") for line in _lines(operation))
+    if thing["left_out"]:
+        yield f"{space}… {thing['left_out']} more: aerostat explain {thing['id']}"
 
 
 def find_id(api: Api, text: str) -> str:
@@ -109,6 +157,8 @@ def _data(data: Any, depth: int = 0) -> Iterator[str]:
     space = "  " * depth
     if isinstance(data, dict):
         for key, value in data.items():
+            if value is None:
+                continue
             if isinstance(value, (dict, list)) and value:
                 yield f"{space}{key}:"
                 yield from _data(value, depth + 1)

@@ -6,12 +6,15 @@ The id is that of a request (req-…), a resource or a project. -f goes on as li
 import argparse
 import heapq
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from aerostat.cli import CommandError
+from aerostat.cli.plain import plain
 from aerostat.cli.settings import folder_of
 
 POLL_S = 0.25
@@ -54,7 +57,12 @@ def merged(folder: Path, needle: str | None = None) -> Iterator[Line]:
 
 
 def streams(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.jsonl"))
+    try:
+        return sorted(folder / name for name in os.listdir(folder) if name.endswith(".jsonl"))
+    except FileNotFoundError:
+        return []
+    except PermissionError:
+        raise CommandError(f"{folder} cannot be read: the cloud is another user's; with sudo?") from None
 
 
 def _lines(path: Path, needle: str | None) -> Iterator[Line]:
@@ -104,7 +112,7 @@ class Tail:
 
 def printer(output: str, *, colours: bool) -> Callable[[Line], None]:
     if output == "json":
-        return lambda line: print(line.text)
+        return lambda line: print(plain(line.text))
     return lambda line: print(as_text(line.text, colours=colours))
 
 
@@ -113,16 +121,20 @@ def as_text(text: str, *, colours: bool) -> str:
     try:
         record: dict[str, Any] = json.loads(text)
     except ValueError:
-        return text
+        return plain(text)
     level, process = record.get("level", ""), record.get("process", "")
-    rest = " ".join(
-        f"{key}={_value(value)}"
-        for key, value in record.items()
-        if value is not None and key not in SHOWN_APART
+    rest = plain(
+        " ".join(
+            f"{key}={_value(value)}"
+            for key, value in record.items()
+            if value is not None and key not in SHOWN_APART
+        )
     )
-    head = f"{record.get('at', '')[11:23]} {process:<10} {level:<7} "
-    event = str(record.get("event", ""))
-    trace = "\n    " + record["exception"].rstrip().replace("\n", "\n    ") if "exception" in record else ""
+    head = plain(f"{record.get('at', '')[11:23]} {process:<10} {level:<7} ")
+    event = plain(str(record.get("event", "")))
+    trace = ""
+    if "exception" in record:
+        trace = "\n    " + plain(record["exception"]).rstrip().replace("\n", "\n    ")
     if not colours:
         return f"{head}{event} {rest}".rstrip() + trace
     return f"{DIM}{head}{PLAIN}{COLOURS.get(level, '')}{event}{PLAIN} {DIM}{rest}{PLAIN}{trace}"

@@ -6,6 +6,7 @@
 import argparse
 import asyncio
 
+from aerostat.cli.failures import told
 from aerostat.cli.settings import settings_of
 from aerostat.kernel import log
 
@@ -17,9 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     config = settings_of(args)
     config.folder.create()
-    log.configure("migrate", level=config.kernel.log_level, file=config.folder.log / "migrate.jsonl")
+    log.configure(
+        "migrate", level=config.kernel.log_level, file=config.folder.log / "migrate.jsonl", only_file=True
+    )
     from aerostat.app import migrate
 
-    asyncio.run(migrate(config))
+    with told(config):
+        asyncio.run(migrate(config))
     print(f"{config.kernel.database_url.split('@')[-1]} is up to date")
     return 0

@@ -126,6 +126,11 @@ def serving(
     )
 
 
+def own_environment() -> dict[str, str]:
+    """Our environment, by which a child finds the very package that we run."""
+    return {**os.environ, "PYTHONPATH": _own_path()}
+
+
 def _own_path() -> str:
     """A PYTHONPATH by which a child finds the very package that we run, whatever its working directory is."""
     own = str(Path(aerostat.__file__).resolve().parents[1])

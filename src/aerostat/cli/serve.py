@@ -9,10 +9,12 @@ import contextlib
 import gc
 import os
 import signal
+import socket
 from collections.abc import Coroutine
 from typing import Any
 
 from aerostat.cli import CommandError
+from aerostat.cli.failures import told
 from aerostat.cli.parts import ready_file_of, write_ready
 from aerostat.cli.settings import settings_of
 from aerostat.kernel import log
@@ -28,7 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--number", type=int, default=1, metavar="N", help="which of this machine's hosts (with --role host)"
     )
-    parser.add_argument("--process", help="name of this process in the log (default: the first role)")
+    parser.add_argument(
+        "--process", help="name of this process, one of a kind in its state folder (default: the first role)"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="answer requests in N processes on the one port"
+    )
+    parser.add_argument("--listen-fd", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--parent-fd", type=int, help=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -42,18 +51,61 @@ def run(args: argparse.Namespace) -> int:
     os.umask(0o077 if roles == {"host"} else 0o022)
     process = args.process or ("cloud" if args.fake else (args.role or ["control"])[0])
     config.folder.create()
-    config.folder.ensure_secrets()
+    if args.workers != 1:
+        _check_workers(args.workers, roles, config)
+    lock = config.folder.lock_process(process)
+    try:
+        return _run(config, args, roles, process)
+    finally:
+        lock.release()
+
+
+def _check_workers(workers: int, roles: set[str], config: Config) -> None:
+    if workers < 1 or "host" in roles or not roles & {"api", "console"}:
+        raise CommandError("--workers N is for the roles api and console, with N of at least 1")
+    if config.kernel.embedded or not config.kernel.bus_url.startswith("amqp"):
+        raise CommandError(
+            "several processes need a database and a queue that they can share: kernel.database_url ="
+            ' "postgresql://…" and kernel.bus_url = "amqp://…"'
+        )
+
+
+def _run(config: Config, args: argparse.Namespace, roles: set[str], process: str) -> int:
+    if config.kernel.embedded and roles != {"host"}:
+        config.folder.ensure_secrets()
     log.configure(
         process,
         level=config.kernel.log_level,
         file=config.folder.log / f"{process}.jsonl",
         limit_bytes=config.kernel.log_bytes,
     )
-    return serve(config, process, roles, fake=args.fake, number=args.number)
+    if args.workers > 1:
+        from aerostat.cli.workers import serve_in_workers
+
+        return serve_in_workers(config, process, roles, args)
+    listener = socket.socket(fileno=args.listen_fd) if args.listen_fd is not None else None
+    return serve(
+        config,
+        process,
+        roles,
+        fake=args.fake,
+        number=args.number,
+        listener=listener,
+        parent_fd=args.parent_fd,
+    )
 
 
-def serve(config: Config, process: str, roles: set[str], *, fake: bool, number: int = 1) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit code."""
+def serve(
+    config: Config,
+    process: str,
+    roles: set[str],
+    *,
+    fake: bool,
+    number: int = 1,
+    listener: socket.socket | None = None,
+    parent_fd: int | None = None,
+) -> int:
+    """Serve until SIGTERM or SIGINT, or until `parent_fd` closes; returns the exit code."""
     import uvloop
 
     from aerostat import app
@@ -63,24 +115,25 @@ def serve(config: Config, process: str, roles: set[str], *, fake: bool, number: 
         gc.enable()
         write_ready(config.folder, process, facts)
 
-    as_host = roles == {"host"}
-    work = (
-        app.run_host(config, number, ready=ready)
-        if as_host
-        else app.run(config, roles, fake=fake, ready=ready)
-    )
+    is_host = roles == {"host"}
+    if is_host:
+        work = app.run_host(config, number, ready=ready)
+    else:
+        work = app.run(config, roles, fake=fake, process=process, listener=listener, ready=ready)
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_until_told(work))
+        with told(config), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_until_told(work, parent_fd))
     finally:
         ready_file_of(config.folder, process).unlink(missing_ok=True)
     return 0
 
 
-async def _until_told(work: Coroutine[Any, Any, None]) -> None:
-    """Run `work` until it ends, or a signal cancels it."""
+async def _until_told(work: Coroutine[Any, Any, None], parent_fd: int | None) -> None:
+    """Run `work` until it ends, or a signal or the parent's end cancels it."""
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
+    if parent_fd is not None:
+        loop.add_reader(parent_fd, lambda: (loop.remove_reader(parent_fd), task.cancel()))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, task.cancel)
     with contextlib.suppress(asyncio.CancelledError):

@@ -5,9 +5,8 @@ from typing import Any
 from urllib.parse import quote
 
 from aerostat.cli import CommandError
-from aerostat.cli.api import Api
+from aerostat.cli.api import UNSAID, Api
 from aerostat.cli.ask import Unreachable, ask
-from aerostat.cli.env import variables
 from aerostat.kernel.config import Config
 from aerostat.kernel.ids import is_uuid
 
@@ -16,7 +15,7 @@ def reachable_address(config: Config, server: str) -> str:
     """The floating IP of `server`; raises `CommandError` that says what is missing and how to get it."""
     refuse_if_fake(config)
     with Api.as_user(config) as api:
-        found = find_server(api, server, everyone=api.user_name == variables(config)["OS_USERNAME"])
+        found = find_server(api, server, everyone=api.user_name == UNSAID["OS_USERNAME"])
         floating = floating_addresses(api, found["id"])
     if not floating:
         raise CommandError(

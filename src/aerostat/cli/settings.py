@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,20 @@ def folder_of(args: argparse.Namespace) -> StateFolder:
     return StateFolder.chosen(args.state)
 
 
+def file_of(args: argparse.Namespace) -> Path | None:
+    """The settings file, where it is not the folder's own."""
+    named = args.config or os.environ.get("AEROSTAT_CONFIG")
+    return Path(named).expanduser() if named else None
+
+
 def kernel_settings_of(args: argparse.Namespace, **overrides: Any) -> Config:
     """Only the kernel's section: enough to find the cloud, and quick to have."""
-    return load(folder_of(args), **overrides)
+    return load(folder_of(args), file=file_of(args), **overrides)
 
 
 def settings_of(args: argparse.Namespace, **overrides: Any) -> Config:
     """All sections of the cloud that `args` names, each checked."""
-    return load(folder_of(args), room_sections(), **overrides)
+    return load(folder_of(args), room_sections(), file=file_of(args), **overrides)
 
 
 def room_sections() -> dict[str, type[msgspec.Struct]]:

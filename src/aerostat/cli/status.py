@@ -13,6 +13,7 @@ from typing import Any
 
 from aerostat.cli.ask import Unreachable, ask
 from aerostat.cli.level import level
+from aerostat.cli.plain import plain
 from aerostat.cli.settings import kernel_settings_of
 from aerostat.kernel.config import Config
 
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     if args.output == "json":
         print(json.dumps(found, indent=2))
     else:
-        print("\n".join(as_text(found)))
+        print(plain("\n".join(as_text(found))))
     return 0 if found["running"] else NOT_RUNNING
 
 

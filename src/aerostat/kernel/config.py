@@ -1,9 +1,9 @@
 """Settings: one TOML file, the environment on top, every section a typed struct.
 
-The file is `STATE/aerostat.toml`. A section is named for who reads it: `[kernel]`, `[compute]` …;
-its keys are the fields of a `msgspec.Struct` that lives with its reader (`services/<room>/config.py`,
-`KernelConfig` here). `AEROSTAT_<SECTION>_<KEY>` wins over the file. A key that nobody reads is an error which
-names it and the nearest one known: a misspelt setting must not be silently without effect.
+The file is `STATE/aerostat.toml`, or the one that `--config` or $AEROSTAT_CONFIG names. A section is named for who
+reads it: `[kernel]`, `[compute]` …; its keys are the fields of a `msgspec.Struct` that lives with its reader
+(`services/<room>/config.py`, `KernelConfig` here). `AEROSTAT_<SECTION>_<KEY>` wins over the file. A key that nobody
+reads is an error which names it and the nearest one known: a misspelt setting must not be silently without effect.
 """
 
 import difflib
@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
@@ -35,11 +36,18 @@ class KernelConfig(msgspec.Struct, frozen=True, kw_only=True):
     database_url: str = ""
     """`sqlite:///absolute/path` or `postgresql://…`; empty: the SQLite file in the state folder."""
     bus_url: str = ""
-    """`memory:`, `unix:/absolute/path` or `amqp://…`; empty: the socket in the state folder."""
+    """`memory:`, `unix:/absolute/path`, `amqp://user:password@host/vhost` or `amqps://…?cafile=/path`; empty: the
+    socket in the state folder."""
+    bus_admin_url: str = ""
+    """RabbitMQ's management API, `https://admin:password@host:15671`: only for commands that make hosts' users."""
+    secrets_file: Path | None = None
+    """Where the cloud's secrets are, the same on every machine of the control plane; empty: in the state folder."""
     listen_address: str = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = DEFAULT_PORT
     public_url: str = ""
     """Base address that users' clients get in the catalog; empty: address and port listened on."""
+    console_url: str = ""
+    """Base address of the processes with the console role; empty: where the API was asked."""
     guest_url: str = ""
     """Base address by which guests reach the API: wait conditions, signals, user data."""
     roles: tuple[str, ...] = ROLES
@@ -53,6 +61,13 @@ class KernelConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Name of this machine as a compute host; empty: the machine's own."""
     hosts: int = 1
     """Compute hosts that `up` makes on this machine; those after the first are named `<host_name>-2` and on."""
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the database is one process's own: made and filled at its start, where a shared one waits for
+        `aerostat migrate` and `aerostat bootstrap`.
+        """
+        return self.database_url.startswith("sqlite:")
 
 
 class Config:
@@ -93,15 +108,20 @@ def load(
     *,
     environ: Mapping[str, str] | None = None,
     fake: bool = False,
+    file: Path | None = None,
     **overrides: Any,
 ) -> Config:
-    """Read the state folder's file, put the environment and then `overrides` (kernel keys) on top.
+    """Read `file`, or the state folder's, put the environment and then `overrides` (kernel keys) on top.
 
     `rooms` maps section names to the structs that read them; None: only the kernel's section is wanted, and
     others are let be. With `fake`, everything lives in one process with fake drivers, whatever the file says.
     Raises `ConfigError`.
     """
     kinds: dict[str, type[msgspec.Struct]] = {"kernel": KernelConfig, **(rooms or {})}
+    if file is not None:
+        if not file.is_file():
+            raise ConfigError(f"there is no settings file {file}")
+        folder.settings = file.absolute()
     origin = str(folder.settings)
     tables = _read_file(folder.settings)
     for name, table in tables.items():
@@ -122,7 +142,9 @@ def load(
         sections[name] = _convert(origin, name, kind, values)
     kernel = sections["kernel"]
     assert isinstance(kernel, KernelConfig)
-    sections["kernel"] = _fill_in(kernel, folder, fake)
+    kernel = sections["kernel"] = _fill_in(kernel, folder, fake)
+    if kernel.secrets_file is not None:
+        folder.secrets_file = kernel.secrets_file
     return Config(folder, sections)
 
 
@@ -201,7 +223,11 @@ def _fill_in(kernel: KernelConfig, folder: StateFolder, fake: bool) -> KernelCon
     host = f"[{kernel.listen_address}]" if ":" in kernel.listen_address else kernel.listen_address
     reachable = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
     public_url = kernel.public_url or f"http://{reachable}:{kernel.port}"
+    _check_url("database_url", kernel.database_url, ("sqlite", "postgresql", "postgres"))
+    _check_url("bus_url", kernel.bus_url, ("memory", "unix", "amqp", "amqps"))
+    _check_url("bus_admin_url", kernel.bus_admin_url, ("http", "https"))
     changes: dict[str, Any] = {
+        "console_url": kernel.console_url.rstrip("/"),
         "database_url": kernel.database_url or f"sqlite:///{folder.database}",
         "bus_url": kernel.bus_url or f"unix:{folder.run / 'bus.sock'}",
         "public_url": public_url.rstrip("/"),
@@ -211,8 +237,30 @@ def _fill_in(kernel: KernelConfig, folder: StateFolder, fake: bool) -> KernelCon
     if fake:
         changes |= {
             "bus_url": "memory:",
+            "console_url": "",
             "guest_url": kernel.guest_url or changes["public_url"],
             "drivers": {"compute": "fake", "network": "fake"},
             "roles": ROLES,
         }
     return msgspec.structs.replace(kernel, **changes)
+
+
+def _check_url(key: str, url: str, schemes: tuple[str, ...]) -> None:
+    """Raise `ConfigError` for what can be no address of that kind; never shows what may hold a password."""
+    if not url:
+        return
+    try:
+        at = urlsplit(url)
+        lacks_host = at.scheme not in ("sqlite", "memory", "unix") and not at.hostname
+        _ = at.port
+    except ValueError as error:
+        raise ConfigError(f"kernel.{key} is no address: {error}") from None
+    if at.scheme not in schemes:
+        known = ", ".join(f"{scheme}:" for scheme in schemes)
+        raise ConfigError(f"kernel.{key} starts with {at.scheme or 'no scheme'}:, it can start with {known}")
+    for part in ("cafile", "certfile", "keyfile"):
+        for file in parse_qs(at.query).get(part, ()):
+            if not Path(file).is_file():
+                raise ConfigError(f"kernel.{key}: {part} names {file}, which is no file")
+    if lacks_host:
+        raise ConfigError(f"kernel.{key} names no host: {at.scheme}://user:password@HOST…")

@@ -38,6 +38,9 @@ class House:
         roles: frozenset[str] = frozenset(),
     ) -> None:
         self.roles = roles
+        self.runs_engine = (
+            not roles or "engine" in roles
+        )  # a house without roles is a test's, and does everything
         self.config = config
         self.store = store
         self.bus = bus

@@ -73,6 +73,13 @@ operations = new_table(
     Index("kernel_operations_request", "request_id", "id"),
 )
 
+marks = new_table(
+    metadata,
+    "kernel_marks",
+    Column("name", String(64), primary_key=True),  # something that is done once in a cloud's life
+    Column("at", UtcTime, nullable=False),
+)
+
 quota_limits = new_table(
     metadata,
     "kernel_quota_limits",

@@ -11,6 +11,7 @@ devices.
 
 import fcntl
 import hashlib
+import json
 import os
 import secrets
 import tomllib
@@ -23,6 +24,9 @@ FOLDERS = ("run", "log", "db", "images", "instances", "ovn")
 
 # Unix socket addresses end at 107 bytes; the longest name below run/ must fit behind the folder.
 LONGEST_FOLDER_BYTES = 75
+
+
+_SECRET_BYTES = {"sealing_key": 32}
 
 
 class StateFolderError(Exception):
@@ -39,6 +43,8 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
     admin_password: str
     demo_password: str
     service_password: str
+    sealing_key: str = ""
+    """Of what lies encrypted in the database; empty only in a folder that no such cloud has started in yet."""
 
 
 class StateFolder:
@@ -99,18 +105,39 @@ class StateFolder:
         try:
             return msgspec.convert(tomllib.loads(self.secrets_file.read_text()), Secrets)
         except FileNotFoundError:
-            raise StateFolderError(f"no cloud was started in {self.path} yet: aerostat up") from None
+            raise StateFolderError(
+                f"no cloud was started in {self.path} yet (there is no {self.secrets_file}): aerostat up; or, where"
+                " processes share a database: aerostat bootstrap, and the same secrets file on each machine"
+            ) from None
         except OSError as error:
             raise StateFolderError(f"{self.secrets_file} cannot be read: {error.strerror}") from None
         except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
             raise StateFolderError(f"{self.secrets_file} is damaged: {error}") from None
 
     def ensure_secrets(self) -> Secrets:
-        """The passwords, made at random if there are none yet."""
-        if not self.secrets_file.exists():
-            lines = [f'{name} = "{secrets.token_urlsafe(18)}"\n' for name in Secrets.__struct_fields__]
-            write_private(self.secrets_file, "".join(lines))
+        """The passwords; those that are not there yet are made at random."""
+        there = msgspec.structs.asdict(self.secrets()) if self.secrets_file.exists() else {}
+        if not all(there.get(name) for name in Secrets.__struct_fields__):
+            kept = {
+                name: there.get(name) or secrets.token_urlsafe(_SECRET_BYTES.get(name, 18))
+                for name in Secrets.__struct_fields__
+            }
+            write_private(
+                self.secrets_file, "".join(f"{name} = {json.dumps(one)}\n" for name, one in kept.items())
+            )
         return self.secrets()
+
+    def machine_id(self) -> str:
+        """A name for this folder that no other has, made at the first call: tells two hosts of one name apart."""
+        file = self.path / "machine-id"
+        if not file.exists():
+            write_private(file, secrets.token_hex(16) + "\n")
+        return file.read_text().strip()
+
+    def lock_process(self, process: str) -> "Lock":
+        """Be the only process of that name in this folder, or raise `Busy`: two of one name share what is theirs."""
+        self.run.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Lock(self.run / f"{process}.lock", f"already runs as {process}")
 
     def lock(self) -> "Lock":
         """Take the folder for this process, or raise `Busy` with the pid of the one that has it."""
@@ -135,7 +162,7 @@ class StateFolder:
 class Lock:
     """An flock on a file that names its holder. The system lets go of it when the holder dies, however."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, doing: str = "already runs a cloud") -> None:
         self._path = path
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
@@ -143,7 +170,7 @@ class Lock:
         except BlockingIOError:
             holder = os.read(self._handle, 32).decode() or "unknown"
             os.close(self._handle)
-            raise Busy(f"process {holder} already runs a cloud in {path.parent.parent}") from None
+            raise Busy(f"process {holder} {doing} in {path.parent.parent}") from None
         self.record_pid()
 
     def record_pid(self) -> None:

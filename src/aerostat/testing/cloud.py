@@ -158,7 +158,7 @@ class Cloud:
 
     async def _serve(self, listener: socket.socket, port: int) -> None:
         with _no_collection():
-            from aerostat import app
+            from aerostat import app, app_http
             from aerostat.kernel import log
 
             app.rooms()
@@ -167,7 +167,7 @@ class Cloud:
 
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         config = self._config(port)
-        async with app.open_house(config, set(ROLES)) as house, app.serving(house.dispatch, listener):
+        async with app.open_house(config, set(ROLES)) as house, app_http.serving(house.dispatch, listener):
             self.house = house
             self._ready.set()
             await self._stop.wait()

@@ -210,7 +210,7 @@ BAD = [
     ({"get_param": []}, 'Function "get_param" must have arguments'),
     ({"get_param": {"a": 1, "b": 2}}, 'Argument to "get_param" must be string or list'),
     ({"get_param": [1]}, 'Parameter name in "get_param" must be string'),
-    ({"get_param": "nobody"}, r"outputs.o.value.get_param: The Parameter \(nobody\) was not provided"),
+    ({"get_param": "nobody"}, r"The Parameter \(nobody\) was not provided"),
     ({"get_resource": "nobody"}, 'The specified reference "nobody" .* is incorrect'),
     ({"get_resource": ["a"]}, "must be the name of a resource"),
     ({"get_attr": ["nobody", "x"]}, 'The specified reference "nobody"'),

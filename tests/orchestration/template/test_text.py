@@ -92,7 +92,7 @@ REFUSED = [
     ("a: \x00", "Error parsing template"),
     ("a: 0x1ffffffffffffffff", "more than 64 bits"),
     ('{"a": 18446744073709551616}', "more than 64 bits"),
-    ('{"a": 1' + "0" * 5000 + "}", "is not of type int"),
+    ('{"a": 1' + "0" * 5000 + "}", "too many digits"),
     ("a: .inf", "inf is not a finite number"),
     ('{"a": NaN}', "nan is not a finite number"),
     ('{"a": "\\ud800"}', "surrogates not allowed"),

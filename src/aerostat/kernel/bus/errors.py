@@ -26,6 +26,13 @@ class BusGone(BusError):
     """The connection, or the process that was to answer, went away."""
 
 
+class BusRefused(BusError):
+    """The queue's server is there and will not have us: wrong user, password or virtual host."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retry=False)
+
+
 class RemoteError(DriverError):
     """The handler failed with an error of its own: `type` is its class name, `detail` may hold its trace."""
 

@@ -8,6 +8,7 @@ both ends are in one process, so that nobody shares an object with another role 
 import asyncio
 import contextvars
 import itertools
+import math
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol, TypeVar, overload
 
@@ -26,11 +27,17 @@ log = get_logger(__name__)
 
 
 class Message:
-    """What a handler is given: the verb (or the event's name), and a body to be read as a type."""
+    """What a handler is given: the verb (or the event's name), and a body to be read as a type.
 
-    __slots__ = ("_raw", "request_id", "topic", "verb")
+    `sender` is the queue's user who sent it, as its server vouches for; None on buses inside one machine.
+    """
 
-    def __init__(self, topic: str, verb: str, raw: msgspec.Raw, request_id: str | None) -> None:
+    __slots__ = ("_raw", "request_id", "sender", "topic", "verb")
+
+    def __init__(
+        self, topic: str, verb: str, raw: msgspec.Raw, request_id: str | None, sender: str | None = None
+    ) -> None:
+        self.sender = sender
         self.topic = topic
         self.verb = verb
         self.request_id = request_id
@@ -84,6 +91,8 @@ class Bus:
         self._ids = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
+        self.hears_since_s: float | None = -math.inf
+        """When the present connection began, by the loop's clock; None while there is none. Kept by the transport."""
 
     # --- for rooms ------------------------------------------------------------------------------------------
 
@@ -169,6 +178,12 @@ class Bus:
         if len(self._followers) == 1:
             await self._transport.follow()
 
+    def has_heard_for_s(self) -> float:
+        """For how long whoever spoke was heard: silence says nothing of a time in which the queue was away."""
+        if self.hears_since_s is None:
+            return 0.0
+        return asyncio.get_running_loop().time() - self.hears_since_s
+
     async def close(self) -> None:
         """Stop serving. Waiting callers get BusGone; handlers are cancelled, and their callers ask again."""
         if self._closed:
@@ -202,11 +217,11 @@ class Bus:
             case _:
                 log.warning("bus.unexpected_frame", frame=type(frame).__name__)
 
-    async def answer(self, call: Call) -> Reply:
+    async def answer(self, call: Call, sender: str | None = None) -> Reply:
         """Do the work of a call. Never raises, but for being cancelled."""
         with bound(request_id=call.request_id):
             try:
-                result = await self._handler(call.topic)(_message(call))
+                result = await self._handler(call.topic)(_message(call, sender))
                 return Answer(call.id, encode_body(result))
             except (DriverError, ApiError) as error:
                 log.info("bus.refused", topic=call.topic, verb=call.verb, error=str(error))
@@ -215,11 +230,11 @@ class Bus:
                 log.exception("bus.handler_failed", topic=call.topic, verb=call.verb)
                 return refusal_of(call.id, error)
 
-    async def take(self, cast: Cast) -> None:
+    async def take(self, cast: Cast, sender: str | None = None) -> None:
         """Do the work of a cast. A failure is only logged: nobody waits for it."""
         handlers = self._handlers.get(cast.topic)
         if handlers is not None:
-            await self._heed(cast, next(handlers))
+            await self._heed(cast, next(handlers), sender)
 
     def lose(self, reason: str) -> None:
         """The connection is gone: calls that wait for answers over it will not get them."""
@@ -236,8 +251,8 @@ class Bus:
     async def _answer_by_nudge(self, call: Call) -> None:
         self._transport.nudge(await self.answer(call))
 
-    async def _heed(self, frame: Cast | Event, handler: Handler) -> None:
-        message = _message(frame)
+    async def _heed(self, frame: Cast | Event, handler: Handler, sender: str | None = None) -> None:
+        message = _message(frame, sender)
         with bound(request_id=frame.request_id):
             try:
                 await handler(message)
@@ -255,10 +270,10 @@ class Bus:
             raise BusGone("the bus is closed", retry=False)
 
 
-def _message(frame: Call | Cast | Event) -> Message:
+def _message(frame: Call | Cast | Event, sender: str | None = None) -> Message:
     if isinstance(frame, Event):
         return Message("", frame.name, frame.body, frame.request_id)
-    return Message(frame.topic, frame.verb, frame.body, frame.request_id)
+    return Message(frame.topic, frame.verb, frame.body, frame.request_id, sender)
 
 
 def _bound_request_id() -> str | None:

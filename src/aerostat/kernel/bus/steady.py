@@ -38,6 +38,7 @@ class Steady(Generic[S]):
         longest_pause_s: float,
     ) -> None:
         self.current: S | None = None
+        self.error: Exception | None = None  # what the last attempt ended with
         self._name = name
         self._connect = connect
         self._lost = lost
@@ -76,17 +77,17 @@ class Steady(Generic[S]):
         while True:
             try:
                 async with self._connect() as session:
-                    self.current = session
+                    self.current, self.error = session, None
                     self._connected.set()
                     self._tried.set()
                     log.info("bus.connected", to=self._name, after_failures=failures)
                     failures = 0
                     self._reason = await session.ended()
             except self._errors as error:
-                self._reason = reason_of(error)
+                self.error, self._reason = error, reason_of(error)
             except Exception as error:
                 log.exception("bus.connection_failed", to=self._name)
-                self._reason = reason_of(error)
+                self.error, self._reason = error, reason_of(error)
             finally:
                 if self.current is not None:
                     self.current = None

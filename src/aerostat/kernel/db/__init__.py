@@ -4,7 +4,8 @@ See `docs/subsystems/store.md`.
 """
 
 from .columns import Json, UtcTime, created_at, hex_id, new_table, updated_at, uuid_id
-from .schema import SchemaDiffers, create_schema
+from .schema import SchemaDiffers, check_schema, create_schema
+from .sealing import Seal, SealBroken, Sealed
 from .store import (
     BadValue,
     Duplicate,
@@ -12,6 +13,7 @@ from .store import (
     RowNotFound,
     StillReferenced,
     Store,
+    StoreRefused,
     StoreUnavailable,
     Transaction,
     open_store,
@@ -24,11 +26,16 @@ __all__ = [
     "Row",
     "RowNotFound",
     "SchemaDiffers",
+    "Seal",
+    "SealBroken",
+    "Sealed",
     "StillReferenced",
     "Store",
+    "StoreRefused",
     "StoreUnavailable",
     "Transaction",
     "UtcTime",
+    "check_schema",
     "create_schema",
     "created_at",
     "hex_id",

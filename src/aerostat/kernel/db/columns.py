@@ -10,8 +10,8 @@ from .. import clock, ids
 
 UtcTime = DateTime  # naive, UTC; microseconds are kept
 
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder().decode
+encode_json = msgspec.json.Encoder().encode
+decode_json = msgspec.json.Decoder().decode
 
 
 class Json(TypeDecorator[Any]):
@@ -21,10 +21,10 @@ class Json(TypeDecorator[Any]):
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Any) -> str | None:
-        return None if value is None else _encode(value).decode()
+        return None if value is None else encode_json(value).decode()
 
     def process_result_value(self, value: str | None, dialect: Any) -> Any:
-        return None if value is None else _decode(value)
+        return None if value is None else decode_json(value)
 
 
 def uuid_id() -> Column[str]:

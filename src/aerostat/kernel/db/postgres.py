@@ -9,7 +9,7 @@ from typing import Any, Self, cast
 import asyncpg
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 
-from .store import BadValue, Duplicate, StillReferenced, StoreUnavailable, WrongShape
+from .store import BadValue, Duplicate, StillReferenced, StoreRefused, StoreUnavailable, WrongShape
 
 ACQUIRE_LIMIT_S = 10.0
 STATEMENT_LIMIT_S = 30.0
@@ -120,6 +120,12 @@ def _translated() -> Iterator[None]:
         raise WrongShape(str(error)) from error
     except (asyncpg.DataError, UnicodeEncodeError) as error:
         raise BadValue(str(error)) from error
+    except (
+        asyncpg.InvalidAuthorizationSpecificationError,
+        asyncpg.InvalidCatalogNameError,
+        asyncpg.InsufficientPrivilegeError,
+    ) as error:
+        raise StoreRefused(str(error)) from error
     except (
         OSError,
         TimeoutError,

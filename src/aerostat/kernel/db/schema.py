@@ -33,9 +33,24 @@ async def create_schema(store: Store, parts: Iterable[MetaData]) -> None:
         ) from error
 
 
+async def check_schema(store: Store, parts: Iterable[MetaData]) -> None:
+    """See that every table is there with every column, and change nothing. Raises `SchemaDiffers`."""
+    dialect = cast(Hashable, type(store.dialect))
+    try:
+        for metadata in parts:
+            for sql in _definitions(metadata, dialect):
+                if sql.startswith("SELECT"):
+                    async with store.snapshot() as reading:
+                        await reading.run_sql(sql)
+    except WrongShape as error:
+        raise SchemaDiffers(
+            f"the database is not what this version needs ({error}): aerostat migrate"
+        ) from error
+
+
 @functools.cache
 def _definitions(metadata: MetaData, dialect: Callable[[], Dialect]) -> tuple[str, ...]:
-    """Kept, for processes that open many databases: tests."""
+    """Statements that make each table and then look at it. Kept, for processes that open many databases: tests."""
     found: list[str] = []
     for table in metadata.sorted_tables:
         found.append(str(CreateTable(table, if_not_exists=True).compile(dialect=dialect())).strip())

@@ -26,8 +26,8 @@ class SqliteBackend:
 
     def __init__(self, path: str, synchronous: str) -> None:
         self.dialect: Any = SQLiteDialect_pysqlite(paramstyle="qmark")
-        self._writer = _connect(path, synchronous)
-        self._reader = _connect(path, synchronous)
+        self._writer = connect(path, synchronous)
+        self._reader = connect(path, synchronous)
         self._read_connection = SqliteConnection(self._reader)
         self._write_connection = SqliteConnection(self._writer)
         self._turn = asyncio.Lock()
@@ -119,7 +119,8 @@ class SqliteConnection:
         """Nothing to do: a SQLite write transaction is alone."""
 
 
-def _connect(path: str, synchronous: str) -> sqlite3.Connection:
+def connect(path: str, synchronous: str) -> sqlite3.Connection:
+    """A connection with the settings that the rules of the store rest on."""
     # One loop uses the connection, but `Cloud` in tests may close it from another thread.
     connection = sqlite3.connect(
         path, isolation_level=None, timeout=0.0, check_same_thread=False, cached_statements=512

@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, Self, cast
+from weakref import WeakValueDictionary
 
 from sqlalchemy import (
     Column,
@@ -30,6 +31,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql import ClauseElement, ColumnElement
+
+from .sealing import Seal, seal_of
 
 Values = Mapping[str, Any]
 _MANY = (list, tuple, set, frozenset)
@@ -86,6 +89,10 @@ class WrongShape(StoreError):
 
 class StoreUnavailable(StoreError):
     """The database cannot be reached or stays locked: try again later (HTTP 503)."""
+
+
+class StoreRefused(StoreUnavailable):
+    """The database server is there and will not have us: wrong user, password or name. Time does not heal that."""
 
 
 class Connection(Protocol):
@@ -157,17 +164,34 @@ def _whole_number(value: Any) -> int | None:
     return None if value is None else int(value)
 
 
+class Kept:
+    """What was compiled for one dialect and seal: the same in every store of a process, so the next one finds it."""
+
+    def __init__(self) -> None:
+        self.statements: dict[Any, Statement] = {}
+        self.compiled: dict[Any, Any] = {}
+        self.readers: dict[Any, Statement] = {}
+        self.defaults: dict[Table, list[tuple[str, Any, bool]]] = {}
+        self.on_update: dict[Table, list[tuple[str, Any]]] = {}
+
+
+_KEPT: WeakValueDictionary[tuple[str, bytes], Kept] = WeakValueDictionary()
+
+
+def _kept_for(dialect: Any, seal: Seal | None) -> Kept:
+    """A compiled statement holds on to the seal of the store that it was compiled for."""
+    key = (dialect.name, seal.fingerprint if seal is not None else b"")
+    return _KEPT.setdefault(key, Kept())
+
+
 class Store:
     """A database. Reads need no transaction: `await store.find(table, id=…)`; writes do: `transaction()`."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, seal: Seal | None = None) -> None:
         self._backend = backend
         self.dialect = backend.dialect
-        self._statements: dict[Any, Statement] = {}
-        self._compiled_cache: dict[Any, Any] = {}
-        self._defaults: dict[Table, list[tuple[str, Any, bool]]] = {}
-        self._on_update: dict[Table, list[tuple[str, Any]]] = {}
-        self._readers: dict[Any, Statement] = {}
+        self.dialect.seal = seal
+        self._kept = _kept_for(self.dialect, seal)
         self._writing: set[asyncio.Task[Any] | None] = set()
         self._listeners: list[Callable[[str], object]] = []
 
@@ -240,6 +264,11 @@ class Store:
         for callback in tuple(self._listeners):
             callback(topic)
 
+    @property
+    def seal(self) -> Seal:
+        """For secrets inside of what is no `Sealed` column. RuntimeError when there is none."""
+        return seal_of(self.dialect)
+
     async def close(self) -> None:
         await self._backend.close()
 
@@ -255,22 +284,22 @@ class Store:
 
     def shaped(self, key: Any, build: Callable[[], Any]) -> Statement:
         """The kept statement of this shape, built on first use."""
-        statement = self._statements.get(key)
+        statement = self._kept.statements.get(key)
         if statement is None:
-            statement = self._statements[key] = Statement(build().compile(dialect=self.dialect))
+            statement = self._kept.statements[key] = Statement(build().compile(dialect=self.dialect))
         return statement
 
     def prepared(self, clause: Any, parameters: Values | None) -> tuple[str, list[Any], Statement]:
         """SQL, arguments and the reader of any Core statement, through SQLAlchemy's own statement cache."""
-        if len(self._compiled_cache) > 2000:
-            self._compiled_cache.clear()
-            self._readers.clear()
+        if len(self._kept.compiled) > 2000:
+            self._kept.compiled.clear()
+            self._kept.readers.clear()
         compiled, extracted, *_ = clause._compile_w_cache(
-            self.dialect, compiled_cache=self._compiled_cache, column_keys=[], for_executemany=False
+            self.dialect, compiled_cache=self._kept.compiled, column_keys=[], for_executemany=False
         )
-        statement = self._readers.get(compiled)
+        statement = self._kept.readers.get(compiled)
         if statement is None:
-            statement = self._readers[compiled] = Statement(compiled)
+            statement = self._kept.readers[compiled] = Statement(compiled)
         values = compiled.construct_params(parameters, extracted_parameters=extracted, escape_names=False)
         if not compiled.post_compile_params:
             return statement.sql, statement.arguments(values), statement
@@ -285,7 +314,7 @@ class Store:
 
     def with_defaults(self, table: Table, values: dict[str, Any]) -> dict[str, Any]:
         """`values` completed by the table's column defaults, every column present."""
-        defaults = self._defaults.get(table)
+        defaults = self._kept.defaults.get(table)
         if defaults is None:
             defaults = []
             for column in table.columns:
@@ -297,7 +326,7 @@ class Store:
                     defaults.append((column.key, default.arg, True))
                 else:
                     defaults.append((column.key, default.arg, False))
-            self._defaults[table] = defaults
+            self._kept.defaults[table] = defaults
         for name, default, is_callable in defaults:
             if name not in values:
                 # SQLAlchemy wraps plain callables so that they take the execution context.
@@ -305,9 +334,9 @@ class Store:
         return values
 
     def touched(self, table: Table, values: dict[str, Any]) -> dict[str, Any]:
-        on_update = self._on_update.get(table)
+        on_update = self._kept.on_update.get(table)
         if on_update is None:
-            on_update = self._on_update[table] = [
+            on_update = self._kept.on_update[table] = [
                 (column.key, cast(Any, column.onupdate).arg)
                 for column in table.columns
                 if column.onupdate is not None
@@ -493,16 +522,19 @@ def _parameters(where: Values) -> dict[str, Any]:
     return parameters
 
 
-async def open_store(url: str) -> Store:
-    """Open `sqlite:///path[?synchronous=off]` or `postgresql://user:password@host/database`."""
+async def open_store(url: str, seal: Seal | None = None) -> Store:
+    """Open `sqlite:///path[?synchronous=off]` or `postgresql://user:password@host/database`.
+
+    `seal` is needed where tables have `Sealed` columns.
+    """
     if url.startswith("sqlite:"):
         from .sqlite import SqliteBackend
 
-        return Store(SqliteBackend.open(url))
+        return Store(SqliteBackend.open(url), seal)
     if url.startswith(("postgresql:", "postgres:")):
         from .postgres import PostgresBackend
 
-        return Store(await PostgresBackend.open(url))
+        return Store(await PostgresBackend.open(url), seal)
     raise ValueError(
         f"a database URL starts with sqlite: or postgresql:, this one does not: {url.split(':')[0]}"
     )

@@ -5,6 +5,7 @@ loses the last moment of records of requests, never of flows, which write theirs
 """
 
 import asyncio
+import contextlib
 from typing import Any
 
 import structlog
@@ -12,7 +13,7 @@ from prometheus_client import Counter
 
 from .. import ids
 from ..clock import now
-from ..db import Store, StoreUnavailable
+from ..db import Duplicate, Store, StoreUnavailable
 from ..errors import ApiError
 from ..model import operations
 from .request import Request, Response
@@ -93,7 +94,8 @@ class Journal:
         try:
             async with self._store.transaction() as tx:
                 for row in rows:
-                    await tx.insert(operations, **row)
+                    with contextlib.suppress(Duplicate):  # written before, by a commit whose answer was lost
+                        await tx.insert(operations, **row)
         except StoreUnavailable as problem:
             self._waiting = (rows + self._waiting)[:LARGEST_BACKLOG]
             log.warning("journal.waiting", rows=len(rows), reason=str(problem))

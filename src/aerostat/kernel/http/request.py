@@ -128,10 +128,10 @@ class Request:
             async for chunk in chunks:
                 yield chunk
 
-    async def json(self) -> Any:
+    async def json(self, limit_bytes: int | None = None) -> Any:
         """The decoded body; None when there is none. Raises `BadRequest`, `TooLarge`."""
         if self._body is _NO_BODY:
-            raw = await self.read()
+            raw = await self.read(limit_bytes)
             if not raw:
                 self._body = None
             else:

@@ -6,14 +6,15 @@ so to nobody, and the client would wait for ever. What cannot be read is answere
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+_REASON = b"The request for a WebSocket is too long or malformed."
 REFUSAL = (
     b"HTTP/1.1 400 Bad Request\r\n"
     b"content-type: text/plain; charset=utf-8\r\n"
-    b"content-length: 53\r\n"
+    b"content-length: %d\r\n"
     b"connection: close\r\n"
     b"\r\n"
-    b"The request for a WebSocket is too long or malformed."
-)
+    b"%s"
+) % (len(_REASON), _REASON)
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):

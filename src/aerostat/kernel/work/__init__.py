@@ -2,6 +2,7 @@
 
 from .engine import Engine, forward_nudges
 from .flows import Fault, Flow, Outcome, Step, Work, trim_flows, wake
+from .lease import holding
 from .reconcile import Reconciler, Unfinished
 from .states import ANY, Machine, Move
 from .sweep import Sweeper
@@ -21,6 +22,7 @@ __all__ = [
     "Unfinished",
     "Work",
     "forward_nudges",
+    "holding",
     "trim_flows",
     "wake",
     "working_in",

@@ -122,6 +122,7 @@ class Engine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._ready = False
+        self._stop_listening: Callable[[], None] = lambda: None
 
     def nudge(self, topic: str = NUDGE) -> None:
         """Look now: at flows, or at the reconciler or sweeper of that name. Called by the store and by the
@@ -133,7 +134,6 @@ class Engine:
 
     async def run(self) -> None:
         """Work until cancelled; steps that are cut off then are given back and run again later."""
-        await self._begin()
         if self.bus is not None:
             await self.bus.serve(WAKE_TOPIC, self._woken)
         heart = asyncio.create_task(self._beat(), name="engine heart-beat")
@@ -141,6 +141,7 @@ class Engine:
             while True:
                 self._wake.clear()
                 try:
+                    await self._begin()
                     pause_s = await self._look()
                 except StoreUnavailable as error:
                     log.warning("engine.no_database", error=str(error))
@@ -207,12 +208,12 @@ class Engine:
     async def _begin(self) -> None:
         if self._ready:
             return
-        self._ready = True
         freed = await lease.void_leases_of(self.store, self.name)
         if freed:
             log.info("engine.took_back", worker=self.name, freed=freed)
         self._due_at = await lease.ensure_leases(self.store, list(self.periodics))
         self._stop_listening = self.store.listen(self.nudge)
+        self._ready = True
 
     async def _look(self) -> float:
         """Start what is due; answers after how many seconds something will be."""

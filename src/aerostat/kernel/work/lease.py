@@ -4,6 +4,9 @@ A lease is a token and a time. It is won by a guarded update, prolonged while th
 as its time is over or its worker starts anew under the same name.
 """
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -59,6 +62,31 @@ async def release_lease(
         values["next_at"] = retry_at
     async with store.transaction() as tx:
         await tx.update(leases, {"name": name, "token": token}, **values)
+
+
+@asynccontextmanager
+async def holding(store: Store, name: str, worker: str, *, look_every_s: float = 0.3) -> AsyncIterator[None]:
+    """Have the lease for as long as the block lasts; waits until whoever has it gives it back or is gone."""
+    await ensure_leases(store, [name])
+    token = None
+    while token is None:
+        token, _ = await take_lease(store, name, worker, timedelta(), wanted=True)
+        if token is None:
+            await asyncio.sleep(look_every_s)
+    own: str = token
+
+    async def keep() -> None:
+        while True:
+            await asyncio.sleep(LEASE.total_seconds() / 3)
+            await prolong(store, worker, [], [own])
+
+    keeper = asyncio.create_task(keep(), name=f"lease {name}")
+    try:
+        yield
+    finally:
+        keeper.cancel()
+        await asyncio.gather(keeper, return_exceptions=True)
+        await release_lease(store, name, own, 0, None)
 
 
 async def prolong(store: Store, worker: str, flow_tokens: list[str], lease_tokens: list[str]) -> None:

@@ -223,8 +223,8 @@ class FlowRun:
                 self._work.move(failed)
             self._show(fault)
             return await self._end("failed", "failed", reason=fault.message)
-        except LeaseLost:
-            raise
+        except (LeaseLost, StoreUnavailable):
+            raise  # whoever has the lease next moves the subject
         except Exception as error:
             cause = error.reason if isinstance(error, _Refused) else error
             self._log_unexpected(cause)

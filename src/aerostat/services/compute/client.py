@@ -144,7 +144,7 @@ class ComputeClient:
 
     async def create_aggregate(self, **attributes: Any) -> Thing:
         answer = await self.caller.post("/v2.1/os-aggregates", {"aggregate": attributes})
-        return answer["aggregate"]  # type: ignore[no-any-return]
+        return dict(answer["aggregate"])
 
     async def update_aggregate(self, id: str, **attributes: Any) -> None:
         await self.caller.put(f"/v2.1/os-aggregates/{id}", {"aggregate": attributes})

@@ -4,20 +4,40 @@ import secrets
 from typing import Any
 
 import msgspec
+import structlog
 
 from aerostat.kernel import clock, ids
 from aerostat.kernel.bus import Message
-from aerostat.kernel.db import Duplicate
+from aerostat.kernel.db import Duplicate, Row
 from aerostat.kernel.errors import DriverError
 
 from . import model
-from .host.orders import READ_IMAGE_VERB, REPORT_VERB, GuestEvent, HostReport, ReadImage
+from .host.orders import (
+    HELLO_VERB,
+    OLDEST_PROTOCOL,
+    PROTOCOL,
+    READ_IMAGE_VERB,
+    REPORT_VERB,
+    GuestEvent,
+    Hello,
+    HostReport,
+    ReadImage,
+    Welcome,
+)
+from .imaging import read_piece
 from .room import Room
 from .states import DESIRED_POWER, RESTING
+
+log = structlog.get_logger(__name__)
 
 LOOPBACK = "127.0.0.1"  # of a host that is alone
 PROVIDERS = "compute.providers"
 POWER = "compute.power"
+
+HOST_USER = "host-"
+"""How the queue's users begin that are hosts' own: what follows is the one host that they speak for."""
+MOST_SKEW_S = 90.0
+"""A clock further off than this is wrong: reports may be a minute old when they are read."""
 
 # What an event says the guest is now.
 _AFTER = {
@@ -40,15 +60,66 @@ class HostDesk:
         self._house = room.house
 
     async def answer(self, message: Message) -> Any:
+        if message.verb == HELLO_VERB:
+            return await self.greet(message.read(Hello), message.sender)
         if message.verb == REPORT_VERB:
-            return await self.take_report(message.read(HostReport))
+            return await self.take_report(message.read(HostReport), message.sender)
         if message.verb == READ_IMAGE_VERB:
-            return await self._room.images.read(message.read(ReadImage), message.request_id)
+            return await read_piece(self._house, message.read(ReadImage), message.request_id)
         raise DriverError(f"The compute room does not know how to {message.verb}.")
 
-    async def take_report(self, report: HostReport) -> None:
+    async def greet(self, hello: Hello, sender: str | None) -> Welcome:
+        """Whether a host may serve. Looks only: the host is taken in with its first report."""
+        known = await self._house.store.find(model.HOSTS, name=hello.name)
+        refusal = self._why_not(hello, known, sender)
+        if refusal:
+            log.warning("host.refused", host=hello.name, reason=refusal)
+            return Welcome(refusal=refusal)
+        skew_s = _skew_s(hello)
+        if abs(skew_s) <= MOST_SKEW_S:
+            return Welcome()
+        return Welcome(
+            warning=f"set the clock: {clock_is_off(skew_s)}; until then the host gets no new servers"
+        )
+
+    def _why_not(self, hello: Hello, known: Row | None, sender: str | None) -> str:
+        """Why the host must not serve; empty when it may."""
+        if sender is not None and sender.startswith(HOST_USER) and sender != HOST_USER + hello.name:
+            return f"its user of the queue, {sender}, belongs to another host"
+        if hello.protocol < OLDEST_PROTOCOL:
+            return (
+                f"it speaks protocol {hello.protocol} (aerostat {hello.version or 'of before 0.1'}), and"
+                f" {OLDEST_PROTOCOL} is the oldest that is understood here: upgrade the host"
+            )
+        if hello.protocol > PROTOCOL:
+            return (
+                f"it speaks protocol {hello.protocol} (aerostat {hello.version}), and this control plane only"
+                f" {PROTOCOL}: upgrade the control plane first"
+            )
+        if known is None or not known.machine_id or not hello.machine_id:
+            return ""
+        if known.machine_id != hello.machine_id and self._room.is_up(known):
+            return (
+                f"another machine serves as {hello.name} and was heard of at {known.seen_at:%H:%M:%S} UTC; give this"
+                f" one a name of its own, or end the other and wait {self._room.config.down_after_s:.0f} s"
+            )
+        return ""
+
+    async def take_report(self, report: HostReport, sender: str | None = None) -> None:
         """A host is there: keep what it has. What changes its inventory wakes the reconciler of providers."""
         db = self._house.store
+        who = report.who or Hello(name=report.name, machine_id="", at=clock.now(), protocol=0)
+        known = await db.find(model.HOSTS, name=report.name)
+        why = self._why_not(who, known, sender) if who.name == report.name else f"it says it is {who.name}"
+        if why:
+            log.warning("host.report_refused", host=report.name, sender=sender, reason=why)
+            return
+        identity = {
+            "machine_id": who.machine_id,
+            "protocol": who.protocol,
+            "version": who.version,
+            "skew_s": _skew_s(who),
+        }
         facts = {
             **msgspec.to_builtins(report.facts),
             "uptime_s": report.uptime_s,
@@ -57,7 +128,6 @@ class HostDesk:
             "abilities": list(report.abilities),
         }
         address = report.address or LOOPBACK
-        known = await db.find(model.HOSTS, name=report.name)
         if known is None:
             try:
                 await db.insert(
@@ -69,6 +139,7 @@ class HostDesk:
                     address=address,
                     booted_at=report.booted_at,
                     seen_at=clock.now(),
+                    **identity,
                 )
             except Duplicate:
                 return  # two reports at once; the next one updates
@@ -82,6 +153,7 @@ class HostDesk:
             booted_at=report.booted_at,
             seen_at=clock.now(),
             updated_at=clock.now(),
+            **identity,
         )
         if any(known.facts.get(key) != facts[key] for key in ("vcpus", "memory_mib", "disk_gib")):
             self._house.nudge(PROVIDERS)
@@ -103,7 +175,20 @@ class HostDesk:
         if servers:
             rows = await self._house.store.all(model.SERVERS, {"id": servers})
             for row in rows:
+                if row.host is not None:
+                    self._room.card_watch.forget(row.host)
                 if row.state != "deleted" and not row.interfaces_stale:
                     await self._house.store.update(
                         model.SERVERS, {"id": row.id}, interfaces_stale=True, updated_at=row.updated_at
                     )
+
+
+def _skew_s(hello: Hello) -> float:
+    """How far the host's clock is ahead of ours; what the way took counts against it."""
+    return (hello.at - clock.now()).total_seconds()
+
+
+def clock_is_off(skew_s: float) -> str:
+    """A wrong clock, in a sentence."""
+    way = "ahead of" if skew_s > 0 else "behind"
+    return f"it is {abs(skew_s):.0f} s {way} the control plane's"

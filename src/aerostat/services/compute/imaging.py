@@ -1,10 +1,8 @@
 """What compute asks of the image room: what an image is, and its bytes for hosts that fetch it."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from aerostat.kernel import clock
 from aerostat.kernel.client import RoomError
 from aerostat.kernel.context import Context, internal_context
 from aerostat.kernel.errors import BadRequest
@@ -78,74 +76,8 @@ def spec_of(image: Mapping[str, Any]) -> BaseImageSpec:
     )
 
 
-class ImageReader:
-    """Gives hosts an image piece by piece. A read is complete in itself (image, offset); that a host reads in
-    order is used to keep its download open between two reads.
-    """
-
-    KEEP_S = 60.0
-
-    def __init__(self, house: Any) -> None:
-        self._house = house
-        self._open: dict[tuple[str, int], tuple[float, _Download]] = {}
-
-    async def read(self, order: ReadImage, request_id: str | None) -> bytes:
-        download = await self._at(order.image_id, order.offset, request_id)
-        piece = await download.read(CHUNK_BYTES)
-        if piece:
-            key = (order.image_id, order.offset + len(piece))
-            self._open[key] = (clock.clock.timestamp(), download)
-        else:
-            await download.close()
-        return piece
-
-    async def close(self) -> None:
-        kept, self._open = self._open, {}
-        for _, download in kept.values():
-            await download.close()
-
-    async def _at(self, image_id: str, offset: int, request_id: str | None) -> "_Download":
-        await self._forget_idle()
-        kept = self._open.pop((image_id, offset), None)
-        if kept is not None:
-            return kept[1]
-        client = self._house.client("image", internal_context(request_id or "images", "compute"))
-        download = _Download(await client.download(image_id))
-        await download.skip(offset)
-        return download
-
-    async def _forget_idle(self) -> None:
-        horizon = clock.clock.timestamp() - self.KEEP_S
-        for key in [key for key, (used_at, _) in self._open.items() if used_at < horizon]:
-            await self._open.pop(key)[1].close()
-
-
-class _Download:
-    """A stream of bytes, read in pieces of a given size."""
-
-    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = bytearray()
-        self._lock = asyncio.Lock()
-
-    async def read(self, size: int) -> bytes:
-        async with self._lock:
-            while len(self._rest) < size:
-                chunk = await anext(self._chunks, None)
-                if chunk is None:
-                    break
-                self._rest += chunk
-            piece = bytes(self._rest[:size])
-            del self._rest[:size]
-            return piece
-
-    async def skip(self, size: int) -> None:
-        while size > 0:
-            piece = await self.read(min(size, CHUNK_BYTES))
-            if not piece:
-                return
-            size -= len(piece)
-
-    async def close(self) -> None:
-        if isinstance(self._chunks, AsyncGenerator):
-            await self._chunks.aclose()
+async def read_piece(house: Any, order: ReadImage, request_id: str | None) -> bytes:
+    """A piece of an image for a host that fetches it. Complete in itself: pieces may come from different processes."""
+    client = house.client("image", internal_context(request_id or "images", "compute"))
+    piece: bytes = await client.read(order.image_id, order.offset, CHUNK_BYTES)
+    return piece

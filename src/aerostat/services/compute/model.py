@@ -134,6 +134,12 @@ HOSTS = new_table(
     Column("name", String(255), nullable=False, unique=True),
     Column("facts", Json, nullable=False),
     Column("address", String(45), nullable=False, default="127.0.0.1"),
+    Column(
+        "machine_id", String(64), nullable=False, default=""
+    ),  # of its state folder: two of one name differ
+    Column("protocol", Integer, nullable=False, default=0),
+    Column("version", String(64), nullable=False, default=""),
+    Column("skew_s", Float, nullable=False, default=0.0),  # how far its clock is ahead of ours
     Column("booted_at", UtcTime, nullable=True),
     Column("disabled", Boolean, nullable=False, default=False),
     Column("disabled_reason", String(255), nullable=True),

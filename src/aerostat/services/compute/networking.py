@@ -11,11 +11,13 @@ from typing import Any
 from aerostat.kernel import ids
 from aerostat.kernel.client import RoomError
 from aerostat.kernel.db import Row
-from aerostat.kernel.errors import BadRequest, Conflict
+from aerostat.kernel.errors import BadRequest, Conflict, Unavailable
 
 from .host.orders import Card
 
 PORTS_AT_ONCE = 100
+TRIES = 5  # to change a port that others are changing too
+_UNBOUND = {"device_id": "", "device_owner": "", "binding:host_id": ""}
 MIGRATING_TO = "migrating_to"  # the key in a port's binding profile, as upstream has it
 
 
@@ -83,6 +85,11 @@ async def _by_port(client: Any, one: Mapping[str, Any], seen: set[str]) -> dict[
         raise BadRequest("Duplicate ports requested.")
     seen.add(port_id)
     port = await find_free_port(client, port_id)
+    try:
+        _check_external(await client.get_network(port["network_id"]), one)
+    except RoomError as error:
+        if error.status != 404:  # whoever made the port may have meant its network for nobody's eyes
+            raise
     return _request(network_id=port["network_id"], port_id=port_id, tag=one.get("tag"))
 
 
@@ -107,11 +114,16 @@ async def _by_network(client: Any, one: Mapping[str, Any]) -> dict[str, Any]:
     if not ids.is_uuid(network_id):
         raise BadRequest(f"Bad networks format: network uuid is not in proper format ({network_id})")
     network = await find_network(client, network_id)
-    if network.get("router:external") and not network.get("shared") and not one.get("may_use_external"):
-        raise BadRequest(f"It is not allowed to create an interface on external network {network_id}")
+    _check_external(network, one)
     if not network.get("subnets"):
         raise BadRequest(f"Network {network_id} requires a subnet in order to boot instances on.")
     return _request(network_id=network_id, fixed_ip=one.get("fixed_ip"), tag=one.get("tag"))
+
+
+def _check_external(network: Mapping[str, Any], one: Mapping[str, Any]) -> None:
+    """Anybody may have a port on an external network, for a router say; a guest there would pass all routers by."""
+    if network.get("router:external") and not network.get("shared") and not one.get("may_use_external"):
+        raise BadRequest(f"It is not allowed to create an interface on external network {network['id']}")
 
 
 async def find_network(client: Any, network_id: str) -> dict[str, Any]:
@@ -162,8 +174,7 @@ async def make_port(
         "binding:host_id": server.host or "",
     }
     if asked["port_id"]:
-        port: dict[str, Any] = await admin.update_port(asked["port_id"], **binding)
-        return port
+        return await _take_port(admin, asked["port_id"], server.id, binding)
     wanted: dict[str, Any] = {"network_id": asked["network_id"], "admin_state_up": True, **binding}
     if asked["fixed_ip"]:
         wanted["fixed_ips"] = [{"ip_address": asked["fixed_ip"]}]
@@ -173,16 +184,47 @@ async def make_port(
     return made
 
 
-async def give_back_port(admin: Any, port_id: str, *, owned: bool) -> None:
-    """Delete a port of ours, or unbind one that somebody gave us. Absent is success."""
+async def _take_port(admin: Any, port_id: str, server_id: str, binding: Mapping[str, Any]) -> dict[str, Any]:
+    """Bind a port that somebody made, unless another server has it. Raises `Conflict`.
+
+    Two servers may want it at once: it is changed only as it was when it was seen to be free.
+    """
+    for _ in range(TRIES):
+        port = await admin.get_port(port_id)
+        if port.get("device_id") not in (None, "", server_id):
+            break
+        try:
+            taken: dict[str, Any] = await admin.update_port(
+                port_id, revision=port["revision_number"], **binding
+            )
+            return taken
+        except RoomError as error:
+            if error.status != 412:
+                raise
+    raise Conflict(f"Port {port_id} is still in use.")
+
+
+async def give_back_port(admin: Any, server_id: str, port_id: str, *, owned: bool) -> None:
+    """Delete a port of ours, or unbind one that somebody gave us. Absent, or another server's by now, is success."""
     try:
-        if owned:
-            await admin.delete_port(port_id)
-        else:
-            await admin.update_port(port_id, **{"device_id": "", "device_owner": "", "binding:host_id": ""})
+        for _ in range(TRIES):
+            port = await admin.get_port(port_id)
+            if port.get("device_id") not in (None, "", server_id):
+                return
+            if owned:
+                await admin.delete_port(port_id)
+                return
+            try:
+                await admin.update_port(port_id, revision=port["revision_number"], **_UNBOUND)
+                return
+            except RoomError as error:
+                if error.status != 412:
+                    raise
     except RoomError as error:
         if error.status != 404:
             raise
+        return
+    raise Unavailable(f"Port {port_id} is being changed all the time.")
 
 
 async def announce_move(admin: Any, server: Row, host: str) -> None:

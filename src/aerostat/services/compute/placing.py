@@ -144,6 +144,7 @@ class Placing:
     async def release(self, server_id: str) -> None:
         await self._client.delete_allocations(server_id)
 
-    async def consumers(self, host_id: str) -> set[str]:
-        """Ids of everything that has a claim on the host."""
-        return set(await self._client.provider_allocations(host_id))
+    async def claims_on(self, host_id: str) -> dict[str, dict[str, int]]:
+        """How much of each class everybody who has a claim on the host holds of it, by consumer."""
+        held = await self._client.provider_allocations(host_id)
+        return {consumer: dict(one["resources"]) for consumer, one in held.items()}

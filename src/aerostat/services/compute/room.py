@@ -1,4 +1,4 @@
-"""What the room shares within one process: its settings, the images it hands to hosts, links to hosts.
+"""What the room shares within one process: its settings, links to hosts.
 
 Made by the door's `start`, kept in `house.state["compute"]`.
 """
@@ -18,7 +18,6 @@ from .drivers.fake import FakeWorld, Faults
 from .host.agent import HostAgent
 from .host.orders import HostLink
 from .host_watch import HostWatch
-from .imaging import ImageReader
 from .placing import Placing
 
 
@@ -28,16 +27,13 @@ class Room:
     def __init__(self, house: Any) -> None:
         self.house = house
         self.config: ComputeConfig = house.config.section(ComputeConfig)
-        self.images = ImageReader(house)
         self.power_watch = HostWatch(every=timedelta(hours=1))
         self.orphan_watch = HostWatch(every=timedelta(hours=6))
+        self.card_watch = HostWatch(every=timedelta(hours=1))
         self.swept_to = ""  # the server whose interfaces were last read anew on the clock
-        self.claims_seen: dict[
-            str, int | None
-        ] = {}  # host id → generation of its provider when claims were right
-        self.providers_seen: dict[
-            str, tuple[Any, int | None]
-        ] = {}  # host id → its facts and generation when in order
+        # Both by host id: the generation of its provider when claims were right, facts and generation when in order.
+        self.claims_seen: dict[str, int | None] = {}
+        self.providers_seen: dict[str, tuple[Any, int | None]] = {}
         self.agents: list[HostAgent] = []  # hosts that live in this process
         self.fake_world: FakeWorld | None = None
 
@@ -60,6 +56,11 @@ class Room:
         """Whether a host was heard of lately and nobody forced it down."""
         silent_for = clock.now() - host.seen_at
         return not host.forced_down and silent_for < timedelta(seconds=self.config.down_after_s)
+
+    def is_deaf(self) -> bool:
+        """Whether hosts may be silent only because they could not be heard."""
+        heard_s: float = self.house.bus.has_heard_for_s()
+        return heard_s < self.config.down_after_s
 
     async def zones(self) -> dict[str, str]:
         """Availability zone of each host, by name: the one of an aggregate it is in, else the default."""

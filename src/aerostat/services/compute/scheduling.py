@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import func, or_, select
 
 from aerostat.kernel.db import Row, Store
+from aerostat.kernel.errors import DriverError
 
 from . import model
+from .hosts import MOST_SKEW_S, clock_is_off
 from .placing import Placing
 from .room import Room, room_of
 from .scheduler import Asked, Decision, HostPicture, choose
@@ -59,7 +61,14 @@ async def decide(
             return decision
     hosts = await db.all(model.HOSTS, order="name")
     free = await placing.free_everywhere(resources)
-    return choose(asked, await _pictures(db, room, hosts, aggregates, free, members))
+    decision = choose(asked, await _pictures(db, room, hosts, aggregates, free, members))
+    if not decision.ranked and room.is_deaf() and any(no.filter == "up" for no in decision.refusals):
+        raise DriverError(
+            "Hosts have not been heard of since the message queue was away.",
+            detail=decision.reason,
+            retry=True,
+        )
+    return decision
 
 
 async def _some_hosts(
@@ -144,6 +153,7 @@ def _picture(
         up=room.is_up(host),
         enabled=not host.disabled,
         disabled_reason=host.disabled_reason,
+        clock_fault=clock_is_off(host.skew_s) if abs(host.skew_s) > MOST_SKEW_S else None,
         zone=zone,
         arch=host.facts["arch"],
         free=free,

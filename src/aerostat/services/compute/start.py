@@ -27,14 +27,19 @@ class NoTaps:
     async def unplug_port(self, port_id: str) -> None:
         """Nothing was plugged."""
 
+    async def list_plugged_ports(self) -> dict[str, str]:
+        return {}
+
 
 async def start(house: "House") -> None:
     room = house.state["compute"] = Room(house)
-    desk = HostDesk(room)
-    await house.bus.serve(CONTROL_TOPIC, desk.answer)
-    await house.bus.subscribe(GUEST_EVENT, desk.heed_guest)
-    await house.bus.subscribe(PORTS_CHANGED, desk.heed_ports)
-    if house.config.driver("compute", "libvirt") == "fake":
+    if house.runs_engine:
+        desk = HostDesk(room)
+        await house.bus.serve(CONTROL_TOPIC, desk.answer)
+        await house.bus.subscribe(GUEST_EVENT, desk.heed_guest)
+        await house.bus.subscribe(PORTS_CHANGED, desk.heed_ports)
+    has_hosts = not house.roles or "host" in house.roles
+    if has_hosts and house.config.driver("compute", "libvirt") == "fake":
         await _start_fake_hosts(house, room)
 
 
@@ -42,7 +47,6 @@ async def stop(house: "House") -> None:
     room: Room = house.state["compute"]
     for agent in room.agents:
         await agent.stop()
-    await room.images.close()
 
 
 async def _start_fake_hosts(house: "House", room: Room) -> None:

@@ -50,9 +50,9 @@ class IdentityClient:
     async def get_region(self, id: str) -> Thing:
         return await self._get(f"regions/{id}", "region")
 
-    # What any of them has: `kind` is the word for one.
+    # What any of them has: `kind` is the word for one, such as `"project"`.
 
-    async def find(self, kind: str, **query: Any) -> list[Thing]:
+    async def list_of(self, kind: str, **query: Any) -> list[Thing]:
         return await self._list(_PLURALS[kind], query)
 
     async def get(self, kind: str, id: str) -> Thing:

@@ -6,14 +6,13 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    LargeBinary,
     MetaData,
     String,
     Text,
     UniqueConstraint,
 )
 
-from aerostat.kernel.db import Json, UtcTime, created_at, hex_id, new_table
+from aerostat.kernel.db import Json, Sealed, UtcTime, created_at, hex_id, new_table
 
 TABLES = MetaData()
 
@@ -157,7 +156,7 @@ TOKEN_KEYS = new_table(
     TABLES,
     "identity_token_keys",
     Column("number", Integer, primary_key=True),  # the highest signs; the others still open older tokens
-    Column("key", LargeBinary, nullable=False),
+    Column("fernet_key", Sealed, nullable=False),
     created_at(),
 )
 

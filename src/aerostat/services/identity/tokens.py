@@ -1,8 +1,9 @@
 """Tokens: what is in one, how it is sealed, and who a sealed one stands for now.
 
 A token is a Fernet message (https://github.com/fernet/spec) over a few identifiers, so any process that has the keys
-can open it. What its user may do is looked up, not stored in it: a role taken away is gone at once. Looking up is kept
-per token until something in identity changes; another process's changes are seen within `refresh_s`.
+can open it. The keys are in the database, sealed, so that all processes have the same. What its user may do is looked
+up, not stored in it: a role taken away is gone at once. Looking up is kept per token until something in identity
+changes; another process's changes are seen within `refresh_s`.
 """
 
 import math
@@ -52,6 +53,7 @@ class Tokens:
         self.store = store
         self.config = config
         self.catalog = Catalog(store)
+        self._keys_read_at = 0.0
         self._fernet: MultiFernet | None = None
         self._payload = msgspec.msgpack.Decoder(Payload)
         self._contexts: dict[str, tuple[Payload, Context]] = {}
@@ -61,22 +63,25 @@ class Tokens:
         self._revoked: list[Row] = []
 
     async def load_keys(self) -> None:
-        """Read the keys; on a fresh cloud make the first."""
+        """Read the keys; on a fresh cloud make the first. Raises `SealBroken`."""
         rows = await self.store.all(model.TOKEN_KEYS, order="-number")
         if not rows:
-            await self.rotate()
+            await self.rotate(first=True)
             return
-        self._fernet = MultiFernet([Fernet(row.key) for row in rows])
+        self._fernet = MultiFernet([Fernet(row.fernet_key) for row in rows])
+        self._keys_read_at = time.monotonic()
 
-    async def rotate(self, keep: int = 3) -> None:
-        """A new key seals from now on; the `keep` newest still open."""
+    async def rotate(self, keep: int = 3, *, first: bool = False) -> None:
+        """A new key seals from now on; the `keep` newest still open. `first`: only if there is none yet."""
         async with self.store.transaction() as tx:
             await tx.lock("identity_token_keys")
             rows = await tx.all(model.TOKEN_KEYS, order="-number")
-            number = rows[0].number + 1 if rows else 1
-            await tx.insert(model.TOKEN_KEYS, number=number, key=Fernet.generate_key())
-            for old in rows[keep - 1 :]:
-                await tx.delete(model.TOKEN_KEYS, number=old.number)
+            if not (first and rows):
+                number = rows[0].number + 1 if rows else 1
+                fernet_key = Fernet.generate_key().decode()
+                await tx.insert(model.TOKEN_KEYS, number=number, fernet_key=fernet_key)
+                for old in rows[keep - 1 :]:
+                    await tx.delete(model.TOKEN_KEYS, number=old.number)
         await self.load_keys()
 
     def issue(self, user_id: str, methods: tuple[str, ...], **scope: Any) -> tuple[str, Payload]:
@@ -112,7 +117,7 @@ class Tokens:
         if time.monotonic() > self._fresh_until:
             await self.refresh()
         known = self._contexts.get(token)
-        payload = known[0] if known is not None else self._unseal(token)
+        payload = known[0] if known is not None else await self._payload_of(token)
         window_s = self.config.allow_expired_window_s if allow_expired else 0
         if payload.expires_at + window_s <= clock.timestamp():
             raise Unauthorized("The token has expired.")
@@ -166,6 +171,16 @@ class Tokens:
         limit = now() - timedelta(seconds=usable_s + 60)
         old = [row.id for row in await self.store.all(model.REVOCATIONS) if row.revoked_at < limit]
         return await self.store.delete(model.REVOCATIONS, id=old) if old else 0
+
+    async def _payload_of(self, token: str) -> Payload:
+        """Another process may have made a new key since ours were read."""
+        try:
+            return self._unseal(token)
+        except Unauthorized:
+            if time.monotonic() - self._keys_read_at < self.config.refresh_s:
+                raise
+            await self.load_keys()
+            return self._unseal(token)
 
     def _unseal(self, token: str) -> Payload:
         assert self._fernet is not None

@@ -8,7 +8,7 @@ from aerostat.kernel.service import Service
 from . import model
 from .client import ImageClient
 from .config import ImageConfig
-from .drivers import open_image_store
+from .drivers import open_driver
 from .resources.data import ImageData
 from .resources.image import Image
 from .resources.info import Info
@@ -23,8 +23,7 @@ from .versions import VERSIONS
 
 async def start(house: House) -> None:
     """Open the store of bytes."""
-    store = open_image_store(house.config.driver("image", "file"), house.config.folder.images)
-    house.state["image"] = {"store": store}
+    house.state["image"] = {"store": open_driver(house.config)}
 
 
 async def bootstrap(house: House) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
-from aerostat.kernel.client import Caller
+from aerostat.kernel.client import Caller, RoomError
 
 
 class ImageClient:
@@ -41,6 +41,17 @@ class ImageClient:
         """The image's data, piece by piece."""
         data = await self._caller.get(f"/v2/images/{id}/file")
         return data if data is not None else _nothing()
+
+    async def read(self, id: str, offset: int, size: int) -> bytes:
+        """At most `size` bytes of the image's data from `offset` on; empty at its end."""
+        headers = {"range": f"bytes={offset}-{offset + size - 1}"}
+        try:
+            data = await self._caller.request("GET", f"/v2/images/{id}/file", headers=headers)
+        except RoomError as error:
+            if error.status == 416:
+                return b""
+            raise
+        return b"".join([chunk async for chunk in data]) if data is not None else b""
 
 
 async def _nothing() -> AsyncIterator[bytes]:

@@ -1,9 +1,13 @@
 """The image room's settings."""
 
+from pathlib import Path
+
 import msgspec
 
 
 class ImageConfig(msgspec.Struct, frozen=True, kw_only=True):
+    folder: Path | None = None
+    """Where images are kept, the same for all processes of the control plane; empty: in the state folder."""
     max_image_bytes: int = 1 << 40
     """A larger upload is refused with 413."""
     max_properties: int = 128

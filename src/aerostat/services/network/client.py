@@ -78,9 +78,14 @@ class NetworkClient:
     async def create_port(self, **attributes: Any) -> Thing:
         return await self._create("ports", "port", attributes)
 
-    async def update_port(self, id: str, **attributes: Any) -> Thing:
-        """Attributes with a colon come by keyword expansion: `**{"binding:host_id": "node1"}`."""
-        return await self._update(f"ports/{id}", "port", attributes)
+    async def update_port(self, id: str, *, revision: int | None = None, **attributes: Any) -> Thing:
+        """Attributes with a colon come by keyword expansion: `**{"binding:host_id": "node1"}`.
+
+        `revision`: change it only if its `revision_number` is still this one; a `RoomError` of 412 otherwise.
+        """
+        headers = {} if revision is None else {"if-match": f"revision_number={revision}"}
+        path, body = f"{_BASE}/ports/{id}", {"port": attributes}
+        return dict((await self._caller.request("PUT", path, body, headers=headers))["port"])
 
     async def delete_port(self, id: str) -> None:
         await self._caller.delete(f"{_BASE}/ports/{id}")

@@ -1,6 +1,11 @@
 """Settings of the network room: section `[network]`."""
 
+from pathlib import Path
+
 import msgspec
+
+from aerostat.kernel.config import Config
+from aerostat.kernel.host_place import places_of
 
 
 class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +29,11 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True):
     """OVN's northbound database, `unix:/path` or `tcp:address:port`; empty: the one of this cloud's own."""
     gateway_hosts: tuple[str, ...] = ()
     """Hosts on which routers reach external networks, the preferred first; empty: this one."""
+    southbound: str = ""
+    """OVN's southbound database, `tcp:address:port`, `ssl:address:port` or `unix:/path`, as hosts are told when they
+    join; empty: the one of this cloud's own."""
+    fake_world: Path | None = None
+    """A file that is the fake network, for fake drivers in several processes of one machine."""
     full_sync_s: float = 600.0
     """How often the whole topology is compared with the world, beside what changes bring."""
 
@@ -42,3 +52,9 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True):
     demo_subnet: str = "private-subnet"
     demo_router: str = "router1"
     demo_cidr: str = "10.20.0.0/24"
+
+
+def gateway_hosts(config: Config) -> tuple[str, ...]:
+    """Hosts on which routers reach external networks, the preferred one first: as set, or all of this machine."""
+    named = config.section(NetworkConfig).gateway_hosts
+    return named or tuple(place.name for place in places_of(config))

@@ -1,6 +1,6 @@
 """What runs beside the requests: the driver, and what it says.
 
-Every process of the control plane has a `Room` in `house.state["network"]`; the topology is written by whoever holds
+Every process with an engine has a `Room` in `house.state["network"]`; the topology is written by whoever holds
 the reconciler's lease, so any number of them may be connected.
 """
 
@@ -30,8 +30,13 @@ class Room:
 
 
 async def start(house: House) -> None:
-    """Open the driver and listen to it."""
-    driver = open_driver(house.config)
+    """Open the driver and listen to it, where there is an engine: requests only write rows.
+
+    Whoever opened the house may have brought a driver along.
+    """
+    if not house.runs_engine:
+        return
+    driver = house.state.get("network.driver") or open_driver(house.config)
     room = Room(driver)
     house.state[_KEY] = room
 

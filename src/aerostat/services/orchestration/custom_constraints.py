@@ -35,7 +35,7 @@ _THINGS = {
     "keystone.service": ("identity", "service", "KeystoneService"),
     "keystone.region": ("identity", "region", "KeystoneRegion"),
 }
-_MAC = re.compile(r"([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}")
+_MAC = re.compile(r"[0-9a-fA-F]{2}([:-]?)[0-9a-fA-F]{2}(\1[0-9a-fA-F]{2}){4}")
 _DNS_LABEL = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
 
 

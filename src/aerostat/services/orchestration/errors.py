@@ -55,8 +55,12 @@ class ResourceActionNotSupported(BadRequest):
     message = "%(action)s is not supported for resource."
 
 
+class InvalidBreakPointHook(BadRequest):
+    """A hook that there is not, or at which nothing waits."""
+
+
 class InvalidRestrictedAction(BadRequest):
-    message = "%(reason)s"
+    """What others still refer to cannot be taken away."""
 
 
 class RequestLimitExceeded(BadRequest):
@@ -74,7 +78,7 @@ class BadBody(BadRequest):
 
 
 class WrongProject(Forbidden):
-    message = "You are not authorized to perform the requested action: the path names another project."
+    message = "Access was denied to this resource."
     code = "HTTPForbidden"
 
 

@@ -1,12 +1,10 @@
-"""Which resource waits for which, and what an update has to do. Pure.
+"""Which resource waits for which. Pure.
 
 Names stand for resources. A resource requires others: they are made before it and deleted after it.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
-from typing import Any
 
 from .template.errors import CircularDependencyException
 
@@ -61,17 +59,6 @@ class Graph:
         """What waits for it, directly. KeyError when there is no such resource."""
         return self._required_by[name]
 
-    def all_required_by(self, name: str) -> frozenset[str]:
-        """What waits for it, directly or through others."""
-        found: set[str] = set()
-        left = list(self._required_by[name])
-        while left:
-            one = left.pop()
-            if one not in found:
-                found.add(one)
-                left.extend(self._required_by[one])
-        return frozenset(found)
-
     def ready_to_create(self, done: Collection[str], started: Collection[str] = ()) -> list[str]:
         """Those not started that can be made now: all they require is in `done`."""
         return [
@@ -87,66 +74,3 @@ class Graph:
             for name in reversed(self._order)
             if name not in gone and name not in started and self._required_by[name] <= set(gone)
         ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Definition:
-    """A resource as far as an update compares it: values are resolved."""
-
-    type: str
-    properties: Mapping[str, Any]
-    metadata: Any = None
-    update_policy: Any = None
-    deletion_policy: str = "Delete"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """What is different. Whether it is done in place or by a replacement, the resource type decides."""
-
-    type_changed: bool
-    properties: frozenset[str]
-    metadata_changed: bool
-    policies_changed: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpdatePlan:
-    """What an update has to do. Each resource is in exactly one of the four."""
-
-    added: frozenset[str]
-    removed: frozenset[str]
-    changed: Mapping[str, Change]
-    unchanged: frozenset[str]
-
-
-def plan_update(old: Mapping[str, Definition], new: Mapping[str, Definition]) -> UpdatePlan:
-    """Compare two states of a stack, by resource name."""
-    changed, unchanged = {}, set()
-    for name in old.keys() & new.keys():
-        change = _compare(old[name], new[name])
-        if change is None:
-            unchanged.add(name)
-        else:
-            changed[name] = change
-    return UpdatePlan(
-        added=frozenset(new.keys() - old.keys()),
-        removed=frozenset(old.keys() - new.keys()),
-        changed=changed,
-        unchanged=frozenset(unchanged),
-    )
-
-
-def _compare(old: Definition, new: Definition) -> Change | None:
-    if old == new:
-        return None
-    absent = object()
-    names = old.properties.keys() | new.properties.keys()
-    return Change(
-        type_changed=old.type != new.type,
-        properties=frozenset(
-            name for name in names if old.properties.get(name, absent) != new.properties.get(name, absent)
-        ),
-        metadata_changed=old.metadata != new.metadata,
-        policies_changed=(old.update_policy, old.deletion_policy) != (new.update_policy, new.deletion_policy),
-    )

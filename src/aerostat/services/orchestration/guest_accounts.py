@@ -79,7 +79,7 @@ async def _ensure(identity: Any, kind: str, name: str, **more: Any) -> dict[str,
 
 
 async def _named(identity: Any, kind: str, name: str) -> list[dict[str, Any]]:
-    return await identity.find(kind, name=name)  # type: ignore[no-any-return]
+    return list(await identity.list_of(kind, name=name))
 
 
 def _identity(thing: Thing) -> Any:

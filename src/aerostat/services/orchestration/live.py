@@ -12,7 +12,7 @@ from aerostat.kernel.log import get_logger
 
 from .errors import ResourceFailure
 from .states import status_of
-from .template import Blueprint
+from .template import Blueprint, TemplateError
 from .thing import Thing
 
 log = get_logger(__name__)
@@ -75,11 +75,19 @@ class LiveStack:
 
 
 async def read_attribute(thing: Thing, name: str, path: Sequence[str | int] = ()) -> Any:
-    """One attribute of a thing that is made; None when it cannot be had."""
+    """One attribute of a thing that is made; None when it cannot be had. Raises `TemplateError`."""
     try:
         return await thing.kind.attribute(thing, name, path)
     except (RoomError, ResourceFailure, LookupError, TypeError, ValueError) as error:
         log.info("attribute.none", resource=thing.name, attribute=name, reason=str(error))
+        return None
+
+
+async def read_or_none(thing: Thing, name: str) -> Any:
+    """The same for those who only look: None as well for an output that contradicts itself."""
+    try:
+        return await read_attribute(thing, name)
+    except TemplateError:
         return None
 
 

@@ -1,8 +1,12 @@
-"""Tables of the orchestration room: stacks, their templates, resources and events, software and its deployments."""
+"""Tables of the orchestration room: stacks, their templates, resources and events, software and its deployments.
+
+What values of parameters get into is sealed: hidden ones are told from others only where a template declares them,
+not where they went. Messages (`state_reason`, `reason`) are freed of hidden values before they are written.
+"""
 
 from sqlalchemy import Boolean, Column, Index, Integer, MetaData, String, Text, UniqueConstraint
 
-from aerostat.kernel.db import Json, UtcTime, created_at, new_table, uuid_id
+from aerostat.kernel.db import Json, Sealed, UtcTime, created_at, new_table, uuid_id
 
 TABLES = MetaData()
 
@@ -46,9 +50,9 @@ TEMPLATES = new_table(
     "orchestration_templates",
     uuid_id(),
     Column("stack_id", String(36), nullable=False),
-    Column("data", Json, nullable=False),
+    Column("data", Sealed, nullable=False),
     Column("files", Json, nullable=False),
-    Column("environment", Json, nullable=False),
+    Column("environment", Sealed, nullable=False),
     created_at(),
     Index("orchestration_templates_stack", "stack_id"),
 )
@@ -65,9 +69,9 @@ RESOURCES = new_table(
     Column("state_reason", Text, nullable=False, default=""),
     Column("physical_name", String(255)),
     Column("physical_id", Text),
-    Column("properties", Json, nullable=False),  # values, as they were last applied
-    Column("metadata", Json, nullable=False),
-    Column("data", Json, nullable=False),  # the type's own memory
+    Column("properties", Sealed, nullable=False),  # values, as they were last applied
+    Column("metadata", Sealed, nullable=False),
+    Column("data", Sealed, nullable=False),  # the type's own memory
     Column("requires", Json, nullable=False),  # ids of rows that are deleted after this one
     Column("current", Boolean, nullable=False, default=True),  # false: replaced, to be deleted
     Column("replaces", String(36)),
@@ -91,7 +95,7 @@ EVENTS = new_table(
     Column("physical_id", Text),
     Column("state", String(40), nullable=False),
     Column("reason", Text, nullable=False, default=""),
-    Column("properties", Json),
+    Column("properties", Sealed),
     Index("orchestration_events_stack", "stack_id", "id"),
 )
 
@@ -116,8 +120,8 @@ SOFTWARE_CONFIGS = new_table(
     Column("project_id", String(64), nullable=False),
     Column("name", String(255), nullable=False),
     Column("group", String(255), nullable=False),
-    Column("config", Json, nullable=False),
-    Column("inputs", Json, nullable=False),
+    Column("config", Sealed, nullable=False),
+    Column("inputs", Sealed, nullable=False),
     Column("outputs", Json, nullable=False),
     Column("options", Json, nullable=False),
     created_at(),
@@ -132,8 +136,8 @@ SOFTWARE_DEPLOYMENTS = new_table(
     Column("project_id", String(64), nullable=False),
     Column("server_id", String(255)),
     Column("config_id", String(36), nullable=False),
-    Column("input_values", Json, nullable=False),
-    Column("output_values", Json, nullable=False),
+    Column("input_values", Sealed, nullable=False),
+    Column("output_values", Sealed, nullable=False),
     Column("action", String(255)),
     Column("status", String(255)),
     Column("status_reason", Text),

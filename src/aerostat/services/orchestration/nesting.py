@@ -1,10 +1,15 @@
 """Stacks below a stack."""
 
-from aerostat.kernel.db import Row, Store
+from sqlalchemy import func, select
+
+from aerostat.kernel.db import Row, Store, Transaction
 from aerostat.kernel.errors import BadRequest
+from aerostat.kernel.house import House
 from aerostat.kernel.http import Request
 
 from . import model
+from .config import OrchestrationConfig
+from .errors import RequestLimitExceeded
 
 _EVERYTHING = 100
 
@@ -34,3 +39,19 @@ async def nested_stacks(db: Store, stack: Row, depth: int) -> list[Row]:
         below += level
         parents = {row.id for row in level}
     return below
+
+
+async def check_room(tx: Transaction, house: House, root_id: str, more: int) -> None:
+    """Stacks in stacks grow fast: all together have one limit. Raises `RequestLimitExceeded`.
+
+    Looked at when a nested stack is asked for and again when its rows are written: many are asked for at once.
+    """
+    most = house.config.section(OrchestrationConfig).most_resources
+    stacks, resources = model.STACKS, model.RESOURCES
+    rows = await tx.fetch(
+        select(func.count().label("total"))
+        .select_from(resources.join(stacks, resources.c.stack_id == stacks.c.id))
+        .where(stacks.c.root_id == root_id)
+    )
+    if 0 <= most < rows[0].total + more:
+        raise RequestLimitExceeded(reason="Maximum resources per stack exceeded.")

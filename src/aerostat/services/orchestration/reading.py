@@ -34,7 +34,7 @@ class OpenStack:
         try:
             return await self.live.resolve(definition.value), None
         except TemplateError as error:
-            return None, str(error)
+            return None, error.message
 
 
 async def open_stack(house: House, context: Context, stack: Row) -> OpenStack:

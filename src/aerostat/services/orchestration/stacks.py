@@ -71,9 +71,10 @@ async def insert_stack(
     except Duplicate:
         raise StackExists(name=name) from None
     await add_stack_event(tx, stack, stack.state, reason)
-    await flow("stack.create").start(
-        tx, id, context=context, data={"generation": 1, "adopted": adopted} if adopted else {"generation": 1}
-    )
+    data: dict[str, Any] = {"generation": 1}
+    if adopted:  # the memory of resources that were abandoned; there may be secrets in it
+        data["adopted"] = house.store.seal.close(adopted)
+    await flow("stack.create").start(tx, id, context=context, data=data)
     return stack
 
 

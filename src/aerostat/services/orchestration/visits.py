@@ -14,6 +14,7 @@ from .endings import complete_stack, fail_stack
 from .failures import understood
 from .ledger import add_resource_event, record_failure
 from .reading import OpenStack, open_stack
+from .secrecy import conceal
 from .states import STACK, complete, failed, progress
 from .thing import Thing
 
@@ -100,8 +101,10 @@ class _Visit:
             raise
         except Exception as error:
             failure = understood(error)
-            reason = failure.at(thing.name)
-            record_failure(self.work, thing.name, failed(self.action), reason, detail=failure.detail)
+            plan = self.opened.plan
+            reason = await conceal(self.work.house, self.stack, plan, failure.at(thing.name))
+            detail = failure.detail and await conceal(self.work.house, self.stack, plan, failure.detail)
+            record_failure(self.work, thing.name, failed(self.action), reason, detail=detail)
             await self._write(row, failed(self.action), reason)
             self.failures.append(f"{self.action} failed: {reason}")
             return False

@@ -25,7 +25,7 @@ STORED = (
 
 
 class Wanted:
-    """Made by `Convergence`, from the resource's definition in the blueprint."""
+    """Made by `Run`, from the resource's definition in the blueprint."""
 
     def __init__(
         self,

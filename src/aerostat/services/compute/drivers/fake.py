@@ -197,6 +197,21 @@ class FakeHypervisor:
         await asyncio.gather(*self._hooks, return_exceptions=True)
         await self._consoles.close()
 
+    def after_crash(self) -> "FakeHypervisor":
+        """The same machine for the next process, when this one was killed: locks and queues are new."""
+        following = FakeHypervisor(
+            self.name,
+            vcpus=self.vcpus,
+            memory_mib=self.memory_mib,
+            disk_gib=self.disk_gib,
+            on_start=self.on_start,
+        )
+        following.faults = self.faults
+        following._images, following._guests = self._images, self._guests
+        for guest in self._guests.values():
+            guest.lock = asyncio.Lock()
+        return following
+
     async def events(self) -> AsyncIterator[DomainEvent]:
         while True:
             yield await self._events.get()
@@ -380,6 +395,10 @@ class FakeHypervisor:
             self._get_active(domain_id).passwords[user] = password
 
     # What guests do, and what tests ask
+
+    def domains(self) -> list[Domain]:
+        """What an onlooker sees; no fault can hide it."""
+        return [self._seen(self._guests[domain_id]) for domain_id in sorted(self._guests)]
 
     def guest_prints(self, domain_id: str, text: str) -> None:
         """Let the guest write to its serial line."""

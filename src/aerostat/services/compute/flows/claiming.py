@@ -23,18 +23,21 @@ async def claim_a_host(work: Work, server: Row) -> None:
         known = await work.db.find(model.HOSTS, name=server.host)
         if known is not None and await placing.claim(server, known.id, resources):
             return
+    zone = server.availability_zone
     decision = await decide(work.house, work.db, server, resources, work.request_id, tried)
     verdicts = [{"filter": no.filter, "host": no.host, "asked": no.asked, "free": no.free, "unit": no.unit,
                  "reason": no.reason} for no in decision.refusals]  # fmt: skip
     for host in decision.ranked:
+        # Row first, claim after: a worker that was overtaken learns it here, and claims nothing any more.
+        server.host, server.availability_zone = host.name, host.zone
+        await work.save()
         if await placing.claim(server, host.id, resources):
-            server.host = host.name
-            server.availability_zone = host.zone
             work.record(
                 "done", reason=f"{host.name} was chosen", data={"host": host.name, "refused": verdicts}
             )
             return
         verdicts.append({"filter": "claim", "host": host.name, "reason": "its room was taken meanwhile"})
+    server.host, server.availability_zone = None, zone
     reason = decision.reason
     if tried and (last := work.data.get("last_refusal")):
         reason = f"{reason} {last}"

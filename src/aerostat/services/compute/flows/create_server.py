@@ -82,7 +82,7 @@ async def give_back_all_ports(work: Work, server: Row) -> None:
     known = {one["port_id"] for one in server.interfaces}
     known |= {port["id"] for port in (await networking.ports_of(admin, [server.id]))[server.id]}
     for port_id in sorted(known):
-        await networking.give_back_port(admin, port_id, owned=port_id not in given)
+        await networking.give_back_port(admin, server.id, port_id, owned=port_id not in given)
     server.interfaces = []
 
 

@@ -54,7 +54,7 @@ async def _take_out(work: Work, server: Row) -> None:
     if server.host is not None:
         await room_of(work.house).host(server.host, work.request_id).unplug_card(server.id, port_id)
     admin = room_of(work.house).network_admin(work.request_id)
-    await networking.give_back_port(admin, port_id, owned=entry["owned"])
+    await networking.give_back_port(admin, server.id, port_id, owned=entry["owned"])
     work.also(lambda tx: drop_interface(tx, server.id, port_id))
 
 

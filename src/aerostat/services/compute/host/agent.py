@@ -7,18 +7,20 @@ starts and unplugged after it is gone. It keeps nothing in memory that a new pro
 import asyncio
 import contextlib
 import os
+import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol
 
 import structlog
 
+import aerostat
 from aerostat.kernel import clock
 from aerostat.kernel.errors import DriverError
 
 from . import orders
 from .mover import Mover
-from .orders import CONTROL_TOPIC, GUEST_EVENT, READ_IMAGE_VERB, REPORT_VERB, Card, GuestSpec
+from .orders import CONTROL_TOPIC, GUEST_EVENT, HELLO_VERB, READ_IMAGE_VERB, REPORT_VERB, Card, GuestSpec
 from .protocol import (
     Domain,
     DomainSpec,
@@ -34,7 +36,14 @@ from .protocol import (
 log = structlog.get_logger(__name__)
 
 EVENTS_PAUSE_S = 1.0
+TIDY_S = 120.0
 ABILITIES: dict[str, type] = {"interrupt": Interrupts, "set_password": SetsPasswords}
+HELLO_LIMIT_S = 10.0
+HELLO_PAUSE_S = 3.0
+
+
+class HostRefused(DriverError):
+    """The control plane does not take this host; the message says why. Trying again does not help."""
 
 
 class PortPlugger(Protocol):
@@ -43,6 +52,8 @@ class PortPlugger(Protocol):
     async def plug_port(self, port_id: str, mac: str, mtu: int) -> str: ...
 
     async def unplug_port(self, port_id: str) -> None: ...
+
+    async def list_plugged_ports(self) -> dict[str, str]: ...
 
 
 class HostAgent:
@@ -57,9 +68,11 @@ class HostAgent:
         *,
         report_s: float = 10.0,
         address: str = "",
+        machine_id: str = "",
     ) -> None:
         self.name = name
         self.address = address
+        self._machine_id = machine_id
         self.hypervisor = hypervisor
         self.network = network
         self._bus = bus
@@ -67,6 +80,7 @@ class HostAgent:
         self._booted_at = clock.now()
         self._tasks: list[asyncio.Task[None]] = []
         self._images: dict[str, asyncio.Lock] = {}
+        self._strays: frozenset[str] = frozenset()
         self._mover = Mover(bus, hypervisor)
         self._verbs: dict[str, tuple[Any, Callable[[Any], Awaitable[Any]]]] = {
             "ensure_image": (orders.EnsureImage, self._ensure_image),
@@ -92,12 +106,15 @@ class HostAgent:
         }
 
     async def start(self) -> None:
+        """Raises `HostRefused` before anything is served."""
         await self.hypervisor.open()
+        await be_welcome(self._bus, self._who())
         await self._bus.serve(orders.topic_of(self.name), self._answer)
         await self.report()
         self._tasks = [
             asyncio.create_task(self._keep_reporting(), name=f"reports of {self.name}"),
             asyncio.create_task(self._keep_telling(), name=f"events of {self.name}"),
+            asyncio.create_task(self._keep_tidy(), name=f"tidiness of {self.name}"),
         ]
 
     async def stop(self) -> None:
@@ -114,6 +131,7 @@ class HostAgent:
 
     async def describe(self) -> orders.HostReport:
         return orders.HostReport(
+            who=self._who(),
             name=self.name,
             address=self.address,
             facts=await self.hypervisor.inspect_host(),
@@ -123,6 +141,26 @@ class HostAgent:
             export_format=self.hypervisor.export_format if isinstance(self.hypervisor, ExportsDisks) else "",
             abilities=tuple(name for name, kind in ABILITIES.items() if isinstance(self.hypervisor, kind)),
         )
+
+    def _who(self) -> orders.Hello:
+        return orders.Hello(
+            name=self.name, machine_id=self._machine_id, at=clock.now(), version=aerostat.__version__
+        )
+
+    async def tidy(self) -> int:
+        """Unplug what no guest has, now and at the last look: it was plugged for a guest that then was not made.
+
+        Answers how many. Looking twice leaves a guest the time to be made after its cards are plugged.
+        """
+        plugged = await self.network.list_plugged_ports()
+        carried = {port_id for domain in await self.hypervisor.list_domains() for port_id in domain.ports}
+        strays = frozenset(plugged.keys() - carried)
+        doomed = strays & self._strays
+        self._strays = strays - doomed
+        for port_id in sorted(doomed):
+            await self.network.unplug_port(port_id)
+            log.warning("card of no guest unplugged", host=self.name, port_id=port_id)
+        return len(doomed)
 
     async def _answer(self, message: Any) -> Any:
         found = self._verbs.get(message.verb)
@@ -138,6 +176,14 @@ class HostAgent:
                 await self.report()
             except DriverError as error:
                 log.warning("host report failed", host=self.name, error=error.message)
+
+    async def _keep_tidy(self) -> None:
+        while True:
+            await asyncio.sleep(TIDY_S)
+            try:
+                await self.tidy()
+            except DriverError as error:
+                log.warning("the host could not be tidied up", host=self.name, error=error.message)
 
     async def _keep_telling(self) -> None:
         while True:
@@ -265,6 +311,29 @@ class HostAgent:
                 return
             offset += len(piece)
             yield piece
+
+
+async def be_welcome(bus: Any, who: orders.Hello) -> None:
+    """Say hello until the control plane answers. Raises `HostRefused`."""
+    waits = 0
+    while True:
+        try:
+            welcome = await bus.call(
+                CONTROL_TOPIC, HELLO_VERB, who, timeout_s=HELLO_LIMIT_S, into=orders.Welcome
+            )
+        except DriverError as error:
+            if not error.retry:
+                raise
+            if waits in (0, 5) or waits % 100 == 0:
+                log.warning("host.waiting_for_control_plane", host=who.name, reason=error.message)
+            waits += 1
+            await asyncio.sleep(HELLO_PAUSE_S * random.uniform(0.5, 1.0))
+            continue
+        if welcome.refusal:
+            raise HostRefused(f"host {who.name} may not serve: {welcome.refusal}")
+        if welcome.warning:
+            log.warning("host.warned", host=who.name, warning=welcome.warning)
+        return
 
 
 @contextlib.asynccontextmanager

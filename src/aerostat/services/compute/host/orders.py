@@ -29,9 +29,15 @@ T = TypeVar("T")
 
 CONTROL_TOPIC = "compute"
 REPORT_VERB = "host_report"
+HELLO_VERB = "host_hello"
 READ_IMAGE_VERB = "read_image"
 GUEST_EVENT = "compute.guest"
 CHUNK_BYTES = 1 << 20
+
+PROTOCOL = 1
+"""What this page says, as a number: one more with each change that the other side must know of."""
+OLDEST_PROTOCOL = 1
+"""Hosts of this protocol are still understood, so that a cloud can be upgraded before its hosts."""
 
 
 def topic_of(host_name: str) -> str:
@@ -178,8 +184,27 @@ class ReadImage(msgspec.Struct, frozen=True):
     offset: int
 
 
+class Hello(msgspec.Struct, frozen=True, kw_only=True):
+    """Who a host is. `machine_id` is its state folder's, empty for hosts inside the control process; `at` its clock."""
+
+    name: str
+    machine_id: str
+    at: datetime
+    protocol: int = PROTOCOL
+    version: str = ""
+
+
+class Welcome(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a hello: nothing, or why the host must not serve, or what is wrong and can be lived with."""
+
+    refusal: str = ""
+    warning: str = ""
+
+
 class HostReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A host's heart-beat. `booted_at` is when its agent started."""
+    """A host's heart-beat. `booted_at` is when its agent started; hosts of before the hello say no `who`."""
+
+    who: Hello | None = None
 
     name: str
     address: str = ""

@@ -144,7 +144,10 @@ class Domain(msgspec.Struct, frozen=True, kw_only=True):
 
 def digest_of(domains: Iterable[Domain]) -> str:
     """What is there and in which state, as one short text: equal texts mean that there is nothing new to look at."""
-    told = sorted(f"{domain.id} {domain.name} {domain.state} {domain.reason}" for domain in domains)
+    told = sorted(
+        " ".join((domain.id, domain.name, domain.state, domain.reason, *sorted(domain.ports)))
+        for domain in domains
+    )
     return hashlib.blake2b("\n".join(told).encode(), digest_size=16).hexdigest()
 
 

@@ -1,10 +1,11 @@
 """Nothing stays behind: guests on hosts and claims in placement whose server is gone are taken away.
 
+So are claims that are another than their server's: a worker that was overtaken may have made one after all was over.
 Only what carries a name that this room gives is ours to take. A server that is being made or deleted has a flow that
 knows better, and its row is there, so it is let be.
 """
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,23 +18,27 @@ from aerostat.kernel.work import Reconciler
 
 from .. import model, moves
 from ..host.protocol import Domain
+from ..placing import resources_of
 from ..room import instance_name, room_of
 from ..states import RESTING
 
 log = structlog.get_logger(__name__)
 
+Claims = Mapping[str, Mapping[str, int]]  # consumer → class → amount
+
 REQUEST_ID = "compute-orphans"
 ROWS_AT_ONCE = 500
+# States of servers whose guest, and whose claim, can be on their own host only.
 SETTLED = frozenset(RESTING) - {"resized"}
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What is out there: guests by host name, ids of what holds a claim on each host's provider, and migrations that
-    may still hold something: those that ended, and evacuations that wait for their dead host.
+    """What is out there: by host name guests, and how much each consumer holds of the host's provider; and migrations
+    that may still hold something: those that ended, and evacuations that wait for their dead host.
     """
 
     guests: Mapping[str, list[Domain]]
-    claims: Mapping[str, Set[str]]
+    claims: Mapping[str, Claims]
     migrations: Sequence[Row] = ()
 
 
@@ -49,11 +54,15 @@ class ReleaseClaim(msgspec.Struct, frozen=True):
     consumer_id: str
 
 
+class CorrectClaim(msgspec.Struct, frozen=True):
+    server_id: str
+
+
 class CloseEvacuation(msgspec.Struct, frozen=True):
     migration_id: str
 
 
-Action = RemoveGuest | ReleaseClaim | CloseEvacuation
+Action = RemoveGuest | ReleaseClaim | CorrectClaim | CloseEvacuation
 
 
 async def _observe(house: Any) -> tuple[Mapping[str, Row], Found]:
@@ -70,12 +79,12 @@ async def _observe(house: Any) -> tuple[Mapping[str, Row], Found]:
     waiting = await house.store.all(model.MIGRATIONS, {"status": "done"})
     suspects = {row.source_host for row in waiting} | await _ends_of_moves(house, since)
     guests = await watch.changed_guests(house, REQUEST_ID, suspects)
-    claims: dict[str, Set[str]] = {}
+    claims: dict[str, Claims] = {}
     generations = await placing.generations()
     for host in await house.store.all(model.HOSTS):
         generation = generations.get(host.id)
         if generation is None or generation != room.claims_seen.get(host.id) or host.name in suspects:
-            claims[host.name] = await placing.consumers(host.id)
+            claims[host.name] = await placing.claims_on(host.id)
             room.claims_seen[host.id] = generation
     ids = {guest.id for found in guests.values() for guest in found}
     ids |= {id for claimed in claims.values() for id in claimed}
@@ -102,7 +111,7 @@ async def _rows_of(house: Any, ids: list[str]) -> tuple[dict[str, Row], list[Row
     for start in range(0, len(ids), ROWS_AT_ONCE):
         some = ids[start : start + ROWS_AT_ONCE]
         rows = await house.store.fetch(
-            select(columns.id, columns.host, columns.state).where(
+            select(columns.id, columns.host, columns.state, columns.flavor).where(
                 columns.id.in_(some), columns.state != "deleted"
             )
         )
@@ -124,17 +133,32 @@ def plan_orphans(servers: Mapping[str, Row], found: Found) -> list[Action]:
                 continue
             if server is None:
                 actions.append(RemoveGuest(host, guest.id))
-            elif server.host not in (None, host) and server.state in SETTLED:
+            elif server.host != host and server.state in SETTLED:
+                # An order that was late, or came twice, made it after all was over; or it moved away.
                 actions.append(RemoveGuest(host, guest.id, server.host))
     claimants = {id for claimed in found.claims.values() for id in claimed}
     waiting = {row.id for row in found.migrations if row.status == "done"}
     ended = {row.id for row in found.migrations} - waiting
     actions += [ReleaseClaim(id) for id in sorted(claimants - servers.keys() - waiting | claimants & ended)]
+    wrong = {
+        id
+        for host, claims in found.claims.items()
+        for id, amounts in claims.items()
+        if id in servers and not _is_right(servers[id], host, amounts)
+    }
+    actions += [CorrectClaim(id) for id in sorted(wrong)]
     for row in found.migrations:
         there = found.guests.get(row.source_host)
         if row.id in waiting and there is not None and row.server_id not in {guest.id for guest in there}:
             actions.append(CloseEvacuation(row.id))
     return actions
+
+
+def _is_right(server: Row, host: str, amounts: Mapping[str, int]) -> bool:
+    """Whether the server may hold this. What it holds on its way, or after it failed on a host, is not judged."""
+    if server.state not in SETTLED:
+        return True
+    return bool(server.host == host and (server.state == "error" or amounts == resources_of(server.flavor)))
 
 
 async def _apply(house: Any, action: Action) -> None:
@@ -155,15 +179,32 @@ async def _apply(house: Any, action: Action) -> None:
             log.info("claim of what is over released", consumer_id=action.consumer_id)
         return
     row = await house.store.find(model.SERVERS, id=action.server_id)
+    if isinstance(action, CorrectClaim):
+        if row is not None and row.state in SETTLED:
+            await _correct(house, row)
+        return
     host = room.host(action.host, REQUEST_ID)
     if row is None or row.state == "deleted":
         await host.remove_guest(action.server_id)
         log.warning("guest without a server removed", host=action.host, server_id=action.server_id)
     elif row.state in SETTLED and row.host == action.lives_on:
         # With shared storage its disk is where it lives, whoever is taken for its owner.
-        seen = await room.host(row.host, REQUEST_ID).find_owner(row.id)
+        seen = await room.host(row.host, REQUEST_ID).find_owner(row.id) if row.host is not None else None
         await host.remove_guest(row.id, heir=row.host if seen == action.host else None)
         log.warning("guest of a server that lives elsewhere removed", host=action.host, server_id=row.id)
+
+
+async def _correct(house: Any, server: Row) -> None:
+    """Let the server hold what it takes where it is; nothing where it is nowhere."""
+    placing = room_of(house).placing(REQUEST_ID)
+    if server.host is None:
+        await placing.release(server.id)
+    else:
+        host = await house.store.get(model.HOSTS, name=server.host)
+        if not await placing.claim(server, host.id, resources_of(server.flavor)):
+            log.warning("a server's claim is wrong and cannot be made right", server_id=server.id)
+            return
+    log.warning("claim of a server corrected", server_id=server.id)
 
 
 orphans = Reconciler("compute.orphans", every=600.0, observe=_observe, plan=plan_orphans, apply=_apply)

@@ -1,7 +1,8 @@
 """Every guest runs, or does not, as its server's row says.
 
 A guest that shut itself down is believed: its server is stopped. One that is off for any other reason (the host was
-restarted, its process died) is started again. Passing states are left to their flows.
+restarted, its process died) is started again, and one that an order moved after all was over is moved back. Passing
+states are left to their flows.
 """
 
 from collections.abc import Mapping
@@ -34,7 +35,7 @@ class Repair(msgspec.Struct, frozen=True, kw_only=True):
     server_id: str
     host: str
     state: str
-    what: Literal["start", "stop", "believe_stopped", "lost", "note"]
+    what: Literal["start", "set", "believe_stopped", "lost", "note"]
     power_state: int
 
 
@@ -70,10 +71,10 @@ def plan_power(desired: list[Row], actual: Mapping[str, Mapping[str, Domain]]) -
             what = "lost"
         elif found.state == wanted:
             what = "note" if POWER_STATES[found.state] != server.power_state else None
-        elif found.state in ("shutoff", "crashed") and wanted == "running":
-            what = "believe_stopped" if found.reason == BY_ITSELF else "start"
-        elif wanted == "shutoff":
-            what = "stop"
+        elif wanted == "running":
+            what = "believe_stopped" if found.state == "shutoff" and found.reason == BY_ITSELF else "start"
+        elif wanted == "shutoff" or found.state in ("running", "paused", "suspended"):
+            what = "set"  # an order that came late, or twice, moved it
         elif POWER_STATES[found.state] != server.power_state:
             what = "note"
         if what is not None:
@@ -100,8 +101,8 @@ async def _apply(house: Any, repair: Repair) -> None:
         found = await host.ensure_guest(await guest_of(house, server, REQUEST_ID))
         power = POWER_STATES[found.state]
         await store.update(model.SERVERS, {"id": server.id, **guard}, power_state=power)
-    elif repair.what == "stop":
-        found = await host.set_power(server.id, "shutoff")
+    elif repair.what == "set":
+        found = await host.set_power(server.id, DESIRED_POWER[repair.state])
         power = POWER_STATES[found.state]
         await store.update(model.SERVERS, {"id": server.id, **guard}, power_state=power)
     elif repair.what == "believe_stopped":
@@ -113,6 +114,8 @@ async def _apply(house: Any, repair: Repair) -> None:
             else:
                 await tx.update(model.SERVERS, {"id": server.id, **guard}, power_state=repair.power_state)
     elif repair.what == "lost":
+        if await host.find_guest(server.id) is not None:
+            return  # made after the host was looked at, and before its row was
         fault = {"message": f"Host {repair.host} no longer has this server.", "code": "GuestLost"}
         fault["at"] = server.updated_at.isoformat() if server.updated_at else server.created_at.isoformat()
         async with store.transaction() as tx:

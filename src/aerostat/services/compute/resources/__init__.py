@@ -10,6 +10,7 @@ from .flavor import Flavor
 from .flavor_access import FlavorAccess
 from .flavor_extra_spec import FlavorExtraSpecs
 from .floating_ip_proxy import FloatingIpProxy
+from .host import Host
 from .host_proxy import HostProxy
 from .hypervisor import Hypervisor
 from .image_proxy import ImageProxy
@@ -48,7 +49,7 @@ RESOURCES = (
         ServerMigration,
         ExternalEvents,
     ),
-    *(Hypervisor, ComputeService, AvailabilityZone, Aggregate),
+    *(Host, Hypervisor, ComputeService, AvailabilityZone, Aggregate),
     *(Limits, QuotaSet, TenantUsage, UsageAudit),
     *(ImageProxy, SecurityGroupProxy, FloatingIpProxy, NetworkProxy, HostProxy),
 )

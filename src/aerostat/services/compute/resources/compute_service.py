@@ -3,9 +3,11 @@
 Wire: /os-services, https://docs.openstack.org/api-ref/compute/#compute-services-os-services
 """
 
+import contextlib
 from typing import Any
 
-from aerostat.kernel.db import Row
+from aerostat.kernel import clock
+from aerostat.kernel.db import Row, RowNotFound
 from aerostat.kernel.errors import BadRequest, Conflict, NotFound
 from aerostat.kernel.http import Request, Response
 from aerostat.kernel.ids import is_uuid
@@ -14,6 +16,7 @@ from aerostat.kernel.service import iso_micro
 
 from .. import model
 from ..room import room_of
+from ..states import NO_STATE, RESTING, SERVER
 from .arguments import at_least, check_query
 from .schemas import BOOLEAN, HOST, closed, read_boolean
 from .terms import ADMIN, rules
@@ -108,15 +111,38 @@ class ComputeService(Resource):
 
     @route("DELETE", "/os-services/{service_id}", policy=_RULE + "delete")
     async def remove(self, req: Request, service_id: str) -> Response:
-        """Forget a host. One that still runs comes back with its next report."""
+        """Forget a host. One that still runs comes back with its next report.
+
+        `X-Aerostat-Force`, a header of ours, is for a machine that is lost: its servers lose their host and say so.
+        """
         host = await self._by_id(req, service_id)
-        servers = await req.db.all(model.SERVERS, {"host": host.name})
-        if any(server.state != "deleted" for server in servers):
+        rows = await req.db.all(model.SERVERS, {"host": host.name})
+        servers = [row for row in rows if row.state != "deleted"]
+        forced = req.headers.get("x-aerostat-force", "").lower() == "true"
+        if servers and not forced:
             raise Conflict(
                 "Unable to delete compute service that is hosting instances. Migrate or delete the instances first."
             )
-        await room_of(req.house).placing(req.request_id).remove_host(host.id)
-        await req.db.delete(model.HOSTS, id=host.id)
+        placing = room_of(req.house).placing(req.request_id)
+        for server in servers:
+            await placing.release(server.id)
+        await placing.remove_host(host.id)
+        fault = {"message": f"Host {host.name} was taken out of the cloud.", "code": "HostRemoved"}
+        async with req.db.transaction() as tx:
+            for server in servers:
+                if server.state in RESTING:
+                    # Where a flow has begun meanwhile, it fails by itself.
+                    with contextlib.suppress(RowNotFound):
+                        await SERVER.move(
+                            tx,
+                            model.SERVERS,
+                            server.id,
+                            "fail",
+                            where={"state": server.state},
+                            fault={**fault, "at": clock.now().isoformat()},
+                            power_state=NO_STATE,
+                        )
+            await tx.delete(model.HOSTS, id=host.id)
         return Response(None, 204)
 
     async def _named(self, req: Request) -> Row:

@@ -5,7 +5,7 @@ https://docs.openstack.org/api-ref/compute/#security-groups-os-security-groups-d
 Deprecated, but what older clients and the suites of others still use.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aerostat.kernel.errors import BadRequest, NotFound
@@ -191,7 +191,7 @@ async def _shown(req: Request, group: Mapping[str, Any]) -> dict[str, Any]:
     return {"security_group": group_view(group, await _names(req, [group]))}
 
 
-async def _names(req: Request, groups: list[Any] | list[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
+async def _names(req: Request, groups: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
     """Name and project of the groups that the rules of these groups speak of."""
     remote = {
         rule["remote_group_id"]

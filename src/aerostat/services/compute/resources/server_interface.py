@@ -74,7 +74,10 @@ class ServerInterface(Resource):
         check_state(server, "attach_interface", *_STATES)
         admin = room_of(req.house).network_admin(req.request_id)
         client = req.client("network")
-        (wanted,) = await networking.choose_networks(client, _wanted(asked), server.project_id)
+        chosen = await networking.choose_networks(client, _wanted(req, asked), server.project_id)
+        if not chosen:
+            raise BadRequest("No network with a subnet is there for this server.")
+        (wanted,) = chosen
         try:
             port = await networking.make_port(client, admin, server, wanted, ())
         except RoomError as error:
@@ -89,7 +92,7 @@ class ServerInterface(Resource):
                 await add_interface(tx, server.id, interface)
                 await attach_interface.start(tx, server.id, context=req.context, data={"port_id": port["id"]})
         except BaseException:
-            await networking.give_back_port(admin, port["id"], owned=known["owned"])
+            await networking.give_back_port(admin, server.id, port["id"], owned=known["owned"])
             raise
         server["interfaces"] = [*server.interfaces, interface]
         return {"interfaceAttachment": _view(req, server, port)}
@@ -111,17 +114,18 @@ class ServerInterface(Resource):
         return (await networking.ports_of(admin, [server_id]))[server_id]
 
 
-def _wanted(asked: dict[str, Any]) -> Any:
+def _wanted(req: Request, asked: dict[str, Any]) -> Any:
     """The body as a create's `networks`. Raises `BadRequest`."""
     fixed = asked.get("fixed_ips")
     if asked.get("net_id") and asked.get("port_id"):
         raise BadRequest("Must not input both network_id and port_id")
     if fixed and not asked.get("net_id"):
         raise BadRequest("Must input network_id when request IP address")
+    may = {"may_use_external": req.context.is_admin}
     if asked.get("port_id"):
-        return [{"port": asked["port_id"]}]
+        return [{"port": asked["port_id"], **may}]
     if asked.get("net_id"):
-        return [{"uuid": asked["net_id"], "fixed_ip": fixed[0]["ip_address"] if fixed else None}]
+        return [{"uuid": asked["net_id"], "fixed_ip": fixed[0]["ip_address"] if fixed else None, **may}]
     return "auto"
 
 

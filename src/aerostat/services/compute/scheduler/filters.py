@@ -44,6 +44,8 @@ def alive(asked: Asked, host: HostPicture) -> Refusal | None:
         return _no(host, "enabled", f"are disabled{why}")
     if not host.up:
         return _no(host, "up", "are down")
+    if host.clock_fault:
+        return _no(host, "clock", f"have a wrong clock: {host.clock_fault}")
     return None
 
 

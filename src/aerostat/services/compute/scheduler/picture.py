@@ -33,6 +33,8 @@ class HostPicture(msgspec.Struct, frozen=True, kw_only=True):
     up: bool = True
     enabled: bool = True
     disabled_reason: str | None = None
+    clock_fault: str | None = None
+    """What is wrong with its clock, if something is."""
     zone: str = "nova"
     arch: str = "x86_64"
     free: Mapping[str, int] = {}

@@ -16,7 +16,6 @@ from aerostat.kernel.resource import Conditions, Resource, View
 
 from ..errors import AlreadyThere, RoleImmutable
 
-ENABLED = {"type": "boolean"}
 OPTIONS = {"type": "object"}
 DESCRIPTION = {"type": ["string", "null"]}
 DOMAIN_ID = {"type": ["string", "null"]}

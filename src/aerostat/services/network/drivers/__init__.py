@@ -1,16 +1,24 @@
 """What carries packets: `ovn`, or `fake` for tests and `up --fake`."""
 
-from aerostat.kernel.config import Config
-from aerostat.kernel.host_place import place_of, places_of
+from typing import TYPE_CHECKING
 
-from ..config import NetworkConfig
+from aerostat.kernel.config import Config
+from aerostat.kernel.host_place import place_of
+
+from ..config import NetworkConfig, gateway_hosts
 from ..host.protocol import NetworkDriver
 
+if TYPE_CHECKING:
+    from .fake import FakeWorld
 
-def gateway_hosts(config: Config) -> tuple[str, ...]:
-    """Hosts on which routers reach external networks, the preferred one first: as set, or all of this machine."""
-    named = config.section(NetworkConfig).gateway_hosts
-    return named or tuple(place.name for place in places_of(config))
+
+def open_fake_world(config: Config) -> "FakeWorld":
+    """The fake network of this process, or the file that several share."""
+    from .fake import FakeWorld
+    from .fake_shared import SharedFakeWorld
+
+    file = config.section(NetworkConfig).fake_world
+    return FakeWorld() if file is None else SharedFakeWorld(file)
 
 
 def open_driver(config: Config) -> NetworkDriver:
@@ -19,7 +27,7 @@ def open_driver(config: Config) -> NetworkDriver:
     if name == "fake":
         from .fake import FakeNetworkDriver
 
-        return FakeNetworkDriver()
+        return FakeNetworkDriver(open_fake_world(config))
     if name == "ovn":
         from .ovn.daemons import OvnHost
         from .ovn.northbound import OvnNetworkDriver

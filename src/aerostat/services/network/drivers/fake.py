@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import socket
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, MutableMapping
 
 import msgspec
 
@@ -51,8 +51,8 @@ class FakeWorld:
     """What both halves see."""
 
     def __init__(self) -> None:
-        self.things: dict[Key, Thing] = {}
-        self.plugged: dict[str, dict[str, str]] = defaultdict(dict)
+        self.things: MutableMapping[Key, Thing] = {}
+        self.plugged: Mapping[str, MutableMapping[str, str]] = defaultdict(dict)
         self.listeners: dict[tuple[str, str, int], tuple[str, int]] = {}
         self.faults = Faults()
         self._watchers: list[PortUp] = []
@@ -70,7 +70,7 @@ class FakeWorld:
 
     def _is_carried(self, port: Port) -> bool:
         """On the host that it is bound to; without one, anywhere."""
-        hosts = {port.host, port.next_host} - {None} or set(self.plugged)
+        hosts = {host for host in (port.host, port.next_host) if host is not None} or set(self.plugged)
         return any(port.id in self.plugged[host] for host in hosts if host in self.plugged)
 
     def settle(self) -> None:

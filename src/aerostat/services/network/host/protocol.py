@@ -18,6 +18,12 @@ from msgspec import Struct
 
 METADATA_ADDRESS = "169.254.169.254"
 
+
+def network_topic(host: str) -> str:
+    """Where a host is asked for its half of the network."""
+    return f"network.{host}"
+
+
 Kind: TypeAlias = Literal["network", "subnet", "port", "security_group", "router", "floating_ip"]
 
 

@@ -14,6 +14,7 @@ from aerostat.kernel import clock, operation
 from aerostat.kernel.db import Row, Store
 from aerostat.kernel.errors import DriverError
 from aerostat.kernel.work import Reconciler
+from aerostat.kernel.work.lease import LEASE
 
 from ..changes import TOPOLOGY
 from ..config import NetworkConfig
@@ -56,6 +57,7 @@ async def reconcile(house: "House") -> int:
     if devices := sorted({row.device_id for row in pending if row.device_id}):
         # Rooms above that show ports of their own things read them anew; told twice is told once.
         await house.bus.publish(PORTS_CHANGED, {"device_ids": devices})
+    read_at = clock.now()
     things = await read_things(house.store, settings, keys)
     there = {key_of(thing) for thing in things}
     gone = None if keys is None else [key for key in keys if key not in there]
@@ -77,7 +79,11 @@ async def reconcile(house: "House") -> int:
     if due:
         progress.compared_at = clock.now()
     await _note(house.store, things, pending)
-    if len(pending) == MOST_AT_ONCE:
+    overtaken = clock.now() - read_at > LEASE
+    if overtaken:
+        # Another process may have written newer things meanwhile, and ours came on top of them.
+        progress.compared_at = None
+    if overtaken or len(pending) == MOST_AT_ONCE:
         house.nudge(TOPOLOGY)
     return len(done.ensured) + len(done.removed)
 
@@ -115,19 +121,23 @@ async def _apply(driver: NetworkDriver, things: list[Thing], gone: list[Key] | N
 
 
 async def _note(store: Store, things: list[Thing], pending: list[Row]) -> None:
-    """What is in the world now is active; the changes have been told."""
-    there = {thing.id for thing in things if isinstance(thing, FloatingIP | Port)}
-    down = {
-        PORTS: await store.all(PORTS, {"status": "DOWN", "device_owner": _SERVICES}),
-        FLOATING_IPS: await store.all(FLOATING_IPS, {"status": "DOWN"}),
-    }
-    rising = {table: [row.id for row in rows if row.id in there] for table, rows in down.items()}
-    if not pending and not any(rising.values()):
+    """What is in the world now is active; the changes have been told.
+
+    A floating IP that was led elsewhere since `things` were read is not in the world yet: its change is still to come.
+    """
+    there = {thing.id for thing in things if isinstance(thing, Port)}
+    led = {thing.id: thing for thing in things if isinstance(thing, FloatingIP)}
+    down = await store.all(PORTS, {"status": "DOWN", "device_owner": _SERVICES})
+    ports = [row.id for row in down if row.id in there]
+    floating = [row.id for row in await store.all(FLOATING_IPS, {"status": "DOWN"}) if row.id in led]
+    if not pending and not ports and not floating:
         return
     async with store.transaction() as tx:
-        for table, ids in rising.items():
-            for start in range(0, len(ids), MOST_AT_ONCE):
-                await tx.update(table, {"id": ids[start : start + MOST_AT_ONCE]}, status="ACTIVE")
+        for start in range(0, len(ports), MOST_AT_ONCE):
+            await tx.update(PORTS, {"id": ports[start : start + MOST_AT_ONCE]}, status="ACTIVE")
+        for id in floating:
+            as_read = {"port_id": led[id].port_id, "fixed_ip_address": led[id].fixed_ip}
+            await tx.update(FLOATING_IPS, {"id": id, **as_read}, status="ACTIVE")
         if pending:
             await tx.delete(CHANGES, id=[row.id for row in pending])
 

@@ -6,8 +6,7 @@ from aerostat.kernel import clock
 from aerostat.kernel.errors import DriverError
 from aerostat.kernel.work import Sweeper
 
-from ..config import NetworkConfig
-from ..drivers import gateway_hosts
+from ..config import NetworkConfig, gateway_hosts
 from ..model import AGENTS, PORTS
 
 if TYPE_CHECKING:

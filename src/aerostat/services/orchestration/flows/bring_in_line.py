@@ -10,7 +10,7 @@ from aerostat.kernel.clock import hours
 from aerostat.kernel.work import Fault, Flow, Outcome, Work
 
 from .. import model
-from ..converge import Convergence
+from ..converge import converge_stack
 from ..endings import fail_stack
 from ..states import STACK
 
@@ -21,7 +21,7 @@ _LONGEST = hours(24 * 30)
 async def _converge(work: Work, stack: Any) -> Outcome | None:
     if stack.generation != work.data["generation"]:
         return work.finish()  # something else was asked of the stack since
-    return await Convergence(work, stack).run()
+    return await converge_stack(work, stack)
 
 
 async def _failed(work: Work, stack: Any, fault: Fault) -> None:

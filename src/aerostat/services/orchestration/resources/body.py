@@ -29,6 +29,7 @@ _KNOWN = frozenset(
         "param_overrides",
     }
 )
+_MOST_ENVIRONMENTS = 100
 _MOST_TAGS, _LONGEST_TAG = 1000, 80
 
 
@@ -71,6 +72,8 @@ def read_merged(body: Mapping[str, Any], template: Template, files: Mapping[str,
     names = [] if body.get("environment_files") is None else body["environment_files"]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise BadBody("environment_files must be a list of names.")
+    if len(names) > _MOST_ENVIRONMENTS:
+        raise BadBody(f"There are {len(names)} environment files; at most {_MOST_ENVIRONMENTS} are taken.")
     given = body.get("environment")
     if given is not None and not isinstance(given, dict | str):
         raise BadBody("Environment not in valid format")
@@ -78,11 +81,13 @@ def read_merged(body: Mapping[str, Any], template: Template, files: Mapping[str,
     if not isinstance(parameters, dict):
         raise BadBody("parameters must be an object.")
     with refusing():
-        pairs = []
+        known: dict[str, dict[str, Any]] = {}
         for name in names:
             if name not in files:
                 raise BadBody(f"Environment file {name} is not among the files.")
-            pairs.append((name, read_environment(files[name])))
+            if name not in known:
+                known[name] = read_environment(files[name])
+        pairs = [(name, known[name]) for name in names]
         if not names or not isinstance(given, dict):
             pairs.append(("", read_environment(given or {})))
         environment = merge_environments(pairs, template.schemas)

@@ -11,11 +11,13 @@ from aerostat.kernel.policy import admin, project_reader, role
 from aerostat.kernel.resource import Resource, Views, route
 
 from .. import model
+from ..config import OrchestrationConfig
 from ..errors import BadBody, NotSupported, ResourceNotAvailable, ResourceNotFound
 from ..guest_accounts import GUEST_ROLE
+from ..hooks import clear_hook
 from ..kinds import find_kind
 from ..ledger import add_resource_event
-from ..live import read_attribute
+from ..live import read_or_none
 from ..nesting import nested_stacks, read_depth
 from ..plans import load_plan
 from ..reading import OpenStack, open_stack
@@ -80,7 +82,7 @@ class StackResource(Resource):
         if opened.live.reference_id(resource_name) is not None:
             asked = req.query.get("with_attr", [])
             names = [one for one in (*thing.kind.attributes, *asked) if thing.kind.knows_attribute(one)]
-            shown["attributes"] = {one: await read_attribute(thing, one) for one in dict.fromkeys(names)}
+            shown["attributes"] = {one: await read_or_none(thing, one) for one in dict.fromkeys(names)}
         return {"resource": shown}
 
     @route(
@@ -102,13 +104,14 @@ class StackResource(Resource):
         told = {one.key: {"status": one.status, "reason": one.reason, "data": one.data} for one in signals}
         return {"metadata": {**(await thing.kind.metadata(thing)), **told}}
 
-    @route("POST", _ONE + "/signal", public=True)
+    @route("POST", _ONE + "/signal", public=True, raw_body=True)
     async def signal(
         self, req: Request, project_id: str, stack_name: str, stack_id: str, resource_name: str
     ) -> Response:
         """From users with an account, and from guests that hold the resource's own token or account."""
         stack, row = await self._for_guest(req, stack_name, stack_id, resource_name)
         token = req.argument("token") or req.headers.get("x-auth-token")
+        most = req.house.config.section(OrchestrationConfig).most_signal_bytes
         if (
             stack is not None
             and stack.project_id == project_id
@@ -122,9 +125,14 @@ class StackResource(Resource):
             stack = await find_living(req, project_id, stack_name, stack_id)
             req.check("resource:signal")
             row = await self._row(req, stack, resource_name)
+            details = await req.json(most)
+            if isinstance(details, dict) and "unset_hook" in details:
+                async with req.db.transaction() as tx:
+                    await clear_hook(tx, await tx.get(model.STACKS, id=stack.id), row, details["unset_hook"])
+                return Response(None, 200, resource_id=stack.id)
         assert stack is not None
         assert row is not None
-        details = await req.json()
+        details = await req.json(most)
         opened, _ = await self._opened(req, stack, resource_name)
         thing = opened.things[resource_name]
         if action_of(row.state) in thing.kind.deaf_during:

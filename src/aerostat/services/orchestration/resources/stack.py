@@ -119,7 +119,9 @@ class Stack(Resource):
             "creation_time": None,
             "updated_time": None,
             "deletion_time": None,
-            "resources": preview_resources(req.house, plan, name),
+            "resources": preview_resources(
+                req.house, plan, {"name": name, "id": "None", "project_id": project_id}
+            ),
         }
         return {"stack": shown}
 

@@ -11,9 +11,9 @@ from aerostat.kernel.resource import Resource, route
 from ..errors import EntityNotFound
 from ..kinds import find_kind
 from ..plans import Plan
-from ..template import StackIdentity, find_version, functions_view, versions_view
+from ..template import StackIdentity, find_version, functions_view, is_template_name, versions_view
 from ..types.nested.template_resource import TemplateResource
-from ..validation import check_plan, placeholder_plan
+from ..validation import check_template, nested_plan, placeholder_plan
 from .body import read_body, read_source
 from .scope import READER, own_project
 
@@ -46,11 +46,11 @@ class Templates(Resource):
         own_project(req, project_id)
         source = read_source(await read_body(req))
         plan = Plan(source, StackIdentity(project_id=project_id))
-        await check_plan(req.house, req.context, plan, values_needed=False)
+        await check_template(req.house, req.context, plan)
         answer: dict[str, Any] = {
             "Description": source.template.description,
             "Parameters": plan.parameters.views(),
-            "Environment": source.environment.view(),
+            "Environment": _environment(plan),
         }
         if source.template.parameter_groups:
             answer["ParameterGroups"] = source.template.parameter_groups
@@ -59,16 +59,28 @@ class Templates(Resource):
         return answer
 
 
+def _environment(plan: Plan) -> dict[str, Any]:
+    """As the client sent it, with the templates that stand for themselves among the types."""
+    shown = plan.environment.view()
+    del shown["encrypted_param_names"]
+    own = {one.type: one.type for one in plan.template.resources.values() if is_template_name(one.type)}
+    shown["resource_registry"] = own | shown["resource_registry"]
+    return shown
+
+
 def _nested(plan: Plan) -> dict[str, Any]:
-    """Parameters of the templates that resources stand for."""
+    """Parameters of the templates that resources stand for, and of those in them."""
     shown: dict[str, Any] = {}
     plan = placeholder_plan(plan)
     for name, definition in plan.blueprint.resources.items():
         kind = find_kind(plan.kind_of(definition.type, name), plan.files)
         if isinstance(kind, TemplateResource) and kind.template is not None:
+            inner = nested_plan(plan, definition, kind)
             shown[name] = {
                 "Type": definition.type,
                 "Description": kind.template.description,
-                "Parameters": {one: schema.view() for one, schema in kind.template.schemas.items()},
+                "Parameters": inner.parameters.views(),
             }
+            if deeper := _nested(inner):
+                shown[name]["NestedParameters"] = deeper
     return shown

@@ -8,6 +8,7 @@ from aerostat.kernel.http import Request
 from aerostat.kernel.service import iso_z
 
 from ..reading import OpenStack
+from ..template.snippets import MOST_CHARACTERS, size_of
 from .scope import stack_url
 
 View = dict[str, Any]
@@ -56,8 +57,28 @@ async def stack_view(req: Request, stack: OpenStack, *, outputs: bool = True) ->
         "capabilities": [],
     }
     if outputs:
-        shown["outputs"] = [await output_view(stack, name) for name in stack.plan.template.outputs]
+        shown["outputs"] = await _outputs(stack)
     return shown
+
+
+async def _outputs(stack: OpenStack) -> list[View]:
+    """All outputs, as far as an answer can hold them; each can be asked for by itself."""
+    views, characters = [], 0
+    for name in stack.plan.template.outputs:
+        if characters > MOST_CHARACTERS:
+            description = stack.plan.template.outputs[name].description
+            problem = "The outputs of this stack are too large to be shown together."
+            view = {
+                "output_key": name,
+                "output_value": None,
+                "description": description,
+                "output_error": problem,
+            }
+        else:
+            view = await output_view(stack, name)
+            characters += size_of(view["output_value"])
+        views.append(view)
+    return views
 
 
 async def output_view(stack: OpenStack, name: str) -> View:

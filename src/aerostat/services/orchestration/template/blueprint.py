@@ -166,13 +166,15 @@ class Blueprint:
                 self._check_references(snippet)
             self.deletion_policy(name)
         for output in self.outputs.values():
-            self._check_references(output.value)
+            self._check_references(output.value, parameters=False)  # that is an error of the output, not here
 
-    def _check_references(self, snippet: Snippet) -> None:
+    def _check_references(self, snippet: Snippet, *, parameters: bool = True) -> None:
         for one in references(snippet, self._dry):
             known = isinstance(one.name, str) and one.name in self._known(one.kind)
             if not known and one.kind == "param":
-                raise StackValidationFailed(f"The Parameter ({one.name}) was not provided.", one.path)
+                if parameters:
+                    raise _missing_parameter(one)
+                continue
             if not known and one.kind == "file":
                 raise StackValidationFailed(
                     f'No content found in the "files" section for get_file path: {one.name}', one.path
@@ -190,6 +192,13 @@ class Blueprint:
             return self._conditions.is_enabled(resolve(condition, self._dry))
         except ValueError as error:
             raise StackValidationFailed(str(error), path) from None
+
+
+def _missing_parameter(reference: Reference) -> StackValidationFailed:
+    """In upstream's form, empty parts and all: clients look for it."""
+    path = tuple(part for part in reference.path if part not in ("get_param", "Ref"))
+    text = f"The Parameter ({reference.name}) was not provided."
+    return StackValidationFailed(f": {text}", path, "Property error: ")
 
 
 def _snippets(resource: ResourceDefinition) -> tuple[Snippet, ...]:

@@ -1,18 +1,22 @@
 """Constraints: what values a parameter may have. Wording of messages is Heat's."""
 
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import regex
 
-from .errors import InvalidSchemaError
+from .errors import InvalidSchemaError, RequestLimitExceeded
 
 STRING, NUMBER, LIST, JSON, BOOLEAN = "String", "Number", "CommaDelimitedList", "Json", "Boolean"
 
 # Patterns are the user's: the standard library's would hold up the whole process on one that backtracks.
 MATCH_LIMIT_S = 0.1
+
+CHECK_LIMIT_S = 1.0
+"""Of CPU, for all constraints of a template together: each pattern has its limit, but there may be many."""
 
 _TRUE = {"t", "true", "on", "y", "yes", "1"}
 _FALSE = {"f", "false", "off", "n", "no", "0"}
@@ -53,6 +57,18 @@ def to_type(value: Any, kind: str) -> Any:
     except ValueError:
         raise ValueError(f'Value "{value}" is invalid for data type "{kind.lower()}".') from None
     return str(value) if kind == STRING else value
+
+
+class Stopwatch:
+    """Ends a look at many constraints that takes too long altogether."""
+
+    def __init__(self) -> None:
+        self._ends_s = time.thread_time() + CHECK_LIMIT_S
+
+    def look(self) -> None:
+        """Raises RequestLimitExceeded when the time is over."""
+        if time.thread_time() > self._ends_s:
+            raise RequestLimitExceeded("the constraints of the parameters take too long to check")
 
 
 @dataclass(frozen=True, slots=True)

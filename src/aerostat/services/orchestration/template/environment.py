@@ -253,7 +253,8 @@ def _merge_values(old: Any, new: Any, schema: ParameterSchema, strategy: str) ->
         if schema.type == NUMBER:
             return rules.to_number(old) + rules.to_number(new)
     except ValueError as error:
-        raise StackValidationFailed(f"Invalid parameter in environment {error}.") from None
+        why = schema.name if schema.hidden else error
+        raise StackValidationFailed(f"Invalid parameter in environment {why}.") from None
     raise InvalidMergeStrategyForParam(strategy, schema.name)
 
 

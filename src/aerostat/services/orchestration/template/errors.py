@@ -137,3 +137,7 @@ class CircularDependencyException(TemplateError):
     def __init__(self, cycle: Iterable[str]) -> None:
         self.cycle = list(cycle)
         super().__init__(f"Circular Dependency Found: {' -> '.join(self.cycle)}")
+
+
+class TemplateOutputError(TemplateError):
+    """An output of a nested stack, asked for as an attribute, has no value and never will."""

@@ -1,6 +1,8 @@
 """Parameters: what a template asks for, and the values that a stack was given."""
 
+import contextlib
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +17,7 @@ CheckCustom = Callable[[str, Any], Awaitable[str | None]]
 "The Key (x) could not be found."; LookupError when there is no constraint of that name."""
 
 HIDDEN = "******"
+_SHORTEST_SECRET = 6  # from here on a secret is taken out wherever it stands
 
 _HOT_TYPES = {
     "string": STRING,
@@ -90,11 +93,12 @@ class ParameterSchema:
             raise ValueError("Value must be a string")
         return str(value)
 
-    def check(self, value: Any) -> Any:
+    def check(self, value: Any, watch: rules.Stopwatch) -> Any:
         """Parse and hold against all constraints but the custom ones. Raises StackValidationFailed."""
         try:
             parsed = self.parse(value)
             for constraint in self.constraints:
+                watch.look()
                 complaint = constraint.complaint(parsed, self.type)
                 if complaint is not None:
                     raise ValueError(constraint.description or complaint)
@@ -139,10 +143,11 @@ def read_schemas(section: Any, version: Version) -> dict[str, ParameterSchema]:
         )
     read = _read_cfn if version.dialect.kind == "cfn" else _read_hot
     schemas = {}
+    watch = rules.Stopwatch()
     for name, definition in section.items():
         try:
             schema = schemas[name] = read(name, definition, version)
-            _check_schema(schema)
+            _check_schema(schema, watch)
         except InvalidSchemaError as error:
             raise InvalidSchemaError(f"Parameter '{name}' is invalid: {error.message}") from None
     return schemas
@@ -215,20 +220,26 @@ def _flag(definition: Mapping[str, Any], key: str) -> bool:
         raise InvalidSchemaError(f"{key}: {error}") from None
 
 
-def _check_schema(schema: ParameterSchema) -> None:
+def _check_schema(schema: ParameterSchema, watch: rules.Stopwatch) -> None:
     for constraint in schema.constraints:
         if schema.type not in constraint.types:
             raise InvalidSchemaError(f"{type(constraint).__name__} constraint invalid for {schema.type_word}")
     if schema.default is None:
         return
+    complaints = []
     try:
         parsed = schema.parse(schema.default)
-        complaints = [
-            one.description or c for one in schema.constraints if (c := one.complaint(parsed, schema.type))
-        ]
+        for one in schema.constraints:
+            watch.look()
+            complaint = one.complaint(parsed, schema.type)
+            if complaint is not None:
+                complaints.append(one.description or complaint)
+                break
     except ValueError as error:
         complaints = [str(error)]
     if complaints:
+        if schema.hidden:
+            raise InvalidSchemaError("Invalid default")
         raise InvalidSchemaError(f"Invalid default {schema.default} ({complaints[0]})")
 
 
@@ -341,9 +352,10 @@ class Parameters(Mapping[str, Any]):
         for name in self.given:
             if name not in self.schemas:
                 raise UnknownUserParameter(name)
+        watch = rules.Stopwatch()
         for name, schema in self.schemas.items():
             if values_needed or self.has_value(name):
-                schema.check(self.raw(name))
+                schema.check(self.raw(name), watch)
 
     async def check_custom(self, check: CheckCustom) -> None:
         """Ask about each custom constraint; of a list, about each item. Raises StackValidationFailed."""
@@ -364,6 +376,19 @@ class Parameters(Mapping[str, Any]):
                 shown[name] = HIDDEN if schema.hidden else _text(self[name], schema.type)
         return shown
 
+    def conceal(self, text: str) -> str:
+        """A message with the values of hidden parameters taken out of it: errors like to quote what they refuse."""
+        quoted: set[str] = set()
+        for name, schema in self.schemas.items():
+            if schema.hidden and self.has_value(name):
+                quoted |= set(_texts_in(self.raw(name), schema))
+        for one in sorted(quoted, key=len, reverse=True):
+            if len(one) >= _SHORTEST_SECRET:
+                text = text.replace(one, HIDDEN)
+            else:  # only as a word of its own: a secret of "1" would take the message apart
+                text = re.sub(rf"(?<!\w){re.escape(one)}(?!\w)", HIDDEN, text)
+        return text
+
     def views(self) -> dict[str, dict[str, Any]]:
         """The schemas of all parameters, as template-validate answers them."""
         return {
@@ -378,6 +403,21 @@ class Parameters(Mapping[str, Any]):
             for name, schema in self.schemas.items()
             if schema.immutable and name in old.schemas and _value(self, name) != _value(old, name)
         ]
+
+
+def _texts_in(value: Any, schema: ParameterSchema) -> Iterator[str]:
+    """The strings by which a value may be quoted: written, parsed, and each member of a list or map."""
+    left = [value]
+    with contextlib.suppress(ValueError):
+        left.append(schema.parse(value))
+    while left:
+        one = left.pop()
+        if isinstance(one, dict | list):
+            left.extend(one.values() if isinstance(one, dict) else one)
+        elif one is not None and not isinstance(one, bool) and str(one):
+            yield str(one)
+            yield repr(str(one))[1:-1]
+            yield json.dumps(str(one))[1:-1]
 
 
 def _value(parameters: Parameters, name: str) -> Any:

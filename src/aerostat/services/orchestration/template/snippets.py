@@ -159,17 +159,18 @@ class _Budget:
         self.left = MOST_CHARACTERS
 
     def spend(self, value: Any) -> None:
-        self.left -= _size(value)
+        self.left -= size_of(value)
         if self.left < 0:
             raise RequestLimitExceeded(f"a value would be larger than {MOST_CHARACTERS} characters")
 
 
-def _size(value: Any) -> int:
+def size_of(value: Any) -> int:
+    """How large a value is, in characters, roughly."""
     if isinstance(value, str):
         return len(value)
     if isinstance(value, dict):
-        return sum(len(key) + _size(item) for key, item in value.items())
-    return 1 + sum(map(_size, value)) if isinstance(value, list) else 1
+        return sum(len(key) + size_of(item) for key, item in value.items())
+    return 1 + sum(map(size_of, value)) if isinstance(value, list) else 1
 
 
 def resolve(snippet: Snippet, scope: Scope) -> Any:

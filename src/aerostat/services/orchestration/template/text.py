@@ -19,6 +19,8 @@ import yaml
 
 from .errors import InvalidTemplateFormat, RequestLimitExceeded
 
+_LONGEST_NUMBER = 400  # characters; YAML's numbers to the base of 60 take long to work out
+
 _Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _TAG = "tag:yaml.org,2002:"
@@ -261,6 +263,8 @@ class _Builder:
         construct = _CONSTRUCT.get(tag)
         if construct is None:
             self._refuse(event, f"the tag {tag!r} is not allowed")
+        if len(text) > _LONGEST_NUMBER:
+            self._refuse(event, "a number has too many digits")
         try:
             value = construct(yaml.ScalarNode(tag, text))
         except (ValueError, KeyError, IndexError):

@@ -44,9 +44,10 @@ async def ensure_collecting(thing: Thing, collectors: tuple[str, ...] = ()) -> d
     others = {
         key: dict.fromkeys(one) for key, one in thing.data.get(_KEY, {}).items() if isinstance(one, dict)
     }
-    thing.data[_KEY] = {**others, "collectors": [*collectors, name, "local"], name: settings}
+    whole = {**others, "collectors": [*collectors, name, "local"], name: settings}
+    thing.data[_KEY] = whole
     await thing.keep()
-    return thing.data[_KEY]  # type: ignore[no-any-return]
+    return whole
 
 
 async def _settings(thing: Thing, transport: str) -> tuple[str, dict[str, Any]]:

@@ -35,8 +35,8 @@ class IdentityThing(ResourceType):
     room = "identity"
     physical_name_length = NAME_LENGTH
     kind: ClassVar[str] = ""
-    sent: Mapping[str, str] = {}  # property → attribute
-    named_by: Mapping[str, str] = {}  # property → what it names, by name or id
+    sent: ClassVar[Mapping[str, str]] = {}  # property → attribute
+    named_by: ClassVar[Mapping[str, str]] = {}  # property → what it names, by name or id
 
     async def attributes_of(self, thing: Thing, values: Mapping[str, Any]) -> dict[str, Any]:
         """The values of properties as identity takes them."""
@@ -61,7 +61,7 @@ class IdentityThing(ResourceType):
         """What is made besides; `before` are the properties that were in force. May run twice."""
 
     async def find_made(self, thing: Thing) -> str | None:
-        found = await thing.client("identity").find(self.kind, name=thing.named)
+        found = await thing.client("identity").list_of(self.kind, name=thing.named)
         return await thing.find_unclaimed(found)
 
     async def is_created(self, thing: Thing) -> bool:
@@ -86,7 +86,7 @@ class IdentityThing(ResourceType):
         await self.show(thing)
 
     async def show(self, thing: Thing) -> dict[str, Any]:
-        return await thing.client("identity").get(self.kind, thing.physical_id)  # type: ignore[no-any-return]
+        return dict(await thing.client("identity").get(self.kind, thing.physical_id))
 
 
 def check_roles(roles: Sequence[Mapping[str, Any]] | None) -> None:

@@ -4,7 +4,7 @@ A verb may run twice and may die anywhere. What is made outside gets `thing.phys
 of its own, so that `find_made` sees what a run made that died before it could tell.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from aerostat.kernel.client import RoomError
@@ -14,6 +14,8 @@ from ..template import ResourceDefinition, select
 from .property import SHOW, Attribute, Property
 
 if TYPE_CHECKING:
+    from aerostat.kernel.house import House
+
     from ..plans import Plan
     from ..thing import Thing
 
@@ -43,6 +45,9 @@ class ResourceType:
     async def check(self, properties: Mapping[str, Any]) -> None:
         """What the tables cannot say about properties whose values are all known. Raises `BadRequest`."""
 
+    async def check_here(self, house: "House", properties: Mapping[str, Any]) -> None:
+        """The same for what depends on this cloud. Raises `BadRequest`."""
+
     def requires_besides(self, definition: ResourceDefinition, plan: "Plan") -> Iterable[str]:
         """Names of resources that must be there first though the template does not say so."""
         return ()
@@ -52,6 +57,12 @@ class ResourceType:
 
         Raises `Unavailable` as long as it holds on; the other one is then not whole any more. May run many times.
         """
+
+    async def give_back(self, thing: "Thing", takers: Collection[str]) -> bool:
+        """Used again after all, it gets back what `take_over` took from it; `takers` are the ids outside of those
+        that were made in its place, and will be deleted. Answers whether it has everything; may run many times.
+        """
+        return True
 
     async def create(self, thing: "Thing") -> str | None:
         """Make it; answers its id outside."""

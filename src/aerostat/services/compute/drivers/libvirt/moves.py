@@ -85,7 +85,7 @@ class Moves:
             domain = lookup(connection, domain_id)
             live = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_MIGRATABLE)
             stored = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_MIGRATABLE | libvirt.VIR_DOMAIN_XML_INACTIVE)
-            parameters = {
+            parameters: dict[str, Any] = {
                 libvirt.VIR_MIGRATE_PARAM_DEST_XML: moved_xml(live, folder, landing),
                 libvirt.VIR_MIGRATE_PARAM_PERSIST_XML: moved_xml(stored, folder, landing),
             }

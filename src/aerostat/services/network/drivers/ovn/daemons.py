@@ -42,6 +42,7 @@ _NB_SCHEMA, _SB_SCHEMA = "/usr/share/ovn/ovn-nb.ovsschema", "/usr/share/ovn/ovn-
 _SWITCH_SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 # A unix socket's path has 107 bytes; the switch makes names of its own in the folder.
 _LONGEST_SOCKET_FOLDER = 80
+LINK_LIMIT_S = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,7 +262,18 @@ class OvnHost:
             steps += ["--", "--may-exist", "add-port", bridge, wire]
         await self._vsctl(*steps)
         if self.tunnel_address:
-            await run_inside(self.host_namespace, partial(_address, TUNNEL_BRIDGE, self.tunnel_address))
+            await self._address_tunnels()
+
+    async def _address_tunnels(self) -> None:
+        """The bridge of the tunnels gets its address. The switch answers a little before its new bridge is a link."""
+        give_up_at = asyncio.get_running_loop().time() + LINK_LIMIT_S
+        while not await run_inside(self.host_namespace, partial(_is_link, TUNNEL_BRIDGE)):
+            if asyncio.get_running_loop().time() > give_up_at:
+                raise DriverError(
+                    f"the switch made no link {TUNNEL_BRIDGE} in {LINK_LIMIT_S:.0f} s", retry=True
+                )
+            await asyncio.sleep(0.05)
+        await run_inside(self.host_namespace, partial(_address, TUNNEL_BRIDGE, self.tunnel_address))
 
     async def _vsctl(self, *arguments: str) -> None:
         await _run("ovs-vsctl", f"--db={self.switch}", "--timeout=15", *arguments)

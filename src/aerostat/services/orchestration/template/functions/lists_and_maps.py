@@ -8,6 +8,7 @@ from ..snippets import Call, Function, Scope
 from .strings import check_length
 
 _MOST_REPETITIONS = 10_000
+_NODE_COST = 8  # a value of any kind counts as so many characters
 
 # -- repeat
 
@@ -67,7 +68,7 @@ class _Filler:
         self._characters = 0
 
     def fill(self, template: Any, pairs: list[tuple[str, Any]]) -> Any:
-        self._characters += 1
+        self._characters += _NODE_COST
         if isinstance(template, str):
             return self._fill_text(template, pairs)
         check_length(self._characters)
@@ -186,11 +187,19 @@ def _list_concat(name: str, args: Any, scope: Scope) -> list[Any]:
 
 def _list_concat_unique(name: str, args: Any, scope: Scope) -> list[Any]:
     """Of equal items the last one stays, as in Heat."""
-    kept: list[Any] = []
+    kept: dict[Any, Any] = {}
     for item in reversed(_concat(name, args)):
-        if item not in kept:
-            kept.append(item)
-    return kept[::-1]
+        kept.setdefault(_frozen(item), item)
+    return list(kept.values())[::-1]
+
+
+def _frozen(value: Any) -> Any:
+    """Equal for equal values, and quick to find again."""
+    if isinstance(value, list):
+        return ("list", *map(_frozen, value))
+    if isinstance(value, dict):
+        return frozenset((key, _frozen(item)) for key, item in value.items())
+    return value
 
 
 list_concat = Function("list_concat", "A function for extending lists.", _list_concat)
@@ -219,7 +228,8 @@ def _filter(name: str, args: Any, scope: Scope) -> Any:
         return sequence
     if not isinstance(values, list):
         raise TypeError(f'"{name}" filters a list of values')
-    return [item for item in sequence if item not in values]
+    unwanted = {_frozen(one) for one in values}
+    return [item for item in sequence if _frozen(item) not in unwanted]
 
 
 filter_ = Function("filter", "A function for filtering out values from lists.", _filter, check=_check_filter)

@@ -8,6 +8,8 @@ from urllib.parse import quote, urlencode, urlunsplit
 
 from ..snippets import MOST_CHARACTERS, Call, Function, Scope
 
+_MOST_WORK, _PIECE_COST = 100_000_000, 30  # characters to search; what a piece of text costs besides
+
 
 def check_length(characters: int) -> None:
     """Refuse to make a string of this length. Asked before it is made."""
@@ -48,16 +50,29 @@ def replace_in(name: str, template: Any, params: Any, *, as_json: bool, strict: 
     order = sorted(sorted(params), key=len, reverse=True)
     texts = [(key, _replacement(name, key, params[key], as_json, filled)) for key in order]
 
-    def substitute(text: str, first: int) -> str:
-        for index in range(first, len(texts)):
-            key, value = texts[index]
-            if key and key in text:
-                missing.discard(key)
-                check_length(text.count(key) * len(value))
-                return value.join(substitute(part, index + 1) for part in text.split(key))
-        return text
-
-    result = substitute(template, 0)
+    pieces: list[tuple[bool, str]] = [(True, template)]  # whether it is searched, and what
+    length, work = len(template), 0
+    for key, value in texts:
+        work += length + _PIECE_COST * len(pieces)
+        if work > _MOST_WORK:
+            raise ValueError(f'"{name}" has too many params for so long a template')
+        count = sum(text.count(key) for searched, text in pieces if searched) if key else 0
+        if not count:
+            continue
+        missing.discard(key)
+        length += count * (len(value) - len(key))
+        check_length(length)
+        replaced: list[tuple[bool, str]] = []
+        for searched, text in pieces:
+            if not searched or key not in text:
+                replaced.append((searched, text))
+                continue
+            first, *others = text.split(key)
+            replaced.append((True, first))
+            for one in others:
+                replaced += ((False, value), (True, one))
+        pieces = [piece for piece in replaced if piece[1]]
+    result = "".join(text for _, text in pieces)
     if strict and missing:
         names = ",".join(key for key in order if key in missing)
         raise ValueError(f"The following params were not found in the template: {names}")

@@ -66,7 +66,8 @@ class CfnAutoScalingGroup(InstanceScalingGroup):
         return thing.properties["MinSize"], thing.properties["MaxSize"]
 
     def desired(self, thing: Thing) -> int | None:
-        return thing.properties["DesiredCapacity"]  # type: ignore[no-any-return]
+        wanted: int | None = thing.properties["DesiredCapacity"]
+        return wanted
 
     def cooldown_s(self, thing: Thing) -> float:
         return float(thing.properties["Cooldown"] or 0)

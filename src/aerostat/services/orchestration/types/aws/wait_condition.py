@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import BadBody
-from ...signals import add_signal, new_token, signal_url
+from ...signals import add_signal, new_token, shortened, signal_url
 from ...template import select
 from ...thing import Thing
 from ..heat.wait_condition import enough_signals, signal_data
@@ -39,6 +39,7 @@ class CfnWaitConditionHandle(ResourceType):
         reason = str(details["Reason"])
         async with thing.db.transaction() as tx:
             await add_signal(
+                thing.house,
                 tx,
                 thing.row,
                 key=str(details["UniqueId"])[:255],
@@ -46,7 +47,7 @@ class CfnWaitConditionHandle(ResourceType):
                 reason=reason,
                 data=details["Data"],
             )
-        return f"status:{status} reason:{reason}"
+        return f"status:{status} reason:{shortened(reason)}"
 
 
 class CfnWaitCondition(ResourceType):

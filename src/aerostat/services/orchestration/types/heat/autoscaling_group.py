@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import StackValidationFailed
-from ...template import TemplateError, parse
+from ...template import TemplateError
 from ...template import select as follow
 from ...thing import Thing
-from ..nested.child import of_member
+from ..nested.child import of_member, template_of_members
 from ..property import INTEGER, LIST, MAP, Attribute, integer, mapping, number
 from ..scaling.group import Rolling, ScalingGroup, check_bounds
 
@@ -71,7 +71,7 @@ class AutoScalingGroup(ScalingGroup):
     async def check(self, properties: Mapping[str, Any]) -> None:
         check_bounds(properties["min_size"], properties["max_size"], properties["desired_capacity"])
         try:
-            parse({"heat_template_version": "2018-08-31", "resources": {"member": properties["resource"]}})
+            template_of_members({"member": properties["resource"]})
         except TemplateError as error:
             raise StackValidationFailed(f"Failed to validate: {error}") from None
 
@@ -82,7 +82,8 @@ class AutoScalingGroup(ScalingGroup):
         return thing.properties["min_size"], thing.properties["max_size"]
 
     def desired(self, thing: Thing) -> int | None:
-        return thing.properties["desired_capacity"]  # type: ignore[no-any-return]
+        wanted: int | None = thing.properties["desired_capacity"]
+        return wanted
 
     def rolling(self, thing: Thing) -> Rolling | None:
         policy = thing.properties["rolling_updates"]

@@ -35,7 +35,7 @@ class InstanceGroup(InstanceScalingGroup):
         return size, size
 
     def desired(self, thing: Thing) -> int | None:
-        return thing.properties["Size"]  # type: ignore[no-any-return]
+        return int(thing.properties["Size"])
 
 
 def check_load_balancers(properties: Mapping[str, Any]) -> None:

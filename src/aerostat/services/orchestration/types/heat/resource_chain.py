@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...plans import Source
-from ...template import parse
 from ...template import select as follow
 from ...thing import Thing
-from ..nested.child import ChildStack, of_member
+from ..nested.child import ChildStack, of_member, template_of_members
 from ..property import LIST, MAP, Attribute, boolean, listing, mapping, text
 
 
@@ -35,7 +34,7 @@ class ResourceChain(ChildStack):
             if before is not None and not thing.properties["concurrent"]:
                 resources[name]["depends_on"] = before
             before = name
-        template = parse({"heat_template_version": "2018-08-31", "resources": resources})
+        template = template_of_members(resources)
         return Source(template, thing.plan.environment.for_nested(thing.name), thing.plan.files)
 
     async def attribute(self, thing: Thing, name: str, path: Sequence[str | int]) -> Any:

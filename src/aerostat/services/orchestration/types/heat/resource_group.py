@@ -6,6 +6,10 @@ https://docs.openstack.org/heat/latest/template_guide/openstack.html#OS::Heat::R
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from aerostat.kernel.house import House
+
+from ...config import OrchestrationConfig
+from ...errors import RequestLimitExceeded
 from ...reading import OpenStack
 from ...template import select as follow
 from ...thing import Thing
@@ -65,7 +69,18 @@ class ResourceGroup(NamedGroup):
     def is_renewed(self, thing: Thing) -> bool:
         return thing.previous.get("resource_def") not in (None, thing.properties["resource_def"])
 
+    async def check_here(self, house: House, properties: Mapping[str, Any]) -> None:
+        """Before a template of so many members is written down."""
+        most = house.config.section(OrchestrationConfig).most_resources
+        if 0 <= most < properties["count"]:
+            raise RequestLimitExceeded(reason="Maximum resources per stack exceeded.")
+
+    async def create(self, thing: Thing) -> str | None:
+        await self.check_here(thing.house, thing.properties)
+        return await super().create(thing)
+
     async def update(self, thing: Thing, changed: Mapping[str, Any]) -> None:
+        await self.check_here(thing.house, thing.properties)
         await self._note_removed(thing)
         await super().update(thing, changed)
 

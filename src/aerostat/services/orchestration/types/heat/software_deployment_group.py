@@ -6,8 +6,6 @@ https://docs.openstack.org/heat/latest/template_guide/openstack.html#OS::Heat::S
 from ..deploying import SHARED
 from ..deployment_group import SERVERS, DeploymentGroup
 
-_GIVEN_UP = {"message": "Please use OS::Heat::SoftwareDeploymentGroup instead.", "version": "7.0.0"}
-
 
 class SoftwareDeploymentGroup(DeploymentGroup):
     name = "OS::Heat::SoftwareDeploymentGroup"
@@ -23,4 +21,8 @@ class SoftwareDeployments(DeploymentGroup):
     description = SoftwareDeploymentGroup.description
     member_type = "OS::Heat::SoftwareDeployment"
     properties = SoftwareDeploymentGroup.properties
-    support = {"status": "HIDDEN", **_GIVEN_UP}
+    support = {
+        "status": "HIDDEN",
+        "message": "Please use OS::Heat::SoftwareDeploymentGroup instead.",
+        "version": "7.0.0",
+    }

@@ -6,7 +6,9 @@ https://docs.openstack.org/heat/latest/template_guide/openstack.html#OS::Heat::S
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...errors import ResourceFailure, StackValidationFailed
+from aerostat.kernel.house import House
+
+from ...errors import StackValidationFailed
 from ...plans import Source
 from ...template import Environment, TemplateError, parse
 from ...template import select as follow
@@ -40,17 +42,30 @@ class RemoteStack(ChildStack):
         "outputs": Attribute("A dict of key-value pairs output from the stack.", MAP),
     }
 
-    async def check(self, properties: Mapping[str, Any]) -> None:
+    async def check_here(self, house: House, properties: Mapping[str, Any]) -> None:
+        region = house.config.kernel.region
+        asked = (properties["context"] or {}).get("region_name")
+        if asked and asked != region:
+            raise StackValidationFailed(
+                f'Cannot establish connection to Heat endpoint at region "{asked}" due to "publicURL endpoint for'
+                f' orchestration service in {asked} region not found"'
+            )
         try:
             parse(properties["template"])
         except TemplateError as error:
-            raise StackValidationFailed(f"Failed validating stack template: {error}") from None
-        _check_context(properties["context"])
+            raise StackValidationFailed(
+                f'Failed validating stack template using Heat endpoint at region "{region}" due to "ERROR: {error}"'
+            ) from None
+
+    async def create(self, thing: Thing) -> str | None:
+        await self.check_here(thing.house, thing.properties)
+        return await super().create(thing)
+
+    async def update(self, thing: Thing, changed: Mapping[str, Any]) -> None:
+        await self.check_here(thing.house, thing.properties)
+        await super().update(thing, changed)
 
     async def source(self, thing: Thing) -> Source:
-        reason = _check_context(thing.properties["context"], thing.house.config.kernel.region)
-        if reason:
-            raise ResourceFailure(reason, "StackValidationFailed")
         environment = Environment(parameters=dict(thing.properties["parameters"] or {}))
         return Source(parse(thing.properties["template"]), environment, thing.plan.files)
 
@@ -64,13 +79,3 @@ class RemoteStack(ChildStack):
         if name == "stack_name":
             return follow(thing.physical_name, path)
         return await super().attribute(thing, name, path)
-
-
-def _check_context(context: Mapping[str, Any] | None, region: str | None = None) -> str | None:
-    """Why another region or cloud cannot be used; None when none is asked for."""
-    if not context:
-        return None
-    asked = context.get("region_name")
-    if asked and region and asked != region:
-        return f'Cannot establish connection to Heat endpoint at region "{asked}"'
-    return None

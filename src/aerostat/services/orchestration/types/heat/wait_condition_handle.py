@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...errors import BadBody
-from ...signals import add_signal, new_token, signal_url
+from ...signals import add_signal, new_token, shortened, signal_url
 from ...template import select
 from ...thing import Thing
 from ..property import Attribute, text
@@ -74,6 +74,6 @@ class WaitConditionHandle(ResourceType):
         reason = str(details.get("reason") or "")
         async with thing.db.transaction() as tx:
             key = await add_signal(
-                tx, thing.row, key=key, status=status, reason=reason, data=details.get("data")
+                thing.house, tx, thing.row, key=key, status=status, reason=reason, data=details.get("data")
             )
-        return f"status:{status} reason:{reason or f'Signal {key} received'}"
+        return f"status:{status} reason:{shortened(reason) or f'Signal {key} received'}"

@@ -44,5 +44,5 @@ class Endpoint(IdentityThing):
             "service_id": await id_of(thing, "service", values["service"]),
             "interface": values["interface"],
         }
-        found = await thing.client("identity").find("endpoint", **query)
+        found = await thing.client("identity").list_of("endpoint", **query)
         return await thing.find_unclaimed([one for one in found if one["url"] == values["url"]])

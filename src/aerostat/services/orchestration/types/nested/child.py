@@ -6,21 +6,23 @@ The child tells its parent when it is done, by waking the parent's flow; the par
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import func, select
-
-from aerostat.kernel.db import Row, Transaction
+from aerostat.kernel.db import Row
 
 from ... import model
 from ...config import OrchestrationConfig
 from ...errors import RequestLimitExceeded, ResourceFailure
 from ...failures import parse_reason
+from ...nesting import check_room
 from ...plans import Source, arn_of
 from ...reading import OpenStack, open_stack
 from ...stacks import ask, ask_delete, ask_update, insert_stack
 from ...states import action_of, status_of
+from ...template import Template, TemplateOutputError, parse
 from ...template import select as follow
 from ...thing import Thing
 from ..resource_type import ResourceType
+
+_VERSION = "2018-08-31"  # of templates that are made here
 
 
 class ChildStack(ResourceType):
@@ -40,7 +42,7 @@ class ChildStack(ResourceType):
         if thing.stack.depth + 1 >= settings.most_nested:
             raise RequestLimitExceeded(reason=f"Recursion depth exceeds {settings.most_nested}.")
         async with thing.db.transaction() as tx:
-            await _check_room(tx, thing, source)
+            await check_room(tx, thing.house, thing.stack.root_id, len(source.template.resources))
             child = await insert_stack(
                 tx,
                 thing.house,
@@ -57,7 +59,8 @@ class ChildStack(ResourceType):
         return str(child.id)
 
     def timeout_mins(self, thing: Thing) -> int | None:
-        return thing.stack.timeout_mins  # type: ignore[no-any-return]
+        minutes: int | None = thing.stack.timeout_mins
+        return minutes
 
     async def is_created(self, thing: Thing) -> bool:
         return await self.is_settled(thing)
@@ -69,7 +72,7 @@ class ChildStack(ResourceType):
         """Let the child become what `source` says now. `thing.data` is stored with it."""
         source = await self.source(thing)
         async with thing.db.transaction() as tx:
-            await _check_room(tx, thing, source)
+            await check_room(tx, thing.house, thing.stack.root_id, len(source.template.resources))
             child = await self.child(thing, tx)
             await ask_update(
                 tx, thing.house, thing.context, child, source, timeout_mins=self.timeout_mins(thing)
@@ -137,7 +140,10 @@ class ChildStack(ResourceType):
             return follow(outputs, path)
         if name.startswith("resource."):
             return await of_member(child, name.removeprefix("resource."), path)
-        return follow((await child.output(name))[0], path)
+        value, problem = await child.output(name)
+        if problem is not None:
+            raise TemplateOutputError(f"Error in {thing.name} output {name}: {problem}")
+        return follow(value, path)
 
     def knows_attribute(self, name: str) -> bool:
         return name in ("show", "outputs") or name in self.attributes or name.startswith("resource.")
@@ -159,7 +165,13 @@ class ChildStack(ResourceType):
         child = await (db or thing.db).find(model.STACKS, id=thing.physical_id)
         if child is None or child.deleted_at is not None:
             raise ResourceFailure("The nested stack is gone.", "NotFound")
-        return child  # type: ignore[no-any-return]
+        found: Row = child
+        return found
+
+
+def template_of_members(members: Mapping[str, Any]) -> Template:
+    """The template of a stack that has these resources, by name, and nothing else. Raises `TemplateError`."""
+    return parse({"heat_template_version": _VERSION, "resources": dict(members)})
 
 
 async def of_member(child: OpenStack, name: str, path: Sequence[str | int]) -> Any:
@@ -173,16 +185,3 @@ async def of_member(child: OpenStack, name: str, path: Sequence[str | int]) -> A
     if not steps:
         return reference
     return await thing.kind.attribute(thing, str(steps[0]), steps[1:])
-
-
-async def _check_room(tx: Transaction, thing: Thing, source: Source) -> None:
-    """Stacks in stacks grow fast: all together have one limit."""
-    most = thing.house.config.section(OrchestrationConfig).most_resources
-    stacks, resources = model.STACKS, model.RESOURCES
-    rows = await tx.fetch(
-        select(func.count().label("total"))
-        .select_from(resources.join(stacks, resources.c.stack_id == stacks.c.id))
-        .where(stacks.c.root_id == thing.stack.root_id)
-    )
-    if 0 <= most < rows[0].total + len(source.template.resources):
-        raise RequestLimitExceeded(reason="Maximum resources per stack exceeded.")

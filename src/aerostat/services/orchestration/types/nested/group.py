@@ -3,18 +3,14 @@
 `batch_create` and `rolling_update` of the resource's update policy make and renew members a few at a time.
 """
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aerostat.kernel import clock
-
 from ...plans import Source
-from ...template import parse
+from ...template import Template
 from ...thing import Thing
-from .child import ChildStack
-
-_VERSION = "2018-08-31"
+from .child import ChildStack, template_of_members
+from .pause import end_rest, is_rested
 
 
 class NamedGroup(ChildStack):
@@ -41,6 +37,7 @@ class NamedGroup(ChildStack):
         if thing.data["size"] >= len(self.names(thing)):
             return True
         if _is_rested(thing, "batch_create"):
+            end_rest(thing)
             thing.data["size"] += _batch(thing, "batch_create")
             await self.bring(thing)
         return False
@@ -48,7 +45,7 @@ class NamedGroup(ChildStack):
     async def update(self, thing: Thing, changed: Mapping[str, Any]) -> None:
         thing.data["size"] = len(self.names(thing))
         thing.data.pop("rolled", None)
-        thing.data.pop("resting_until", None)
+        end_rest(thing)
         if (batch := _batch(thing, "rolling_update")) and self.is_renewed(thing):
             thing.data["rolled"] = batch  # so many have the new definition; the others keep the old one
         await self.bring(thing)
@@ -63,6 +60,7 @@ class NamedGroup(ChildStack):
             del thing.data["rolled"]
             return True
         if _is_rested(thing, "rolling_update"):
+            end_rest(thing)
             thing.data["rolled"] = rolled + _batch(thing, "rolling_update")
             await self.bring(thing)
         return False
@@ -70,13 +68,22 @@ class NamedGroup(ChildStack):
     async def source(self, thing: Thing) -> Source:
         names = self.names(thing)[: thing.data.get("size")]
         rolled = thing.data.get("rolled", len(names))
-        old = thing.previous or thing.properties
+        template = self.template_of(thing.properties, names, rolled, thing.previous)
+        return Source(template, thing.plan.environment.for_nested(thing.name), thing.plan.files)
+
+    def template_of(
+        self,
+        values: Mapping[str, Any],
+        names: Sequence[str],
+        rolled: int | None = None,
+        previous: Mapping[str, Any] | None = None,
+    ) -> Template:
+        """The group's stack; after the first `rolled` members, those that are still as in `previous`."""
         resources = {
-            name: self.definition(thing.properties if place < rolled else old, name)
+            name: self.definition(values if rolled is None or place < rolled else previous or values, name)
             for place, name in enumerate(names)
         }
-        template = parse({"heat_template_version": _VERSION, "resources": resources})
-        return Source(template, thing.plan.environment.for_nested(thing.name), thing.plan.files)
+        return template_of_members(resources)
 
 
 def _batch(thing: Thing, policy: str) -> int:
@@ -86,15 +93,4 @@ def _batch(thing: Thing, policy: str) -> int:
 
 
 def _is_rested(thing: Thing, policy: str) -> bool:
-    """Whether the pause between two batches is over; it begins with the first look."""
-    pause_s = float((thing.policy.get(policy) or {}).get("pause_time", 0))
-    until = thing.data.get("resting_until")
-    if until is None:
-        if not pause_s:
-            return True
-        thing.data["resting_until"] = (clock.now() + timedelta(seconds=pause_s)).isoformat()
-        return False
-    if clock.now() < datetime.fromisoformat(until):
-        return False
-    thing.data.pop("resting_until", None)
-    return True
+    return is_rested(thing, float((thing.policy.get(policy) or {}).get("pause_time", 0)))

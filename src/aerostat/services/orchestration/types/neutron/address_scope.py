@@ -48,4 +48,4 @@ class AddressScope(ResourceType):
         await self.show(thing)
 
     async def show(self, thing: Thing) -> dict[str, Any]:
-        return await thing.client("network").get_address_scope(thing.physical_id)  # type: ignore[no-any-return]
+        return dict(await thing.client("network").get_address_scope(thing.physical_id))

@@ -124,6 +124,8 @@ class Port(ResourceType):
         body = without_none(given(values, *_SENT))
         if not body.get("device_owner"):
             body.pop("device_owner", None)
+        if "mac_address" in body:
+            body["mac_address"] = _mac(body["mac_address"])
         if values["device_id"]:
             body["device_id"] = values["device_id"]
         if values["binding:vnic_type"] != "normal":
@@ -148,6 +150,8 @@ class Port(ResourceType):
             if name not in ("value_specs", "tags", "replacement_policy", "no_fixed_ips", "qos_policy")
         }
         body |= changed.get("value_specs") or {}
+        if body.get("mac_address"):
+            body["mac_address"] = _mac(body["mac_address"])
         if "name" in body and body["name"] is None:
             body["name"] = thing.physical_name
         if "fixed_ips" in body:
@@ -174,6 +178,12 @@ class Port(ResourceType):
         ids = [one["subnet_id"] for one in shown.get("fixed_ips", [])]
         subnets = await network.list_subnets(id=ids) if ids else []
         return {**shown, "subnets": subnets, "network": await network.get_network(shown["network_id"])}
+
+
+def _mac(text: str) -> str:
+    """With colons: templates may write it with dashes, or nothing at all, between its parts."""
+    digits = text.replace("-", "").replace(":", "").lower()
+    return ":".join(digits[place : place + 2] for place in range(0, 12, 2))
 
 
 async def _fixed_ips(thing: Thing, wanted: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -62,7 +62,7 @@ class RBACPolicy(ResourceType):
         await self.show(thing)
 
     async def show(self, thing: Thing) -> dict[str, Any]:
-        return await thing.client("network").get_rbac_policy(thing.physical_id)  # type: ignore[no-any-return]
+        return dict(await thing.client("network").get_rbac_policy(thing.physical_id))
 
     async def _object(self, thing: Thing) -> str | None:
         values = thing.properties

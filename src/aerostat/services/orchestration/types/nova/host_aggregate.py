@@ -66,7 +66,7 @@ class HostAggregate(ResourceType):
         await self.show(thing)
 
     async def show(self, thing: Thing) -> dict[str, Any]:
-        return await thing.client("compute").get_aggregate(thing.physical_id)  # type: ignore[no-any-return]
+        return dict(await thing.client("compute").get_aggregate(thing.physical_id))
 
     async def _fill(self, thing: Thing, old_metadata: Mapping[str, Any]) -> None:
         compute, id = thing.client("compute"), thing.physical_id

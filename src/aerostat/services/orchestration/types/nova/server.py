@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from aerostat.kernel.client import RoomError
@@ -25,9 +25,10 @@ from ..outside import id_of, subnets_of, unless_gone, without_none
 from ..property import LIST, MAP, Attribute, boolean, integer, listing, mapping, text
 from ..resource_type import Replace, ResourceType, is_gone
 from ..server_networks import (
-    attach,
+    are_ports_gone,
+    change_networks,
     delete_ports,
-    detach,
+    give_back_ports,
     networks_body,
     shown_addresses,
     take_over_ports,
@@ -234,6 +235,9 @@ class Server(ResourceType):
     async def take_over(self, thing: Thing, replaced_id: str) -> None:
         await take_over_ports(thing, replaced_id)
 
+    async def give_back(self, thing: Thing, takers: Collection[str]) -> bool:
+        return await give_back_ports(thing, takers)
+
     async def find_made(self, thing: Thing) -> str | None:
         found = await thing.client("compute").list_servers(name=f"^{_escaped(thing.named)}$")
         return await thing.find_unclaimed([one for one in found if one["name"] == thing.named])
@@ -262,8 +266,7 @@ class Server(ResourceType):
         if "tags" in changed:
             await compute.set_tags(thing.physical_id, values["tags"] or [])
         if "networks" in changed:
-            await detach(thing)
-            await attach(thing)
+            await change_networks(thing)
         if "flavor" in changed:
             flavor = await id_of(thing, "flavor", values["flavor"])
             await _act_or_replace(thing, "resize", {"flavorRef": flavor})
@@ -279,7 +282,8 @@ class Server(ResourceType):
         if server["status"] == "VERIFY_RESIZE":
             await compute.act(thing.physical_id, "confirmResize")
             return False
-        return server["status"] in ("SHUTOFF", "PAUSED", "SUSPENDED") or _is_active(server)
+        ready = server["status"] in ("SHUTOFF", "PAUSED", "SUSPENDED") or _is_active(server)
+        return ready and await are_ports_gone(thing)
 
     # Deleting
 

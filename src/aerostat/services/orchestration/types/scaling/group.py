@@ -6,10 +6,9 @@ What is still to do stands in the memory of the resource: whoever goes on after 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
-from aerostat.kernel import clock, ids
+from aerostat.kernel import ids
 from aerostat.kernel.db import Row
 
 from ... import model
@@ -17,14 +16,12 @@ from ...errors import StackValidationFailed
 from ...plans import Source, load_source
 from ...reading import OpenStack
 from ...states import status_of
-from ...template import Environment, parse
-from ...template import select as follow
+from ...template import Environment
 from ...thing import Thing
-from ..nested.child import ChildStack, of_member
+from ..nested.child import ChildStack, of_member, template_of_members
+from ..nested.pause import end_rest, is_rested
 from .capacity import EXACT, Member, adjusted, batches, next_members
 from .cooldown import is_cooling, note_scaling
-
-_VERSION = "2018-08-31"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +36,7 @@ class Rolling:
 class ScalingGroup(ChildStack):
     """Types say what a member is, how many there may be, and how they are renewed."""
 
-    scales: bool = True  # whether it has a cooldown that begins when it is made
+    scales: ClassVar[bool] = True  # whether it has a cooldown that begins when it is made
 
     async def member(self, thing: Thing) -> dict[str, Any]:
         """The definition of one member, all values known."""
@@ -89,7 +86,6 @@ class ScalingGroup(ChildStack):
         if rolling is not None and any(definition != new for _, definition in old):
             steps = batches(len(old), len(old), rolling.batch, rolling.in_service)
         thing.data["steps"] = [*steps, (size, 0)]
-        thing.data.pop("resting_until", None)
         await self._take_step(thing)
 
     async def is_updated(self, thing: Thing) -> bool:
@@ -104,18 +100,12 @@ class ScalingGroup(ChildStack):
 
     def _is_rested(self, thing: Thing) -> bool:
         rolling = self.rolling(thing)
-        if rolling is None or not rolling.pause_s:
-            return True
-        until = thing.data.get("resting_until")
-        if until is None:
-            thing.data["resting_until"] = (clock.now() + timedelta(seconds=rolling.pause_s)).isoformat()
-            return False
-        return clock.now() >= datetime.fromisoformat(until)
+        return rolling is None or is_rested(thing, rolling.pause_s)
 
     async def _take_step(self, thing: Thing) -> None:
         first, *rest = thing.data["steps"]
         thing.data.update(step=list(first), steps=[list(one) for one in rest])
-        thing.data.pop("resting_until", None)
+        end_rest(thing)
         await self.bring(thing)
 
     async def source(self, thing: Thing) -> Source:
@@ -124,8 +114,7 @@ class ScalingGroup(ChildStack):
         new = await self.member(thing)
         old.sort(key=lambda one: one[1] == new)  # those of an older definition go first
         resources = dict(next_members(old, new, total, fresh, _new_names()))
-        template = parse({"heat_template_version": _VERSION, "resources": resources})
-        return Source(template, self.child_environment(thing), thing.plan.files)
+        return Source(template_of_members(resources), self.child_environment(thing), thing.plan.files)
 
     async def _members(self, thing: Thing) -> list[Member]:
         """Members as the child's template has them: broken ones first, then the oldest."""
@@ -177,12 +166,6 @@ class ScalingGroup(ChildStack):
                 return None
             first = names[int(first)]
         return await of_member(child, f"{first}.{attribute}" if attribute else first, path)
-
-    async def instance_list(self, thing: Thing, path: Sequence[str | int]) -> Any:
-        """The members' public addresses with commas between them; None when there are none."""
-        child, names = await self.whole_members(thing)
-        found = [await of_member(child, one, ["PublicIp"]) for one in names]
-        return follow(",".join(str(one) for one in found if one is not None) or None, path)
 
 
 def check_bounds(least: int, most: int, desired: int | None) -> None:

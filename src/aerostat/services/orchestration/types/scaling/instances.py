@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 
 from ... import model
 from ...errors import ResourceFailure
-from ...template import Environment
+from ...template import Environment, select
 from ...thing import Thing
+from ..nested.child import of_member
 from ..property import Attribute, listing, mapping, text
 from .group import Rolling, ScalingGroup
 
@@ -75,7 +76,13 @@ class InstanceScalingGroup(ScalingGroup):
     async def attribute(self, thing: Thing, name: str, path: Sequence[str | int]) -> Any:
         if name.startswith("resource."):
             return await self.of_place(thing, name, path)
-        return await self.instance_list(thing, path) if name == "InstanceList" else None
+        return select(await self._addresses(thing), path) if name == "InstanceList" else None
+
+    async def _addresses(self, thing: Thing) -> str | None:
+        """The members' public addresses with commas between them; None when there are none."""
+        child, names = await self.whole_members(thing)
+        found = [await of_member(child, one, ["PublicIp"]) for one in names]
+        return ",".join(str(one) for one in found if one is not None) or None
 
 
 async def like_server(thing: Thing, server_id: str) -> dict[str, Any]:

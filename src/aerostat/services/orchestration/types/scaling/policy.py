@@ -1,7 +1,7 @@
 """Scaling policies: a signal that changes the size of a group."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from ... import model
 from ...errors import BadBody, EntityNotFound, StackValidationFailed
@@ -20,9 +20,11 @@ class Policy(ResourceType):
     """What OS::Heat's and AWS's have in common; they differ in the words for the same things."""
 
     outside = False
-    words: Mapping[str, str] = {}  # the property for `group`, `adjustment`, `kind`, `cooldown`, `step`
-    kinds: Mapping[str, str] = {}  # their words for the kinds of adjustment
-    urls: Mapping[str, bool] = {}  # attributes that are addresses; whether the address carries the token
+    # The property for `group`, `adjustment`, `kind`, `cooldown`, `step`.
+    words: ClassVar[Mapping[str, str]] = {}
+    kinds: ClassVar[Mapping[str, str]] = {}  # their words for the kinds of adjustment
+    # Attributes that are addresses; whether the address carries the token.
+    urls: ClassVar[Mapping[str, bool]] = {}
 
     def value(self, thing: Thing, what: str) -> Any:
         return thing.properties[self.words[what]]

@@ -54,7 +54,7 @@ async def console_url(req: Request, server: Row, protocol: str, kind: str) -> st
         server, "get_console", "active", "paused", "rebooting", "rebooting_hard", "snapshotting", "resized"
     )
     token = await new_token(req.db, server, found, room_of(req.house).config.console_token_s)
-    room = f"{req.base_url}{req.service.prefix}"
+    room = f"{req.house.config.kernel.console_url or req.base_url}{req.service.prefix}"
     if found == "serial":
         return f"{room.replace('http', 'ws', 1)}/console/serial?token={token}"
     path = quote(f"{req.service.prefix[1:]}/console/websockify?token={token}", safe="")

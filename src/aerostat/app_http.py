@@ -1,0 +1,101 @@
+"""How a control process answers HTTP: the listening socket, the server on it, and which paths its roles answer."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+
+CLOSE_LIMIT_S = 10.0
+DRAIN_LIMIT_S = 8
+"""What was accepted before the end is answered within this."""
+
+CONSOLE_PATHS = "/compute/console/"
+WATCHED_PATHS = ("/healthcheck", "/metrics")
+
+Scope = MutableMapping[str, Any]
+Application = Callable[[Scope, Callable[..., Any], Callable[..., Any]], Awaitable[None]]
+
+
+def for_roles(application: Any, roles: frozenset[str]) -> Any:
+    """The part of the application that these roles answer: everything, all but consoles, or consoles alone."""
+    if {"api", "console"} <= roles:
+        return application
+
+    async def gate(scope: Scope, receive: Any, send: Any) -> None:
+        path = scope.get("path", "")
+        if scope["type"] == "lifespan" or path in WATCHED_PATHS:
+            await application(scope, receive, send)
+            return
+        if path.startswith(CONSOLE_PATHS) == ("console" in roles):
+            await application(scope, receive, send)
+            return
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        body = (
+            b"This process answers consoles only.\n" if "console" in roles else b"Consoles are elsewhere.\n"
+        )
+        headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 404, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    return gate
+
+
+@asynccontextmanager
+async def serving(application: Any, *listeners: socket.socket) -> AsyncIterator[None]:
+    """Answer HTTP and WebSockets on these listening sockets while the block runs."""
+    settings = uvicorn.Config(
+        application,
+        loop="none",
+        http="httptools",
+        ws="aerostat.kernel.http.upgrade:WebSocketProtocol",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=DRAIN_LIMIT_S,
+        timeout_keep_alive=75,
+    )
+    server = _Server(settings)
+    task = asyncio.ensure_future(server.serve(sockets=list(listeners)))
+    try:
+        while not server.started:
+            if task.done():
+                task.result()
+                raise RuntimeError("the HTTP server ended before it began")
+            await asyncio.sleep(0.002)
+        yield
+    finally:
+        server.should_exit = True
+        done, _ = await asyncio.wait([task], timeout=CLOSE_LIMIT_S)
+        if not done:
+            task.cancel()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, leaving signals to those who started it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def listen(address: str, port: int) -> socket.socket:
+    """A socket that takes connections from now on. Raises OSError when the address is taken or not ours."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((address, port))
+    except OSError:
+        listener.close()
+        raise
+    listener.listen(1024)
+    listener.setblocking(False)
+    return listener

@@ -1,0 +1,25 @@
+"""The compute host by itself: two drivers joined."""
+
+from aerostat.services.compute.drivers.fake import FakeHypervisor
+from aerostat.services.compute.host.agent import HostAgent
+from aerostat.services.compute.host.protocol import DomainSpec, Interface, RootDisk
+from aerostat.services.network.drivers.fake import FakeHostNetworkDriver
+
+
+async def test_what_was_plugged_for_a_guest_that_was_not_made_is_unplugged() -> None:
+    """Found by the simulator: an order came late and failed, and its card stayed plugged for ever."""
+    hypervisor, network = FakeHypervisor("here"), FakeHostNetworkDriver()
+    agent = HostAgent("here", None, hypervisor, network)
+    hypervisor.remember_image("image")
+    tap = await network.plug_port("port-of-a-guest", "fa:16:3e:00:00:01", 1442)
+    card = Interface(port_id="port-of-a-guest", mac="fa:16:3e:00:00:01", tap=tap)
+    root = RootDisk("image")
+    await hypervisor.ensure_domain(
+        DomainSpec(id="s", name="instance-s", vcpus=1, memory_mib=64, root=root, interfaces=(card,))
+    )
+    await network.plug_port("stray", "fa:16:3e:00:00:02", 1442)
+    assert await agent.tidy() == 0  # its guest may be on its way
+    assert await agent.tidy() == 1
+    assert set(await network.list_plugged_ports()) == {"port-of-a-guest"}
+    await network.plug_port("stray", "fa:16:3e:00:00:02", 1442)
+    assert await agent.tidy() == 0

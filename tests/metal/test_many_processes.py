@@ -1,0 +1,177 @@
+"""A cloud of many processes: two API workers, two engines, two hosts and a console over RabbitMQ and PostgreSQL."""
+
+import asyncio
+import secrets
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import websockets
+
+from tests.metal.many_processes import ManyProcesses, User, why_no_queue
+from tests.servers import Postgres, Rabbitmq
+from tests.waiting import eventually
+
+pytestmark = [
+    pytest.mark.metal,
+    pytest.mark.skipif(bool(why_no_queue()), reason=why_no_queue() or "-"),
+]
+
+UNDER_LOAD = 40
+SETTLED_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def cloud(postgres: Postgres) -> Iterator[ManyProcesses]:
+    name = f"many_{secrets.token_hex(4)}"
+    postgres.sql(f"CREATE DATABASE {name} STRATEGY file_copy")
+    rabbitmq = Rabbitmq(managed=True)
+    with tempfile.TemporaryDirectory(prefix="as-many-") as folder:
+        cloud = ManyProcesses(Path(folder), postgres, postgres.database_url(name), rabbitmq)
+        try:
+            cloud.up()
+            yield cloud
+        finally:
+            cloud.close()
+            rabbitmq.close()
+            postgres.sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def demo(cloud: ManyProcesses) -> Iterator[User]:
+    """The demo user; afterwards nothing is left of what was made."""
+    user = cloud.user("demo")
+    yield user
+    try:
+        user.delete_servers()
+    except AssertionError as error:
+        columns = "name, step, attempts, lease_worker, wake_at, lease_until, superseded_by"
+        stuck = cloud.sql(f"select {columns} from kernel_flows where state = 'running'")
+        raise AssertionError(f"{error}\n" + "\n".join(stuck)) from None
+    eventually(cloud.at_rest, SETTLED_S, why="every flow has ended")
+    eventually(lambda: cloud.differences() == [], SETTLED_S, why="nothing is left")
+    assert cloud.guests() == {}
+
+
+def created(answer: httpx.Response) -> str:
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["server"]["id"])
+
+
+def test_servers_on_both_hosts_and_their_consoles(cloud: ManyProcesses, demo: User) -> None:
+    ids = {created(demo.create_server(f"s{n}")) for n in range(6)}
+    demo.wait_all(ids, "ACTIVE")
+    assert set(cloud.guests().values()) == {"node-1", "node-2"}
+    eventually(lambda: cloud.differences() == [], SETTLED_S)
+    workers = set(cloud.sql("select distinct lease_worker from kernel_flows where name = 'server.create'"))
+    assert len(workers) == 2, "both engines worked"
+    first = next(iter(ids))
+    log = demo.http.post(f"/compute/v2.1/servers/{first}/action", json={"os-getConsoleOutput": {}})
+    assert "login:" in log.json()["output"]
+    asked = {"remote_console": {"protocol": "serial", "type": "serial"}}
+    headers = {"OpenStack-API-Version": "compute 2.6"}
+    url = demo.http.post(f"/compute/v2.1/servers/{first}/remote-consoles", json=asked, headers=headers).json()
+    address = url["remote_console"]["url"]
+    assert f":{cloud.console_port}/" in address
+
+    async def read() -> bytes:
+        async with websockets.connect(address) as line:
+            return bytes(await asyncio.wait_for(line.recv(), 10))
+
+    assert b"login:" in asyncio.run(read())
+    at_console = httpx.get(f"http://127.0.0.1:{cloud.console_port}/compute/v2.1/servers", trust_env=False)
+    assert at_console.status_code == 404
+
+
+def test_a_token_is_known_everywhere_and_gone_everywhere(cloud: ManyProcesses) -> None:
+    user = cloud.user("demo")
+    for _ in range(6):
+        assert user.http.get("/networking/v2.0/networks").status_code == 200  # now one worker, now the other
+    token = user.http.headers["x-auth-token"]
+    assert user.http.delete("/identity/v3/auth/tokens", headers={"x-subject-token": token}).status_code == 204
+    time.sleep(1.1)  # `refresh_s`
+    assert [user.http.get("/networking/v2.0/networks").status_code for _ in range(6)] == [401] * 6
+
+
+def test_each_role_restarted_under_load(cloud: ManyProcesses, demo: User) -> None:
+    """No request is refused, and what was accepted comes to be."""
+    load = Load(cloud, UNDER_LOAD)
+    load.start()
+    try:
+        cloud.api.send(signal.SIGHUP)  # its workers, one after the other
+        for role in (*cloud.engines, *cloud.hosts, cloud.console):
+            assert role.end() == 0
+            role.start()
+        eventually(lambda: "workers.replaced" in log_of(cloud, "api"), SETTLED_S, why="both workers are new")
+    finally:
+        load.join()
+    assert load.problems == []
+    assert len(load.ids) == UNDER_LOAD
+    demo.wait_all(set(load.ids), "ACTIVE", 180.0)
+    eventually(lambda: cloud.differences() == [], SETTLED_S)
+
+
+def test_queue_and_database_away(cloud: ManyProcesses, demo: User) -> None:
+    """Whoever waits is told to come again; what was accepted ends by itself."""
+    ids = {created(demo.create_server(f"q{n}")) for n in range(2)}
+    demo.wait_all(ids, "ACTIVE")
+    cloud.rabbitmq.stop()
+    try:
+        answer = demo.http.post(
+            f"/compute/v2.1/servers/{next(iter(ids))}/action", json={"os-getConsoleOutput": {}}
+        )
+        assert (answer.status_code, bool(answer.headers.get("retry-after"))) == (503, True), answer.text
+        assert "message queue" in answer.text
+        ids.add(created(demo.create_server("while-the-queue-is-away")))
+    finally:
+        cloud.rabbitmq.launch()
+    demo.wait_all(ids, "ACTIVE", 120.0)
+    cloud.postgres.stop(signal.SIGINT)
+    try:
+        answer = demo.http.get("/compute/v2.1/servers")
+        assert (answer.status_code, bool(answer.headers.get("retry-after"))) == (503, True), answer.text
+    finally:
+        cloud.postgres.launch()
+    eventually(lambda: demo.http.get("/compute/v2.1/servers").status_code == 200, SETTLED_S)
+    ids.add(created(demo.create_server("afterwards")))
+    demo.wait_all(ids, "ACTIVE", 120.0)
+
+
+class Load(threading.Thread):
+    """Asks for servers, one after the other, and notes what was answered otherwise than with 202."""
+
+    def __init__(self, cloud: ManyProcesses, count: int) -> None:
+        super().__init__(name="load")
+        self.ids: list[str] = []
+        self.problems: list[Any] = []
+        self._user = cloud.user("demo")
+        self._count = count
+        admin = cloud.user("admin")
+        project = self._user.get("/identity/v3/auth/projects")["projects"][0]["id"]
+        limits = {"quota_set": {"instances": 500, "cores": 500, "ram": 500_000}}
+        answer = admin.http.put(f"/compute/v2.1/os-quota-sets/{project}", json=limits)
+        assert answer.status_code == 200, answer.text
+
+    def run(self) -> None:
+        for number in range(self._count):
+            began_s = time.monotonic()
+            try:
+                answer = self._user.create_server(f"load-{number}")
+            except httpx.HTTPError as error:
+                self.problems.append(repr(error))
+                continue
+            if answer.status_code == 202:
+                self.ids.append(answer.json()["server"]["id"])
+            else:
+                self.problems.append((answer.status_code, answer.text))
+            time.sleep(max(0.0, 0.4 - (time.monotonic() - began_s)))
+
+
+def log_of(cloud: ManyProcesses, process: str) -> str:
+    return (cloud.control / "log" / f"{process}.jsonl").read_text()

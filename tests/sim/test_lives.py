@@ -1,0 +1,33 @@
+"""Whole lives: they end well, and the same seed is the same life."""
+
+import os
+import subprocess
+import sys
+
+from aerostat.testing import sim
+
+# Seeds that found something once: see the changes that mended it.
+ONCE_BAD = (22, 31, 35, 43, 100)
+
+
+def test_lives_end_well() -> None:
+    bad = {one.seed: one.violations for one in sim.run([*range(1, 13), *ONCE_BAD]) if one.violations}
+    assert bad == {}
+
+
+def test_a_seed_is_a_life_whatever_ran_before_and_however_texts_are_hashed() -> None:
+    first = {one.seed: one.digest for one in sim.run([8, 39])}
+    again = {one.seed: one.digest for one in sim.run([39, 8])}
+    assert first == again
+    assert len(set(first.values())) == 2
+    command = [sys.executable, "-m", "aerostat", "sim", "--seeds", "1", "--from", "39", "--digests"]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ, timeout=120, check=False)
+    assert f"seed 39: {first[39]}" in done.stdout, done.stdout + done.stderr
+    assert "1 histories" in done.stdout.splitlines()[-1]
+
+
+def test_misfortune_happens() -> None:
+    outcomes = list(sim.run(range(1, 13)))
+    kinds = {kind for one in outcomes for kind in one.faults}
+    assert {"kills", "stops", "partitions", "database outages", "messages lost"} <= kinds
+    assert any(not one.faults for one in outcomes)
