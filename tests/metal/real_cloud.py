@@ -54,14 +54,20 @@ class RealCloud:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
 
-    def up(self) -> None:
-        self.run("up", "--detach", "--yes", "--port", str(self.port), limit_s=START_LIMIT_S)
+    def up(self, *words: str) -> None:
+        self.run("up", "--detach", "--yes", "--port", str(self.port), *words, limit_s=START_LIMIT_S)
 
     def down(self) -> None:
         self.run("down", limit_s=STOP_LIMIT_S)
 
     def purge(self) -> None:
         self.run("down", "--purge", "--yes", limit_s=STOP_LIMIT_S)
+
+    @classmethod
+    def purge_folder(cls, path: Path, home: Path) -> None:
+        """Whatever is there of a cloud, even one that did not start."""
+        if path.exists():
+            cls(path, home).purge()
 
     def run(self, verb: str, *words: str, limit_s: float = 60.0, check: bool = True) -> str:
         """What `aerostat VERB --state … WORDS` prints; an AssertionError with its words if it fails."""

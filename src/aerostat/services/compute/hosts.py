@@ -33,6 +33,7 @@ log = structlog.get_logger(__name__)
 LOOPBACK = "127.0.0.1"  # of a host that is alone
 PROVIDERS = "compute.providers"
 POWER = "compute.power"
+ORPHANS = "compute.orphans"
 
 HOST_USER = "host-"
 """How the queue's users begin that are hosts' own: what follows is the one host that they speak for."""
@@ -159,6 +160,8 @@ class HostDesk:
             self._house.nudge(PROVIDERS)
         if known.booted_at != report.booted_at:
             self._house.nudge(POWER)
+        if known.booted_at != report.booted_at or not self._room.was_heard(known):
+            self._house.nudge(ORPHANS)  # what it has may have been given to others meanwhile
 
     async def heed_guest(self, message: Message) -> None:
         """Look again if what happened to the guest is not what its server should be."""

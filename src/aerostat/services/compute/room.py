@@ -54,8 +54,10 @@ class Room:
 
     def is_up(self, host: Row) -> bool:
         """Whether a host was heard of lately and nobody forced it down."""
-        silent_for = clock.now() - host.seen_at
-        return not host.forced_down and silent_for < timedelta(seconds=self.config.down_after_s)
+        return not host.forced_down and self.was_heard(host)
+
+    def was_heard(self, host: Row) -> bool:
+        return bool(clock.now() - host.seen_at < timedelta(seconds=self.config.down_after_s))
 
     def is_deaf(self) -> bool:
         """Whether hosts may be silent only because they could not be heard."""

@@ -18,6 +18,7 @@ from aerostat.kernel.work import Reconciler
 
 from .. import model, moves
 from ..host.protocol import Domain
+from ..hosts import ORPHANS
 from ..placing import resources_of
 from ..room import instance_name, room_of
 from ..states import RESTING
@@ -207,4 +208,4 @@ async def _correct(house: Any, server: Row) -> None:
     log.warning("claim of a server corrected", server_id=server.id)
 
 
-orphans = Reconciler("compute.orphans", every=600.0, observe=_observe, plan=plan_orphans, apply=_apply)
+orphans = Reconciler(ORPHANS, every=600.0, observe=_observe, plan=plan_orphans, apply=_apply)

@@ -15,6 +15,7 @@ from aerostat.kernel.resource import Resource, route
 from aerostat.kernel.service import iso_micro
 
 from .. import model
+from ..hosts import ORPHANS
 from ..room import room_of
 from ..states import NO_STATE, RESTING, SERVER
 from .arguments import at_least, check_query
@@ -86,6 +87,7 @@ class ComputeService(Resource):
         host = await self._named(req)
         forced = read_boolean(req.body["forced_down"])
         await req.db.update(model.HOSTS, {"id": host.id}, forced_down=forced)
+        req.house.nudge(ORPHANS)
         return {"service": {"host": host.name, "binary": _BINARY, "forced_down": forced}}
 
     @route("PUT", "/os-services/{service_id}", policy=_RULE + "update", since="2.53", body=_NEW)
@@ -105,6 +107,7 @@ class ComputeService(Resource):
             }
         if "forced_down" in body:
             changes["forced_down"] = read_boolean(body["forced_down"])
+            req.house.nudge(ORPHANS)
         await req.db.update(model.HOSTS, {"id": host.id}, **changes)
         changed = await req.db.get(model.HOSTS, id=host.id)
         return {"service": _view(req, changed, await room_of(req.house).zones())}

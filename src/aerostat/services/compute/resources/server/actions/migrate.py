@@ -85,21 +85,19 @@ async def migrate_live(req: Request, server: Row, body: Any) -> None:
     check_has_host(server)
     check_state(server, "os-migrateLive", "active", "paused")
     await check_target(req, server, asked)
+    # Before 2.30 a host that was named was not looked at.
+    forced = forced or bool(asked and not at_least(req, 30))
     if not at_least(req, 34):
         await _check_up(req, server.host)
-        await _check_room(req, server, asked)
+        if not forced:
+            await _check_room(req, server, asked)
     await begin(
         req,
         server,
         "migrate_live",
         live_migrate_server,
         what="os-migrateLive",
-        # Before 2.30 a host that was named was not looked at.
-        data={
-            "asked": asked,
-            "forced": forced or bool(asked and not at_least(req, 30)),
-            "block_migration": block,
-        },
+        data={"asked": asked, "forced": forced, "block_migration": block},
         also=moves.recorded(server, moves.LIVE, asked),
     )
 
