@@ -341,8 +341,7 @@ async def test_a_dead_hosts_server_is_made_anew(cloud: Cloud) -> None:
     assert claims(cloud) == {server_id: [target], done["uuid"]: [source]}
 
     await force_down(cloud, source, down=False)
-    await cloud.house.engine.run_one("compute.orphans")
-    await cloud.house.engine.run_one("compute.orphans")
+    await cloud.settle()
     await check_lives_on(cloud, server_id, target)
     assert [one["status"] for one in await migrations(cloud)] == ["completed"]
 

@@ -125,7 +125,7 @@ def two_hosts(*, shared: bool) -> Iterator[TwoHosts]:
             hosts.demo.close()
             hosts.admin.close()
         RealCloud.purge_folder(path / "s", path)
-        shutil.rmtree(path)
+        shutil.rmtree(path, ignore_errors=True)
 
 
 # With own disks

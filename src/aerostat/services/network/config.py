@@ -54,7 +54,15 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True):
     demo_cidr: str = "10.20.0.0/24"
 
 
+FEWEST_TO_FAIL_OVER = 3
+
+
 def gateway_hosts(config: Config) -> tuple[str, ...]:
-    """Hosts on which routers reach external networks, the preferred one first: as set, or all of this machine."""
+    """Hosts on which routers reach external networks, the preferred one first: as set, or those of this machine.
+
+    A gateway that sees no other host any more takes itself for the one that is cut off, and gives up. So of two
+    hosts only the first is one: the other's death would end both.
+    """
     named = config.section(NetworkConfig).gateway_hosts
-    return named or tuple(place.name for place in places_of(config))
+    own = tuple(place.name for place in places_of(config))
+    return named or (own if len(own) >= FEWEST_TO_FAIL_OVER else own[:1])

@@ -168,8 +168,7 @@ async def _apply(house: Any, action: Action) -> None:
     if isinstance(action, RemoveGuest):
         room.orphan_watch.forget(action.host)
     if isinstance(action, CloseEvacuation):
-        await room.placing(REQUEST_ID).release(action.migration_id)
-        await house.store.update(model.MIGRATIONS, {"id": action.migration_id}, status="completed")
+        await _close(house, action.migration_id)
         return
     if isinstance(action, ReleaseClaim):
         # A claim without any row of ours may be another service's.
@@ -193,6 +192,15 @@ async def _apply(house: Any, action: Action) -> None:
         seen = await room.host(row.host, REQUEST_ID).find_owner(row.id) if row.host is not None else None
         await host.remove_guest(row.id, heir=row.host if seen == action.host else None)
         log.warning("guest of a server that lives elsewhere removed", host=action.host, server_id=row.id)
+        waiting = {"server_id": row.id, "source_host": action.host, "status": "done"}
+        for migration in await house.store.all(model.MIGRATIONS, waiting):
+            await _close(house, migration.id)
+
+
+async def _close(house: Any, migration_id: str) -> None:
+    """The host from which a server was evacuated has nothing of it any more."""
+    await room_of(house).placing(REQUEST_ID).release(migration_id)
+    await house.store.update(model.MIGRATIONS, {"id": migration_id}, status="completed")
 
 
 async def _correct(house: Any, server: Row) -> None:
