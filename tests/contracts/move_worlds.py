@@ -15,12 +15,12 @@ from aerostat.kernel.ids import new_id, short_id
 from aerostat.kernel.namespaces import ensure_namespace, find_link, remove_namespace, run_inside
 from aerostat.kernel.supervise import Supervisor
 from aerostat.services.compute.drivers import fake
-from aerostat.services.compute.drivers.libvirt.boot_sector import scribble
+from aerostat.services.compute.drivers.libvirt.boot_sector import fill_and_halt
 from aerostat.services.compute.host.protocol import BaseImageSpec, DomainSpec, RootDisk
 
 from .hypervisor_worlds import BOOT_IMAGE, chunks, why_no_libvirt
 
-BUSY_IMAGE = scribble(b"hello from the busy boot sector\r\n").ljust(1 << 20, b"\0")
+BUSY_IMAGE = fill_and_halt(b"hello from the large boot sector\r\n").ljust(1 << 20, b"\0")
 
 
 def why_no_libvirtd() -> str:
@@ -138,7 +138,7 @@ class LibvirtPair(Pair):
             await asyncio.to_thread(shutil.rmtree, self.state)
 
     def make_busy(self, domain_id: str) -> None:
-        """One megabyte a second, of which the guest writes a half in much less."""
+        """One megabyte a second, of eight that the guest has filled."""
         self.one._connection._connected().lookupByUUIDString(domain_id).migrateSetMaxSpeed(1)
 
     def has_files(self, host, domain_id: str) -> bool:

@@ -7,6 +7,7 @@ half a minute under emulation.
 _COM1 = 0x3F8
 _EXIT_DEVICE = 0xF4
 _SECTOR = 512
+_ORIGIN = 0x7C00  # where the firmware puts the sector
 
 
 def exit_by_device(text: bytes) -> bytes:
@@ -26,13 +27,19 @@ def echo(text: bytes) -> bytes:
     return _sector(_print(text) + loop)
 
 
-def scribble(text: bytes) -> bytes:
-    """Write `text`, then half a megabyte of memory, over and over: a guest that is hard to migrate."""
-    # again: inc bx / mov dx,1000 / next: mov es,dx / xor di,di / mov cx,8000 / mov ax,bx / rep stosw
-    # add dx,1000 / cmp dx,9000 / jb next / jmp again
-    fill = b"\x43\xba\x00\x10\x8e\xc2\x31\xff\xb9\x00\x80\x89\xd8\xf3\xab"
-    loop = b"\x81\xc2\x00\x10\x81\xfa\x00\x90\x72\xeb\xeb\xe5"
-    return _sector(_print(text) + fill + loop)
+def fill_and_halt(text: bytes) -> bytes:
+    """Fill the second eight megabytes of memory, write `text`, sleep: a guest that takes a while to migrate."""
+    # xor ax,ax / mov ds,ax / mov dx,1000 / mov es,dx / xor di,di / mov cx,8000 / mov ax,abcd / rep stosw
+    # xor ax,ax / mov es,ax: a pattern in one segment, which the BIOS then copies beyond the first megabyte
+    pattern = b"\x31\xc0\x8e\xd8\xba\x00\x10\x8e\xc2\x31\xff\xb9\x00\x80\xb8\xcd\xab\xf3\xab\x31\xc0\x8e\xc0"
+    table = 0x100
+    at = (_ORIGIN + table).to_bytes(2, "little")
+    target = (_ORIGIN + table + 0x1C).to_bytes(2, "little")  # bits 16 to 23 of where to
+    # again: mov si,table / mov cx,8000 / mov ah,87 / int 15 / inc byte [target] / jnz again
+    copy = b"\xbe" + at + b"\xb9\x00\x80\xb4\x87\xcd\x15\xfe\x06" + target + b"\x75\xf0"
+    code = pattern + copy + _print(text) + _HALT
+    segment = b"\xff\xff\x00\x00%c\x93\x00\x00"
+    return _sector(code.ljust(table, b"\0") + bytes(16) + segment % 0x01 + segment % 0x80 + bytes(16))
 
 
 _HALT = b"\xf4\xeb\xfd"  # hlt / jmp to it

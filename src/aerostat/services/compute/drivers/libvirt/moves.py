@@ -25,6 +25,7 @@ from .settings import DomainFolder, LibvirtSettings
 T = TypeVar("T")
 _QCOW2 = b"QFI\xfb"
 _NAME = re.compile(r"(base|config\.iso|disk\.qcow2|ephemeral[0-9]+\.raw|swap\.raw)")
+_GOING_ON = (libvirt.VIR_DOMAIN_JOB_BOUNDED, libvirt.VIR_DOMAIN_JOB_UNBOUNDED)
 ABORT_LIMIT_S = 40.0
 LOOK_EVERY_S = 0.1
 _SENDING = (
@@ -101,7 +102,11 @@ class Moves:
 
     async def find_progress(self, domain_id: str) -> Progress | None:
         stats = await self._on(domain_id, _job_of)
-        if not stats or stats.get("operation") != libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT:
+        if (
+            not stats
+            or stats.get("type") not in _GOING_ON
+            or stats.get("operation") != libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT
+        ):
             return None
         return Progress(
             memory_total_bytes=stats.get("memory_total", 0),
