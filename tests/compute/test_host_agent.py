@@ -1,7 +1,9 @@
 """The compute host by itself: two drivers joined."""
 
 from aerostat.services.compute.drivers.fake import FakeHypervisor
+from aerostat.services.compute.drivers.fake_moves import FakeFolder
 from aerostat.services.compute.host.agent import HostAgent
+from aerostat.services.compute.host.orders import Card, GuestSpec, PrepareLanding, RemoveGuest
 from aerostat.services.compute.host.protocol import DomainSpec, Interface, RootDisk
 from aerostat.services.network.drivers.fake import FakeHostNetworkDriver
 
@@ -23,3 +25,20 @@ async def test_what_was_plugged_for_a_guest_that_was_not_made_is_unplugged() -> 
     assert set(await network.list_plugged_ports()) == {"port-of-a-guest"}
     await network.plug_port("stray", "fa:16:3e:00:00:02", 1442)
     assert await agent.tidy() == 0
+
+
+async def test_what_is_plugged_for_a_guest_on_its_way_from_another_host_stays() -> None:
+    hypervisor, network = FakeHypervisor("here"), FakeHostNetworkDriver()
+    agent = HostAgent("here", None, hypervisor, network)
+    hypervisor.files["s"] = FakeFolder(b"", None)
+    card = Card(port_id="port", mac="fa:16:3e:00:00:01")
+    spec = GuestSpec(
+        id="s", name="instance-s", title="s", vcpus=1, memory_mib=64, root=RootDisk("image"), cards=(card,)
+    )
+    await agent._prepare_landing(PrepareLanding(spec))
+    assert [await agent.tidy() for _ in range(3)] == [0, 0, 0]
+    await agent._remove_guest(RemoveGuest("s"))
+    assert [await agent.tidy() for _ in range(2)] == [0, 0]
+    assert await network.list_plugged_ports() == {"port": "tapport"}
+    await agent._remove_guest(RemoveGuest("s", ("port",)))
+    assert await network.list_plugged_ports() == {}

@@ -45,6 +45,30 @@ async def test_the_result_of_a_lost_lease_is_thrown_away(world: World, standing_
     assert (await only_flow(world)).state == "done"
 
 
+async def test_a_step_can_ask_whether_it_was_overtaken(world: World, standing_clock: Any) -> None:
+    """What a step writes of its own, before its end, is not guarded by the engine: it has to ask."""
+    flow = Flow("asking", on=lamps, deadline=minutes(5))
+    answers: list[bool] = []
+
+    @flow.step
+    async def paint(work: Any, lamp: Any) -> None:
+        is_first = not answers
+        answers.append(await in_transaction(work))
+        if is_first:
+            clock.step(seconds=20)
+            await engine_for(world, flow, name="other").run_due()
+            answers.append(await in_transaction(work))
+
+    async def in_transaction(work: Any) -> bool:
+        async with work.db.transaction() as tx:
+            return bool(await work.is_ours(tx))
+
+    await start(world, flow)
+    await engine_for(world, flow).run_due()
+    assert answers == [True, True, False]
+    assert (await only_flow(world)).state == "done"
+
+
 async def test_a_new_process_of_the_same_name_takes_over_at_once(world: World, standing_clock: Any) -> None:
     class Killed(BaseException):
         pass

@@ -222,6 +222,7 @@ class Work:
         self.results: list[InTransaction] = []
         self.moves: list[InTransaction] = []
         self.saver: Callable[[], Awaitable[None]] | None = None
+        self.lease_token: str | None = None
 
     def done(self) -> Outcome:
         """On to the next step; the same as answering None."""
@@ -242,6 +243,16 @@ class Work:
     def also(self, function: InTransaction) -> None:
         """Run `await function(tx)` in the transaction that records this step's result: both or neither."""
         self.results.append(function)
+
+    async def is_ours(self, tx: Transaction) -> bool:
+        """Whether this worker still holds the flow's lease: for what a step writes of its own before its end.
+
+        Until `tx` ends nobody takes the lease over.
+        """
+        held = {"id": self.flow_id, "lease_token": self.lease_token}
+        return self.lease_token is not None and bool(
+            await tx.update(flows, held, lease_token=self.lease_token)
+        )
 
     async def save(self) -> None:
         """Store `data` and the row's changed columns now, in the middle of a step: «choose the name, then

@@ -67,6 +67,7 @@ class FlowRun:
         self._around = around
         self._work = Work(house, store, bus, flow, row)
         self._work.saver = self._save
+        self._work.lease_token = token
         self._subject: Row | None = None
         self._as_read: dict[str, Any] = {}
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aerostat.kernel import clock, ids
-from aerostat.kernel.db import Row, Store, Transaction
+from aerostat.kernel.db import Row, Transaction
 from aerostat.kernel.work import Work
 
 from . import model
@@ -23,8 +23,9 @@ class Superseded(Exception):
 class Ledger:
     """Writes for one run of a stack's flow."""
 
-    def __init__(self, store: Store, stack: Row) -> None:
-        self._store = store
+    def __init__(self, work: Work, stack: Row) -> None:
+        self._store = work.db
+        self._work = work
         self._stack = stack
         self._queue: list[tuple[Change, bool, asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
@@ -34,7 +35,10 @@ class Ledger:
         await self._enter(change, guarded=False)
 
     async def begin(self, change: Change) -> None:
-        """Have `change` written if the stack is still to be as this run knows. Raises `Superseded`."""
+        """Have `change` written if the stack is still to be as this run knows, and the run still its flow's.
+
+        Raises `Superseded`. A worker that was stopped for longer than its lease may begin nothing: another went on.
+        """
         await self._enter(change, guarded=True)
 
     async def _enter(self, change: Change, *, guarded: bool) -> None:
@@ -53,6 +57,7 @@ class Ledger:
                 async with self._store.transaction() as tx:
                     stack = await tx.find(model.STACKS, id=self._stack.id)
                     fresh = stack is not None and stack.generation == self._stack.generation
+                    fresh = fresh and await self._work.is_ours(tx)
                     for change, guarded, done in batch:
                         if guarded and not fresh:
                             stale.append(done)

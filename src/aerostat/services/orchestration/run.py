@@ -53,7 +53,7 @@ class Run:
         self.generation: int = stack.generation
         self.to_nothing = bool(work.data.get("to_nothing"))
         self.action = action_of(stack.state)
-        self.ledger = Ledger(work.db, stack)
+        self.ledger = Ledger(work, stack)
         self.rows: dict[str, Row] = {}  # by id
         self.succession = Succession(self.rows, self.ledger, self.thing_of)
         self.current: dict[str, Row] = {}  # by name

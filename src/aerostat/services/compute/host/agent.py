@@ -81,6 +81,7 @@ class HostAgent:
         self._tasks: list[asyncio.Task[None]] = []
         self._images: dict[str, asyncio.Lock] = {}
         self._strays: frozenset[str] = frozenset()
+        self._landing: set[str] = set()  # ports of guests that are on their way to here, which may take long
         self._mover = Mover(bus, hypervisor)
         self._verbs: dict[str, tuple[Any, Callable[[Any], Awaitable[Any]]]] = {
             "ensure_image": (orders.EnsureImage, self._ensure_image),
@@ -154,7 +155,8 @@ class HostAgent:
         """
         plugged = await self.network.list_plugged_ports()
         carried = {port_id for domain in await self.hypervisor.list_domains() for port_id in domain.ports}
-        strays = frozenset(plugged.keys() - carried)
+        self._landing -= carried
+        strays = frozenset(plugged.keys() - carried - self._landing)
         doomed = strays & self._strays
         self._strays = strays - doomed
         for port_id in sorted(doomed):
@@ -217,10 +219,12 @@ class HostAgent:
             await self._mover.moves.leave(order.server_id, order.heir)
         else:
             await self.hypervisor.remove_domain(order.server_id)
+        self._landing -= ports
         for port_id in sorted(ports):
             await self.network.unplug_port(port_id)
 
     async def _prepare_landing(self, order: orders.PrepareLanding) -> Landing:
+        self._landing |= {card.port_id for card in order.spec.cards}
         return await self._mover.moves.prepare_landing(await self._plugged(order.spec))
 
     async def _set_power(self, order: orders.SetPower) -> Domain:
