@@ -167,12 +167,12 @@ async def run(
     if not config.kernel.embedded:
         await _wait_for_database(config)
     async with contextlib.AsyncExitStack() as stack:
-        embedded = config.kernel.embedded
-        house = await stack.enter_async_context(open_house(config, roles, process=process, prepare=embedded))
+        prepares = config.kernel.prepares
+        house = await stack.enter_async_context(open_house(config, roles, process=process, prepare=prepares))
         if listener is not None:
             await stack.enter_async_context(serving(for_roles(house.dispatch, house.roles), listener))
         await stack.enter_async_context(_doors_for_guests(house, fake))
-        if embedded and not fake:
+        if prepares and not fake:
             await _ensure_first_image(house)
         if ready is not None:
             ready(url=house.public_url, roles=sorted(roles))
@@ -261,7 +261,7 @@ async def _wait_for_database(config: Config) -> None:
             return await store.close()
 
 
-async def run_host(config: Config, number: int = 1, *, ready: Ready | None = None) -> None:
+async def run_host(config: Config, number: int | None = None, *, ready: Ready | None = None) -> None:
     """Serve the host role until cancelled: the drivers next to the hardware, reached over the bus."""
     bus = await _open_bus(config, hub=False)
     try:
@@ -280,7 +280,7 @@ async def run_host(config: Config, number: int = 1, *, ready: Ready | None = Non
 @asynccontextmanager
 async def _doors_for_guests(house: House, fake: bool) -> AsyncIterator[None]:
     """With fakes there are no namespaces to listen in; on many machines they are not on this one."""
-    alone = house.config.kernel.bus_url.startswith("unix:")
+    alone = house.config.kernel.whole or house.config.kernel.bus_url.startswith("unix:")
     if fake or not alone or "api" not in house.roles:
         yield
         return

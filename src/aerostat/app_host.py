@@ -1,8 +1,8 @@
 """The host process: the drivers next to the hardware, reached over the bus, without a database.
 
-It runs as root inside the cloud's own network namespace, answers `host.<name>` (guests) and `network.<name>` (metadata
-namespaces), and hands out sockets that live in namespaces. Guests are nobody's children: they outlive this process,
-and the next one finds them.
+It runs as root (inside the cloud's own network namespace if libvirt is part of it), answers `host.<name>` (guests) and
+`network.<name>` (metadata namespaces), and hands out sockets that live in namespaces. Guests are nobody's children:
+they outlive this process, and the next one finds them.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from aerostat.services.network.host.sockets import SocketServer
 log = structlog.get_logger(__name__)
 
 
-async def run_host(config: Config, number: int, bus: Bus, ready: Callable[..., None] | None) -> None:
+async def run_host(config: Config, number: int | None, bus: Bus, ready: Callable[..., None] | None) -> None:
     """Serve until cancelled; `ready` is told what was found out about the machine."""
     async with open_host(config, place_of(config, number), bus) as facts:
         if ready is not None:
@@ -74,7 +74,7 @@ async def open_host(config: Config, place: HostPlace, bus: Bus) -> AsyncIterator
 
 
 def libvirt_settings(config: Config, place: HostPlace) -> LibvirtSettings:
-    """One host alone has libvirt in its process; several need the daemon, to send guests to each other."""
+    """The host's libvirt: in this process, or the daemon beside it."""
     shared = config.section(ComputeConfig).instances
     settings = LibvirtSettings(
         state=place.instances,
@@ -83,7 +83,7 @@ def libvirt_settings(config: Config, place: HostPlace) -> LibvirtSettings:
         shared_instances=Path(shared) if shared else None,
         address=place.address,
     )
-    return settings if place.is_alone else dataclasses.replace(settings, uri=uri_of(settings))
+    return dataclasses.replace(settings, uri=uri_of(settings)) if place.has_daemon else settings
 
 
 def _network_verbs(network: HostNetworkDriver) -> Callable[[Message], Any]:

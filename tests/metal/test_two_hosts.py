@@ -1,6 +1,7 @@
 """Two hosts of one machine: guests on both talk to each other, move between them, and outlive one of them.
 
-Two stories, each told in order on a cloud of its own: one with each host's own disks, one with shared ones.
+Three stories, each told in order on a cloud of its own: with each host's own disks; with shared ones; and with
+RabbitMQ and PostgreSQL between the processes.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 
 from aerostat.kernel.namespaces import list_processes
+from aerostat.kernel.state_folder import write_private
 from tests.contracts.move_worlds import why_no_libvirtd
 from tests.metal.real_cloud import OURS, RealCloud, why_no_real_cloud
 from tests.waiting import eventually
@@ -36,13 +38,10 @@ MARK = "/home/cloud/mark"  # on the disk
 class TwoHosts:
     """A cloud of two hosts with what the stories ask of it."""
 
-    def __init__(self, path: Path, *, shared: bool) -> None:
+    def __init__(self, path: Path, settings: str) -> None:
         self.cloud = RealCloud(path / "s", home=path)
-        if shared:
-            instances = path / "shared"
-            instances.mkdir()
-            self.cloud.folder.create()
-            self.cloud.folder.settings.write_text(f'[compute]\ninstances = "{instances}"\n')
+        self.cloud.folder.create()
+        write_private(self.cloud.folder.settings, settings)
         self.cloud.up("--hosts", "2")
         self.demo, self.admin = self.cloud.connect("demo"), self.cloud.connect("admin")
         self.hosts = sorted(one.host for one in self.admin.compute.services())
@@ -114,11 +113,12 @@ def _guest(pid: int) -> str:
     return ""
 
 
-def two_hosts(*, shared: bool) -> Iterator[TwoHosts]:
+def two_hosts(settings: str = "") -> Iterator[TwoHosts]:
+    """`settings` may name the folder around the cloud's: `{path}`."""
     path = Path(tempfile.mkdtemp(prefix="as-2h-", dir="/tmp"))
     hosts = None
     try:
-        hosts = TwoHosts(path, shared=shared)
+        hosts = TwoHosts(path, settings.format(path=path))
         yield hosts
     finally:
         if hosts is not None:
@@ -133,7 +133,7 @@ def two_hosts(*, shared: bool) -> Iterator[TwoHosts]:
 
 @pytest.fixture(scope="module")
 def own() -> Iterator[TwoHosts]:
-    yield from two_hosts(shared=False)
+    yield from two_hosts()
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +210,7 @@ def test_both_are_deleted_without_a_trace(own: TwoHosts, pair: list[Any]) -> Non
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[TwoHosts]:
-    yield from two_hosts(shared=True)
+    yield from two_hosts('[compute]\ninstances = "{path}/shared"\n')
 
 
 def test_a_dead_hosts_server_goes_on_elsewhere_with_its_disk(shared: TwoHosts) -> None:
@@ -255,3 +255,28 @@ def test_a_dead_hosts_server_goes_on_elsewhere_with_its_disk(shared: TwoHosts) -
     assert status
     assert [len(found) for found in shared.guests()] == [1, 0]
     assert shared.ssh("survivor", f"cat {MARK}") == "on disk\n", "and nobody took its disk away"
+
+
+# Over a queue and a database that other machines could reach
+
+
+@pytest.fixture
+def queued(fresh_postgres_url: str, rabbitmq_url: str) -> Iterator[TwoHosts]:
+    yield from two_hosts(f'[kernel]\ndatabase_url = "{fresh_postgres_url}"\nbus_url = "{rabbitmq_url}"\n')
+
+
+def test_the_same_over_rabbitmq_and_postgresql(queued: TwoHosts) -> None:
+    server = queued.server("queued")
+    source = queued.host_of(server)
+    eventually(lambda: "queued login:" in console(queued, server), BOOT_LIMIT_S, why="booted")
+    queued.admin.compute.live_migrate_server(server.id, host=None, block_migration="auto")
+    assert queued.settled(server).compute_host != source
+    assert queued.ssh("queued", "hostname") == "queued\n"
+    assert not (queued.cloud.folder.run / "bus.sock").exists()
+    assert not queued.cloud.folder.database.exists()
+    queued.demo.delete_server(server.id, wait=True, timeout=60)
+    assert queued.guests() == [set(), set()]
+
+
+def console(hosts: TwoHosts, server: Any) -> str:
+    return str(hosts.demo.compute.get_server_console_output(server.id)["output"])

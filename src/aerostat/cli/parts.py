@@ -59,13 +59,13 @@ async def host_children(config: Config, place: HostPlace, client: tuple[int, int
     except (OSError, DriverError) as error:
         raise PartError(f"cannot make the cloud's network namespaces: {error}") from error
     daemons = network.children()
-    if not place.is_alone:
+    if place.has_daemon:
         daemons.append(_libvirtd(config, place, network.host_namespace))
     own = serving(
         place.process,
         config,
         *("--role", "host", "--number", str(place.number)),
-        namespace=network.host_namespace,
+        namespace=None if place.has_daemon else network.host_namespace,
         after=[daemon.name for daemon in daemons],
     )
     return [*daemons, own]
@@ -103,7 +103,7 @@ def serving(
     ready_file = ready_file_of(config.folder, process)
 
     command = [*(confined.words if confined else ()), sys.executable, "-m", "aerostat", "serve"]
-    env = {"PYTHONPATH": _own_path()}
+    env = {"PYTHONPATH": _own_path(), "AEROSTAT_KERNEL_WHOLE": "true"}
     if confined and confined.user.cache is not None:
         env |= dict.fromkeys(("HOME", "XDG_CACHE_HOME"), str(confined.user.cache))
 

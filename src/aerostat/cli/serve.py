@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--port", type=int, help="port of the API")
     parser.add_argument(
-        "--number", type=int, default=1, metavar="N", help="which of this machine's hosts (with --role host)"
+        "--number", type=int, metavar="N", help="which of the hosts that `up` makes (with --role host)"
     )
     parser.add_argument(
         "--process", help="name of this process, one of a kind in its state folder (default: the first role)"
@@ -101,7 +101,7 @@ def serve(
     roles: set[str],
     *,
     fake: bool,
-    number: int = 1,
+    number: int | None = None,
     listener: socket.socket | None = None,
     parent_fd: int | None = None,
 ) -> int:

@@ -62,6 +62,14 @@ class KernelConfig(msgspec.Struct, frozen=True, kw_only=True):
     hosts: int = 1
     """Compute hosts that `up` makes on this machine; those after the first are named `<host_name>-2` and on."""
 
+    whole: bool = False
+    """This process is all of the control plane, on the machine of its hosts; `up` says so to its own. It makes tables
+    and first things in a shared database too, and listens for guests where they are."""
+
+    @property
+    def prepares(self) -> bool:
+        return self.embedded or self.whole
+
     @property
     def embedded(self) -> bool:
         """Whether the database is one process's own: made and filled at its start, where a shared one waits for

@@ -26,6 +26,9 @@ class HostPlace(msgspec.Struct, frozen=True, kw_only=True):
     sockets: Path
     """Where the host process hands out sockets that live in its namespaces."""
     is_alone: bool
+    has_daemon: bool
+    """libvirt is a daemon beside the host's process, which then need not be in the host's network namespace. Several
+    hosts need it to send guests to each other, and so does a process that has to reach a queue over the network."""
 
     @property
     def is_first(self) -> bool:
@@ -50,8 +53,10 @@ class HostPlace(msgspec.Struct, frozen=True, kw_only=True):
         return what if self.is_first else f"{what}-{self.number}"
 
 
-def place_of(config: Config, number: int = FIRST) -> HostPlace:
-    """The place of one host."""
+def place_of(config: Config, number: int | None = FIRST) -> HostPlace:
+    """The place of one host; None is a host that stands for itself, with nothing around it that `up` made."""
+    if number is None:
+        return msgspec.structs.replace(place_of(config), has_daemon=False)
     folder, name = config.folder, config.kernel.host_name
     is_first = number == FIRST
     return HostPlace(
@@ -62,6 +67,7 @@ def place_of(config: Config, number: int = FIRST) -> HostPlace:
         state=folder.path if is_first else folder.path / "hosts" / str(number),
         sockets=folder.host_sockets if is_first else folder.run / f"sockets-{number}.sock",
         is_alone=config.kernel.hosts == 1,
+        has_daemon=config.kernel.hosts > 1 or config.kernel.bus_url.startswith("amqp"),
     )
 
 
