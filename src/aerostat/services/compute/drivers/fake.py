@@ -207,6 +207,8 @@ class FakeHypervisor:
             on_start=self.on_start,
         )
         following.faults = self.faults
+        following.files = self.files
+        following.moves.neighbours = self.moves.neighbours
         following._images, following._guests = self._images, self._guests
         for guest in self._guests.values():
             guest.lock = asyncio.Lock()

@@ -67,8 +67,7 @@ class FakeMoves:
 
     async def prepare_landing(self, spec: DomainSpec) -> Landing:
         async with self._host.faults.around("prepare_landing"):
-            if spec.id not in self._host.files:
-                raise DriverError("The server's files are not here.", detail=spec.id)
+            self._folder(spec.id)
             return Landing(host_name=self._host.name, uri=f"{_SCHEME}{self._host.name}")
 
     async def send(self, domain_id: str, landing: Landing, *, copy_disks: bool) -> None:
@@ -90,7 +89,7 @@ class FakeMoves:
             if domain_id not in target.files:
                 raise DriverError("The target is not prepared for the server.")
             if copy_disks:
-                target.files[domain_id].disk = self._host.files[domain_id].disk
+                target.files[domain_id].disk = self._folder(domain_id).disk
             target.take_in(guest)
             await self._host.forget(domain_id)
 
@@ -124,12 +123,12 @@ class FakeMoves:
 
     async def list_files(self, domain_id: str) -> list[DomainFile]:
         async with self._host.faults.around("list_files"):
-            disk = self._host.files[domain_id].disk
+            disk = self._folder(domain_id).disk
             return [DomainFile(_DISK, len(disk), live=self._host.guest(domain_id).active)]
 
     async def read_file(self, domain_id: str, name: str, offset: int, size: int) -> bytes:
         async with self._host.faults.around("read_file"):
-            return self._host.files[domain_id].disk[offset : offset + size]
+            return self._folder(domain_id).disk[offset : offset + size]
 
     async def ensure_file(self, domain_id: str, file: DomainFile, pieces: AsyncIterator[bytes]) -> None:
         async with self._host.faults.around("ensure_file"):
@@ -138,3 +137,9 @@ class FakeMoves:
                 if not file.live and len(disk) != file.size_bytes:
                     raise DriverError("The file did not come whole.", retry=True)
                 self._host.files[domain_id] = FakeFolder(disk, None)
+
+    def _folder(self, domain_id: str) -> FakeFolder:
+        folder = self._host.files.get(domain_id)
+        if folder is None:
+            raise DriverError("The server's files are not here.", detail=domain_id)
+        return folder
