@@ -26,7 +26,7 @@ from .loop import PROCESS, VirtualLoop
 from .memory import Memory
 from .misfortune import Misfortune
 from .onlooker import onlooker
-from .users import User
+from .users import Operator, User
 
 REST_LIMIT_S = 2400.0
 LOOK_EVERY_S = 2.0
@@ -103,11 +103,14 @@ class Life:
             self.history.violated(broken)
 
     def _users(self, rng: random.Random) -> list[User]:
-        return [
+        users = [
             User(f"{tenant.name}{number}", self.cloud, self.founded, tenant, self.memory, self._draw())
             for tenant in self.founded.tenants
             for number in range(1, rng.randrange(2, 4))
         ]
+        if rng.random() < 0.5:
+            users.append(Operator(self.cloud, self.founded, self.memory, self._draw()))
+        return users
 
     async def _watch(self) -> None:
         """What is broken at two looks in a row is broken: a process that was stopped may write what it knew before
