@@ -398,6 +398,9 @@ class FakeHypervisor:
 
     # What guests do, and what tests ask
 
+    def has(self, domain_id: str) -> bool:
+        return domain_id in self._guests
+
     def domains(self) -> list[Domain]:
         """What an onlooker sees; no fault can hide it."""
         return [self._seen(self._guests[domain_id]) for domain_id in sorted(self._guests)]

@@ -34,6 +34,8 @@ class Host(Protocol):
 
     def guest(self, domain_id: str) -> Any: ...
 
+    def has(self, domain_id: str) -> bool: ...
+
     def take_in(self, guest: Any) -> None: ...
 
     async def forget(self, domain_id: str) -> None: ...
@@ -56,6 +58,11 @@ class FakeMoves:
         async with self._host.faults.around("find_owner"):
             folder = self._host.files.get(domain_id)
             return folder.owner if folder is not None else None
+
+    async def list_leftovers(self) -> list[str]:
+        async with self._host.faults.around("list_leftovers"):
+            mine = [id for id, folder in self._host.files.items() if folder.owner in (None, self._host.name)]
+            return sorted(id for id in mine if not self._host.has(id))
 
     async def leave(self, domain_id: str, heir: str) -> None:
         async with self._host.faults.around("leave"):

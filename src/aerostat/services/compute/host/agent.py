@@ -10,6 +10,7 @@ import os
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import structlog
@@ -20,7 +21,16 @@ from aerostat.kernel.errors import DriverError
 
 from . import orders
 from .mover import Mover
-from .orders import CONTROL_TOPIC, GUEST_EVENT, HELLO_VERB, READ_IMAGE_VERB, REPORT_VERB, Card, GuestSpec
+from .orders import (
+    CONTROL_TOPIC,
+    GUEST_EVENT,
+    HELLO_VERB,
+    LEFT_VERB,
+    READ_IMAGE_VERB,
+    REPORT_VERB,
+    Card,
+    GuestSpec,
+)
 from .protocol import (
     Domain,
     DomainSpec,
@@ -29,6 +39,7 @@ from .protocol import (
     Interface,
     Interrupts,
     Landing,
+    MovesDomains,
     SetsPasswords,
     digest_of,
 )
@@ -37,6 +48,7 @@ log = structlog.get_logger(__name__)
 
 EVENTS_PAUSE_S = 1.0
 TIDY_S = 120.0
+LANDING_LIMIT = timedelta(hours=2)
 ABILITIES: dict[str, type] = {"interrupt": Interrupts, "set_password": SetsPasswords}
 HELLO_LIMIT_S = 10.0
 HELLO_PAUSE_S = 3.0
@@ -81,7 +93,9 @@ class HostAgent:
         self._tasks: list[asyncio.Task[None]] = []
         self._images: dict[str, asyncio.Lock] = {}
         self._strays: frozenset[str] = frozenset()
-        self._landing: set[str] = set()  # ports of guests that are on their way to here, which may take long
+        self._leftovers: frozenset[str] = frozenset()
+        # Ports of guests that are on their way to here, which may take long; until when they are waited for.
+        self._landing: dict[str, datetime] = {}
         self._mover = Mover(bus, hypervisor)
         self._verbs: dict[str, tuple[Any, Callable[[Any], Awaitable[Any]]]] = {
             "ensure_image": (orders.EnsureImage, self._ensure_image),
@@ -149,19 +163,40 @@ class HostAgent:
         )
 
     async def tidy(self) -> int:
-        """Unplug what no guest has, now and at the last look: it was plugged for a guest that then was not made.
+        """Take away what nobody here needs, now and at the last look: cards and files of guests that are not.
 
-        Answers how many. Looking twice leaves a guest the time to be made after its cards are plugged.
+        Both are made before their guest is, and an order that came late, or a process that died, may have made them
+        for nothing. Looking twice leaves a guest the time to come. Answers how many pieces went.
         """
+        return await self._unplug_strays() + await self._remove_leftovers()
+
+    async def _unplug_strays(self) -> int:
         plugged = await self.network.list_plugged_ports()
         carried = {port_id for domain in await self.hypervisor.list_domains() for port_id in domain.ports}
-        self._landing -= carried
-        strays = frozenset(plugged.keys() - carried - self._landing)
+        for port_id in carried:
+            self._landing.pop(port_id, None)
+        awaited = {port_id for port_id, until in self._landing.items() if until > clock.now()}
+        strays = frozenset(plugged.keys() - carried - awaited)
         doomed = strays & self._strays
         self._strays = strays - doomed
         for port_id in sorted(doomed):
             await self.network.unplug_port(port_id)
             log.warning("card of no guest unplugged", host=self.name, port_id=port_id)
+        return len(doomed)
+
+    async def _remove_leftovers(self) -> int:
+        """Files of servers that the control side says have nothing to do with this host any more."""
+        if not isinstance(self.hypervisor, MovesDomains):
+            return 0
+        left = frozenset(await self.hypervisor.moves.list_leftovers())
+        again, self._leftovers = sorted(left & self._leftovers), left
+        if not again:
+            return 0
+        question = orders.WhoLeft(self.name, tuple(again))
+        doomed = await self._bus.call(CONTROL_TOPIC, LEFT_VERB, question, timeout_s=30.0, into=list[str])
+        for server_id in doomed:
+            await self.hypervisor.remove_domain(server_id)
+            log.warning("files of no server removed", host=self.name, server_id=server_id)
         return len(doomed)
 
     async def _answer(self, message: Any) -> Any:
@@ -219,12 +254,13 @@ class HostAgent:
             await self._mover.moves.leave(order.server_id, order.heir)
         else:
             await self.hypervisor.remove_domain(order.server_id)
-        self._landing -= ports
+        for port_id in ports:
+            self._landing.pop(port_id, None)
         for port_id in sorted(ports):
             await self.network.unplug_port(port_id)
 
     async def _prepare_landing(self, order: orders.PrepareLanding) -> Landing:
-        self._landing |= {card.port_id for card in order.spec.cards}
+        self._landing |= {card.port_id: clock.now() + LANDING_LIMIT for card in order.spec.cards}
         return await self._mover.moves.prepare_landing(await self._plugged(order.spec))
 
     async def _set_power(self, order: orders.SetPower) -> Domain:

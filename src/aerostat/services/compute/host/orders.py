@@ -31,6 +31,7 @@ CONTROL_TOPIC = "compute"
 REPORT_VERB = "host_report"
 HELLO_VERB = "host_hello"
 READ_IMAGE_VERB = "read_image"
+LEFT_VERB = "who_left"
 GUEST_EVENT = "compute.guest"
 CHUNK_BYTES = 1 << 20
 
@@ -175,6 +176,13 @@ class ReadFile(msgspec.Struct, frozen=True):
     server_id: str
     name: str
     offset: int
+
+
+class WhoLeft(msgspec.Struct, frozen=True):
+    """Of these servers, which have nothing to do with this host any more? Answered with their ids."""
+
+    host: str
+    server_ids: tuple[str, ...]
 
 
 class ReadImage(msgspec.Struct, frozen=True):
