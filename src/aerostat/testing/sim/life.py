@@ -28,7 +28,7 @@ from .misfortune import Misfortune
 from .onlooker import onlooker
 from .users import Operator, User
 
-REST_LIMIT_S = 2400.0
+REST_LIMIT_S = 7500.0  # the longest call takes an hour, and may be lost twice
 LOOK_EVERY_S = 2.0
 UNDERSTOOD = (ApiError, DriverError, StoreUnavailable, Unfinished, LeaseLost, ConnectionLost)
 SHAPES: tuple[tuple[tuple[str, ...], ...], ...] = (
@@ -128,11 +128,11 @@ class Life:
     async def _come_to_rest(self) -> None:
         """Wait until no flow is left; then what the clock would do in some hours is done at once.
 
-        Every process of the control plane is begun anew: what it kept in mind of earlier rounds is gone, so that the
-        first round of each reconciler looks at everything.
+        Every process is begun anew: what it kept in mind of earlier rounds is gone, so that the first round of each
+        reconciler looks at everything.
         """
         await self._flows_end()
-        for name in self.cloud.alive("engine", "api"):
+        for name in self.cloud.alive("engine", "api", "host"):
             self.cloud.kill(self.cloud.processes[name])
             self.cloud.start(name)
         await self.cloud.up()
