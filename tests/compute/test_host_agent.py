@@ -1,6 +1,9 @@
 """The compute host by itself: two drivers joined."""
 
+import pytest
+
 from aerostat.kernel.bus import Message, open_memory_bus
+from aerostat.kernel.errors import DriverError
 from aerostat.services.compute.drivers.fake import FakeHypervisor
 from aerostat.services.compute.drivers.fake_moves import FakeFolder
 from aerostat.services.compute.host.agent import HostAgent
@@ -8,6 +11,7 @@ from aerostat.services.compute.host.orders import (
     CONTROL_TOPIC,
     Card,
     GuestSpec,
+    OfServer,
     PrepareLanding,
     RemoveGuest,
     WhoLeft,
@@ -71,3 +75,21 @@ async def test_files_of_servers_that_left_are_removed_and_of_others_kept() -> No
     assert asked == [WhoLeft("here", ("left", "on its way"))]
     assert set(hypervisor.files) == {"on its way", "elsewhere"}
     await bus.close()
+
+
+async def test_files_are_cleared_for_a_server_to_come_and_never_under_one_that_came() -> None:
+    """Found by the simulator: a worker that had been stopped removed a server's guest, and its only disk, from the host
+    to which another worker had moved it.
+    """
+    hypervisor = FakeHypervisor("here")
+    agent = HostAgent("here", None, hypervisor, FakeHostNetworkDriver())
+    hypervisor.files["s"] = FakeFolder(b"of an earlier stay", "here")
+    await agent._clear_files(OfServer("s"))
+    assert "s" not in hypervisor.files
+    hypervisor.remember_image("image")
+    spec = DomainSpec(id="s", name="instance-s", vcpus=1, memory_mib=64, root=RootDisk("image"))
+    await hypervisor.ensure_domain(spec)
+    with pytest.raises(DriverError, match="still has a guest"):
+        await agent._clear_files(OfServer("s"))
+    assert "s" in hypervisor.files
+    assert await hypervisor.inspect_domain("s") is not None

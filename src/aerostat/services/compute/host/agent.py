@@ -102,6 +102,7 @@ class HostAgent:
             "ensure_guest": (orders.EnsureGuest, self._ensure_guest),
             "rebuild_guest": (orders.RebuildGuest, self._rebuild_guest),
             "remove_guest": (orders.RemoveGuest, self._remove_guest),
+            "clear_files": (orders.OfServer, self._clear_files),
             "set_power": (orders.SetPower, self._set_power),
             "reboot": (orders.Reboot, self._reboot),
             "plug_card": (orders.PlugCard, self._plug_card),
@@ -258,6 +259,12 @@ class HostAgent:
             self._landing.pop(port_id, None)
         for port_id in sorted(ports):
             await self.network.unplug_port(port_id)
+
+    async def _clear_files(self, order: orders.OfServer) -> None:
+        """Never a guest's: the order may come again when the server has come and runs here."""
+        if await self.hypervisor.inspect_domain(order.server_id) is not None:
+            raise DriverError("The host still has a guest of this server.", detail=order.server_id)
+        await self.hypervisor.remove_domain(order.server_id)
 
     async def _prepare_landing(self, order: orders.PrepareLanding) -> Landing:
         self._landing |= {card.port_id: clock.now() + LANDING_LIMIT for card in order.spec.cards}

@@ -274,6 +274,10 @@ class HostLink:
     ) -> None:
         await self._ask("remove_guest", RemoveGuest(server_id, port_ids, heir), None, 120.0)
 
+    async def clear_files(self, server_id: str) -> None:
+        """Before the server comes: remove what an earlier stay left. Refused while there is a guest of it here."""
+        await self._ask("clear_files", OfServer(server_id), None, 120.0)
+
     async def set_power(self, server_id: str, power: Power, limit_s: float = 60.0) -> Domain:
         found: Domain = await self._ask(
             "set_power", SetPower(server_id, power, limit_s), Domain, limit_s + 60.0
