@@ -58,6 +58,7 @@ async def check_at_rest(cloud: SimCloud, store: Store, memory: Memory) -> list[s
     broken += await _work_left(store, alive)
     broken += await _ended_once(store)
     broken += await _reasons(store, alive)
+    broken += _disks(cloud, alive, memory)
     left = await _left_behind(store, alive)
     broken += _guests(cloud, alive, ports, left)
     broken += await _allocations(store, alive, left)
@@ -220,6 +221,27 @@ def _difference(what: str, has: set[str], wants: set[str]) -> str:
     more = ", ".join(one[:8] for one in sorted(has - wants)) or "nothing"
     less = ", ".join(one[:8] for one in sorted(wants - has)) or "nothing"
     return f"{what}: {more} too much, {less} missing"
+
+
+async def note_disks(cloud: SimCloud, store: Store, memory: Memory) -> None:
+    """Remember what servers have on their disks, to ask after it at the end."""
+    for server in await store.all(compute.SERVERS, {"state": list(DESIRED_POWER)}):
+        folder = cloud.lasting.hosts[server.host].files.get(server.id)
+        if folder is not None:
+            memory.saw_disk(server.id, folder.disk)
+
+
+def _disks(cloud: SimCloud, alive: list[Row], memory: Memory) -> Iterator[str]:
+    """Whatever went wrong, nobody's data is lost: only a rebuild throws a disk away."""
+    for server in alive:
+        known = memory.disks.get(server.id)
+        if known is None or server.id in memory.rebuilt:
+            continue
+        folder = cloud.lasting.hosts[server.host].files.get(server.id) if server.host else None
+        if folder is None:
+            yield f"server {server.name} is {server.state}, and its disk is lost"
+        elif folder.disk != known:
+            yield f"server {server.name} has another disk than it had"
 
 
 async def _allocations(store: Store, alive: list[Row], left: dict[str, Row]) -> list[str]:

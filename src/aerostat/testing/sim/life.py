@@ -120,6 +120,7 @@ class Life:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             broken = await invariants.check_always(self.cloud, self.store)
+            await invariants.note_disks(self.cloud, self.store, self.memory)
             for one in broken:
                 if one in before:
                     self.history.violated(one)

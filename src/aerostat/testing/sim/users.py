@@ -294,6 +294,7 @@ async def act_on_server(user: User) -> None:
 
 async def rebuild_server(user: User) -> None:
     server = user.pick("server")
+    user.memory.rebuilt.add(server.id)
     body = {"rebuild": {"imageRef": user.founded.image_id}}
     await user.ask("POST", f"{SERVERS}/{server.id}/action", body, what=f"rebuild {server.name}")
 
