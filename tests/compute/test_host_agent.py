@@ -10,6 +10,7 @@ from aerostat.services.compute.host.agent import HostAgent
 from aerostat.services.compute.host.orders import (
     CONTROL_TOPIC,
     Card,
+    EnsureGuest,
     GuestSpec,
     OfServer,
     PrepareLanding,
@@ -92,4 +93,19 @@ async def test_files_are_cleared_for_a_server_to_come_and_never_under_one_that_c
     with pytest.raises(DriverError, match="still has a guest"):
         await agent._clear_files(OfServer("s"))
     assert "s" in hypervisor.files
+    assert await hypervisor.inspect_domain("s") is not None
+
+
+async def test_a_guest_that_was_there_never_gets_an_empty_disk_unseen() -> None:
+    """Found by the simulator: the files of a server that was moved went by a message that came twice, and it was started
+    with a fresh disk, while the one with its owner's data was thrown away by the confirmation.
+    """
+    hypervisor = FakeHypervisor("here")
+    hypervisor.remember_image("image")
+    agent = HostAgent("here", None, hypervisor, FakeHostNetworkDriver())
+    spec = GuestSpec(id="s", name="instance-s", title="s", vcpus=1, memory_mib=64, root=RootDisk("image"))
+    with pytest.raises(DriverError, match="disk is not on the host"):
+        await agent._ensure_guest(EnsureGuest(spec))
+    await agent._ensure_guest(EnsureGuest(spec, new=True))
+    await agent._ensure_guest(EnsureGuest(spec))
     assert await hypervisor.inspect_domain("s") is not None

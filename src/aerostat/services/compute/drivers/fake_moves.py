@@ -59,6 +59,10 @@ class FakeMoves:
             folder = self._host.files.get(domain_id)
             return folder.owner if folder is not None else None
 
+    async def has_disk(self, domain_id: str) -> bool:
+        async with self._host.faults.around("has_disk"):
+            return domain_id in self._host.files
+
     async def list_leftovers(self) -> list[str]:
         async with self._host.faults.around("list_leftovers"):
             mine = [id for id, folder in self._host.files.items() if folder.owner in (None, self._host.name)]

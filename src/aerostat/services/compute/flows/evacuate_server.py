@@ -84,7 +84,9 @@ async def boot_there(work: Work, server: Row) -> None:
     await networking.bind_ports(room.network_admin(work.request_id), server, target)
     spec = await guest_of(work.house, server, work.request_id, work.data.get("admin_password"))
     runs = work.data["runs"]
-    found = await room.host(target, work.request_id).ensure_guest(spec, "running" if runs else "shutoff")
+    found = await room.host(target, work.request_id).ensure_guest(
+        spec, "running" if runs else "shutoff", new=not work.data["shared"]
+    )
     work.data.pop("admin_password", None)
     server.host = target
     server.availability_zone = (await room.zones()).get(target)

@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -93,6 +94,7 @@ class HostAgent:
         self._tasks: list[asyncio.Task[None]] = []
         self._images: dict[str, asyncio.Lock] = {}
         self._strays: frozenset[str] = frozenset()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._leftovers: frozenset[str] = frozenset()
         # Ports of guests that are on their way to here, which may take long; until when they are waited for.
         self._landing: dict[str, datetime] = {}
@@ -242,33 +244,39 @@ class HostAgent:
                 await self.hypervisor.ensure_base_image(image, self._fetch(image.id))
 
     async def _ensure_guest(self, order: orders.EnsureGuest) -> Domain:
-        return await self.hypervisor.ensure_domain(await self._plugged(order.spec), order.power)
+        async with self._turn(order.spec.id):
+            if not order.new:
+                await self._check_disk(order.spec.id)
+            return await self.hypervisor.ensure_domain(await self._plugged(order.spec), order.power)
 
     async def _rebuild_guest(self, order: orders.RebuildGuest) -> Domain:
-        await self.hypervisor.remove_domain(order.spec.id)
-        return await self.hypervisor.ensure_domain(await self._plugged(order.spec), order.power)
+        async with self._turn(order.spec.id):
+            await self.hypervisor.remove_domain(order.spec.id)
+            return await self.hypervisor.ensure_domain(await self._plugged(order.spec), order.power)
 
     async def _remove_guest(self, order: orders.RemoveGuest) -> None:
-        found = await self.hypervisor.inspect_domain(order.server_id)
-        ports = set(order.port_ids) | set(found.ports if found is not None else ())
-        if order.heir is not None:
-            await self._mover.moves.leave(order.server_id, order.heir)
-        else:
-            await self.hypervisor.remove_domain(order.server_id)
-        for port_id in ports:
-            self._landing.pop(port_id, None)
-        for port_id in sorted(ports):
-            await self.network.unplug_port(port_id)
+        async with self._turn(order.server_id):
+            found = await self.hypervisor.inspect_domain(order.server_id)
+            ports = set(order.port_ids) | set(found.ports if found is not None else ())
+            if order.heir is not None:
+                await self._mover.moves.leave(order.server_id, order.heir)
+            else:
+                await self.hypervisor.remove_domain(order.server_id)
+            for port_id in sorted(ports):
+                self._landing.pop(port_id, None)
+                await self.network.unplug_port(port_id)
 
     async def _clear_files(self, order: orders.OfServer) -> None:
         """Never a guest's: the order may come again when the server has come and runs here."""
-        if await self.hypervisor.inspect_domain(order.server_id) is not None:
-            raise DriverError("The host still has a guest of this server.", detail=order.server_id)
-        await self.hypervisor.remove_domain(order.server_id)
+        async with self._turn(order.server_id):
+            if await self.hypervisor.inspect_domain(order.server_id) is not None:
+                raise DriverError("The host still has a guest of this server.", detail=order.server_id)
+            await self.hypervisor.remove_domain(order.server_id)
 
     async def _prepare_landing(self, order: orders.PrepareLanding) -> Landing:
         self._landing |= {card.port_id: clock.now() + LANDING_LIMIT for card in order.spec.cards}
-        return await self._mover.moves.prepare_landing(await self._plugged(order.spec))
+        async with self._turn(order.spec.id):
+            return await self._mover.moves.prepare_landing(await self._plugged(order.spec))
 
     async def _set_power(self, order: orders.SetPower) -> Domain:
         return await self.hypervisor.ensure_power(order.server_id, order.power, limit_s=order.limit_s)
@@ -319,6 +327,22 @@ class HostAgent:
         await self._exporter().remove_export(order.server_id, order.export_id)
 
     # Within
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, server_id: str) -> AsyncIterator[None]:
+        """What makes and what removes a guest goes one after the other, for each server."""
+        turn = self._turns.get(server_id)
+        if turn is None:
+            turn = self._turns[server_id] = asyncio.Lock()
+        async with turn:
+            yield
+
+    async def _check_disk(self, server_id: str) -> None:
+        there = not isinstance(self.hypervisor, MovesDomains) or await self.hypervisor.moves.has_disk(
+            server_id
+        )
+        if not there:
+            raise DriverError("The server's disk is not on the host.", detail=server_id)
 
     def _exporter(self) -> ExportsDisks:
         if not isinstance(self.hypervisor, ExportsDisks):

@@ -76,8 +76,13 @@ class EnsureImage(msgspec.Struct, frozen=True):
 
 
 class EnsureGuest(msgspec.Struct, frozen=True):
+    """`new`: its disk may be made from the image. Otherwise it must be there, so that nobody finds an empty disk in
+    the place of his own.
+    """
+
     spec: GuestSpec
     power: Power = "running"
+    new: bool = False
 
 
 class RemoveGuest(msgspec.Struct, frozen=True):
@@ -261,8 +266,8 @@ class HostLink:
     async def ensure_image(self, image: BaseImageSpec, timeout_s: float = 900.0) -> None:
         await self._ask("ensure_image", EnsureImage(image), None, timeout_s)
 
-    async def ensure_guest(self, spec: GuestSpec, power: Power = "running") -> Domain:
-        found: Domain = await self._ask("ensure_guest", EnsureGuest(spec, power), Domain, 180.0)
+    async def ensure_guest(self, spec: GuestSpec, power: Power = "running", *, new: bool = False) -> Domain:
+        found: Domain = await self._ask("ensure_guest", EnsureGuest(spec, power, new), Domain, 180.0)
         return found
 
     async def rebuild_guest(self, spec: GuestSpec, power: Power = "running") -> Domain:

@@ -53,6 +53,9 @@ class Moves:
     async def find_owner(self, domain_id: str) -> str | None:
         return await asyncio.to_thread(find_owner, self._settings.folder(domain_id))
 
+    async def has_disk(self, domain_id: str) -> bool:
+        return await asyncio.to_thread(self._settings.folder(domain_id).root_disk.exists)
+
     async def list_leftovers(self) -> list[str]:
         known = await self._connection.call(
             "The hypervisor's servers are not known.",
