@@ -34,8 +34,9 @@ class Memory:
         self.things: dict[str, Thing] = {}
         self.owners: dict[str, str] = {}
         self.disks: dict[str, bytes] = {}
-        """What each server's disk held when it was first seen; servers whose owners threw it away are not among them."""
+        """What each server's disk held when it was first seen."""
         self.rebuilt: set[str] = set()
+        """Servers whose owners asked for another disk."""
         self._history = history
 
     def made(self, kind: str, id: str, name: str, tenant: str, made_of: str = "") -> Thing:
