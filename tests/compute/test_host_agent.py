@@ -97,8 +97,8 @@ async def test_files_are_cleared_for_a_server_to_come_and_never_under_one_that_c
 
 
 async def test_a_guest_that_was_there_never_gets_an_empty_disk_unseen() -> None:
-    """Found by the simulator: the files of a server that was moved went by a message that came twice, and it was started
-    with a fresh disk, while the one with its owner's data was thrown away by the confirmation.
+    """Found by the simulator: the files of a server that was moved went by a message that came twice. It was started
+    with a fresh disk, and the one with its owner's data was thrown away by the confirmation.
     """
     hypervisor = FakeHypervisor("here")
     hypervisor.remember_image("image")
