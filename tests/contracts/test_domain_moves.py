@@ -73,6 +73,20 @@ async def test_both_can_move_and_files_have_one_owner(pair):
     assert not pair.has_files(pair.one, spec.id)
 
 
+async def test_disks_and_what_is_left_of_domains_are_told(pair):
+    spec = pair.spec()
+    assert not await pair.two.moves.has_disk(spec.id)
+    await pair.one.ensure_domain(spec, "shutoff")
+    assert await pair.one.moves.has_disk(spec.id)
+    assert await pair.two.moves.has_disk(spec.id) is pair.shared
+    assert [await host.moves.list_leftovers() for host in (pair.one, pair.two)] == [[], []]
+    await pair.one.moves.leave(spec.id, "two")
+    assert await pair.one.moves.list_leftovers() == [], "they are the second host's, wherever they are"
+    assert await pair.two.moves.list_leftovers() == ([spec.id] if pair.shared else [])
+    await pair.two.remove_domain(spec.id)
+    assert await pair.two.moves.list_leftovers() == []
+
+
 @pytest.mark.parametrize("state", ["running", "paused"])
 async def test_an_active_domain_is_sent(pair, state):
     spec = await running(pair)

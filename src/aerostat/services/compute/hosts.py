@@ -14,6 +14,7 @@ from aerostat.kernel.errors import DriverError
 from . import model
 from .host.orders import (
     HELLO_VERB,
+    LEFT_VERB,
     OLDEST_PROTOCOL,
     PROTOCOL,
     READ_IMAGE_VERB,
@@ -23,10 +24,11 @@ from .host.orders import (
     HostReport,
     ReadImage,
     Welcome,
+    WhoLeft,
 )
 from .imaging import read_piece
 from .room import Room
-from .states import DESIRED_POWER, RESTING
+from .states import DESIRED_POWER, RESTING, SETTLED
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +69,17 @@ class HostDesk:
             return await self.take_report(message.read(HostReport), message.sender)
         if message.verb == READ_IMAGE_VERB:
             return await read_piece(self._house, message.read(ReadImage), message.request_id)
+        if message.verb == LEFT_VERB:
+            return await self.who_left(message.read(WhoLeft))
         raise DriverError(f"The compute room does not know how to {message.verb}.")
+
+    async def who_left(self, question: WhoLeft) -> list[str]:
+        """Servers that are deleted, or rest on another host. Of one that is not known nothing is said: there may be
+        a row of it in a database that is still to come back.
+        """
+        rows = await self._house.store.all(model.SERVERS, {"id": list(question.server_ids)})
+        away = [row for row in rows if row.state in SETTLED and row.host != question.host]
+        return sorted(row.id for row in rows if row.state == "deleted" or row in away)
 
     async def greet(self, hello: Hello, sender: str | None) -> Welcome:
         """Whether a host may serve. Looks only: the host is taken in with its first report."""

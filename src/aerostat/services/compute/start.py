@@ -77,5 +77,5 @@ async def _bring_back_guests(house: "House", world: FakeWorld) -> None:
         for disk in (spec.root, spec.rescue):
             if disk is not None:
                 world.hosts[server.host].remember_image(disk.image_id)
-        await host.ensure_guest(spec, "shutoff" if power == "shutoff" else "running")
+        await host.ensure_guest(spec, "shutoff" if power == "shutoff" else "running", new=True)
         await host.set_power(server.id, power)

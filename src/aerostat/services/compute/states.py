@@ -12,6 +12,8 @@ RESTING = (
     *("active", "stopped", "paused", "suspended", "resized"),
     *("rescued", "shelved", "shelved_offloaded", "error"),
 )
+SETTLED = frozenset(RESTING) - {"resized"}
+"""With nothing anywhere but on the server's own host: one that was moved and waits to be confirmed is on two."""
 PASSING = (
     "building",
     "starting",

@@ -156,6 +156,7 @@ class SimCloud:
         machine = machine.after_crash() if machine is not None else hypervisors.FakeHypervisor(name, vcpus=4)
         machine.faults = worlds.HostFaults(self.moods)
         self.lasting.hosts[name] = machine
+        machine.moves.neighbours = self.lasting.hosts
         half = switches.FakeHostNetworkDriver(self.lasting.network, name)
         bus = self.wires.bus_for(process)
         agent = HostAgent(name, bus, machine, half, report_s=10.0)

@@ -43,6 +43,7 @@ class Founded(msgspec.Struct):
     tenants: list[Tenant]
     external_id: str
     image_id: str
+    admin_password: str
 
 
 async def login(cloud: SimCloud, user: str, password: str, project: str) -> str:
@@ -100,7 +101,7 @@ async def _found(cloud: SimCloud) -> Founded:
     hypervisors = (await ask("GET", "/compute/v2.1/os-hypervisors"))["hypervisors"]
     if len(hypervisors) != len(HOSTS):
         raise RuntimeError(f"{len(hypervisors)} hosts came up")
-    return Founded(cloud.loop.time(), tenants, external_id, images[0]["id"])
+    return Founded(cloud.loop.time(), tenants, external_id, images[0]["id"], secret)
 
 
 async def _tenant(ask: Any, name: str, role_id: str, external_id: str, number: int) -> Tenant:

@@ -11,6 +11,7 @@ from typing import Any
 from aerostat.kernel.db import Row, Store
 from aerostat.kernel.model import flows, operations, quota_limits
 from aerostat.services.compute import model as compute
+from aerostat.services.compute.moves import ENDED
 from aerostat.services.compute.placing import resources_of
 from aerostat.services.compute.states import DESIRED_POWER, PASSING
 from aerostat.services.image import model as image
@@ -57,8 +58,10 @@ async def check_at_rest(cloud: SimCloud, store: Store, memory: Memory) -> list[s
     broken += await _work_left(store, alive)
     broken += await _ended_once(store)
     broken += await _reasons(store, alive)
-    broken += _guests(cloud, alive, ports)
-    broken += await _allocations(store, alive)
+    broken += _disks(cloud, alive, memory)
+    left = await _left_behind(store, alive)
+    broken += _guests(cloud, alive, ports, left)
+    broken += await _allocations(store, alive, left)
     broken += await _network_world(cloud, store)
     broken += await _network_rows(store, ports, alive)
     broken += await _images(cloud, store)
@@ -115,6 +118,11 @@ def _twice(rows: list[Row], column: str, what: str) -> Iterator[str]:
 
 async def _work_left(store: Store, alive: list[Row]) -> list[str]:
     broken = [
+        f"{row.kind} of {row.server_id[:8]} stays {row.status}"
+        for row in await store.all(compute.MIGRATIONS)
+        if row.status not in (*ENDED, "finished")
+    ]
+    broken += [
         f"flow {row.name} of {row.subject_id[:8]} never ended; it is at {row.step} ({row.direction})"
         for row in await store.all(flows, {"state": "running"})
     ]
@@ -157,8 +165,15 @@ async def _reasons(store: Store, alive: list[Row]) -> list[str]:
     return broken
 
 
-def _guests(cloud: SimCloud, alive: list[Row], ports: list[Row]) -> Iterator[str]:
-    """Domains, their power, their cards."""
+async def _left_behind(store: Store, alive: list[Row]) -> dict[str, Row]:
+    """Moves to another host that their owners have yet to confirm, by server: both hosts hold the server."""
+    waiting = {one.id for one in alive if one.state == "resized"}
+    rows = await store.all(compute.MIGRATIONS, {"status": "finished"})
+    return {row.server_id: row for row in rows if row.server_id in waiting and row.kind != "resize"}
+
+
+def _guests(cloud: SimCloud, alive: list[Row], ports: list[Row], left: dict[str, Row]) -> Iterator[str]:
+    """Domains, their power, their cards, their files."""
     servers = {one.id: one for one in alive}
     ports_of: dict[str, set[str]] = defaultdict(set)
     for port in ports:
@@ -169,6 +184,8 @@ def _guests(cloud: SimCloud, alive: list[Row], ports: list[Row]) -> Iterator[str
         for domain in machine.domains():
             homes[domain.id].append(host)
             server = servers.get(domain.id)
+            if domain.id in left and left[domain.id].source_host == host:
+                continue
             if server is None or server.host != host:
                 yield f"{host} has a guest {domain.id[:8]} of no server of its own"
                 continue
@@ -187,6 +204,11 @@ def _guests(cloud: SimCloud, alive: list[Row], ports: list[Row]) -> Iterator[str
         ):
             shown = {one["port_id"] for one in server.interfaces}
             yield _difference(f"interfaces shown of {server.name}", shown, ports_of[server.id])
+    for host, machine in sorted(cloud.lasting.hosts.items()):
+        for id in machine.files:
+            at_home = id in servers and servers[id].host == host
+            if not at_home and not (id in left and left[id].source_host == host):
+                yield f"{host} keeps files of {id[:8]}, which is no server of its own"
     for host, plugged in sorted(cloud.lasting.network.plugged.items()):
         carried = {port for domain in cloud.lasting.hosts[host].domains() for port in domain.ports}
         # A server whose rebuild failed has no guest, but keeps its ports.
@@ -201,7 +223,28 @@ def _difference(what: str, has: set[str], wants: set[str]) -> str:
     return f"{what}: {more} too much, {less} missing"
 
 
-async def _allocations(store: Store, alive: list[Row]) -> list[str]:
+async def note_disks(cloud: SimCloud, store: Store, memory: Memory) -> None:
+    """Remember what servers have on their disks, to ask after it at the end."""
+    for server in await store.all(compute.SERVERS, {"state": list(DESIRED_POWER)}):
+        folder = cloud.lasting.hosts[server.host].files.get(server.id)
+        if folder is not None:
+            memory.saw_disk(server.id, folder.disk)
+
+
+def _disks(cloud: SimCloud, alive: list[Row], memory: Memory) -> Iterator[str]:
+    """Whatever went wrong, nobody's data is lost: only a rebuild throws a disk away."""
+    for server in alive:
+        known = memory.disks.get(server.id)
+        if known is None or server.id in memory.rebuilt:
+            continue
+        folder = cloud.lasting.hosts[server.host].files.get(server.id) if server.host else None
+        if folder is None:
+            yield f"server {server.name} is {server.state}, and its disk is lost"
+        elif folder.disk != known:
+            yield f"server {server.name} has another disk than it had"
+
+
+async def _allocations(store: Store, alive: list[Row], left: dict[str, Row]) -> list[str]:
     hosts = {row.id: row.name for row in await store.all(compute.HOSTS)}
     claims: dict[str, dict[str, dict[str, int]]] = defaultdict(lambda: defaultdict(dict))
     for row in await store.all(placement.ALLOCATIONS):
@@ -216,6 +259,8 @@ async def _allocations(store: Store, alive: list[Row]) -> list[str]:
             broken.append(f"server {server.name} should hold {wanted}, and holds {found}")
         if server.state == "error" and found and server.host not in found:
             broken.append(f"server {server.name} failed, and holds {found}")
+    for row in left.values():
+        claims.pop(row.id, None)
     broken += [f"a claim of {id[:8]}, which is no server: {dict(one)}" for id, one in claims.items()]
     return broken
 

@@ -26,9 +26,9 @@ from .loop import PROCESS, VirtualLoop
 from .memory import Memory
 from .misfortune import Misfortune
 from .onlooker import onlooker
-from .users import User
+from .users import Operator, User
 
-REST_LIMIT_S = 2400.0
+REST_LIMIT_S = 7500.0  # the longest call takes an hour, and may be lost twice
 LOOK_EVERY_S = 2.0
 UNDERSTOOD = (ApiError, DriverError, StoreUnavailable, Unfinished, LeaseLost, ConnectionLost)
 SHAPES: tuple[tuple[tuple[str, ...], ...], ...] = (
@@ -103,11 +103,14 @@ class Life:
             self.history.violated(broken)
 
     def _users(self, rng: random.Random) -> list[User]:
-        return [
+        users = [
             User(f"{tenant.name}{number}", self.cloud, self.founded, tenant, self.memory, self._draw())
             for tenant in self.founded.tenants
             for number in range(1, rng.randrange(2, 4))
         ]
+        if rng.random() < 0.5:
+            users.append(Operator(self.cloud, self.founded, self.memory, self._draw()))
+        return users
 
     async def _watch(self) -> None:
         """What is broken at two looks in a row is broken: a process that was stopped may write what it knew before
@@ -117,6 +120,7 @@ class Life:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             broken = await invariants.check_always(self.cloud, self.store)
+            await invariants.note_disks(self.cloud, self.store, self.memory)
             for one in broken:
                 if one in before:
                     self.history.violated(one)
@@ -125,11 +129,11 @@ class Life:
     async def _come_to_rest(self) -> None:
         """Wait until no flow is left; then what the clock would do in some hours is done at once.
 
-        Every process of the control plane is begun anew: what it kept in mind of earlier rounds is gone, so that the
-        first round of each reconciler looks at everything.
+        Every process is begun anew: what it kept in mind of earlier rounds is gone, so that the first round of each
+        reconciler looks at everything.
         """
         await self._flows_end()
-        for name in self.cloud.alive("engine", "api"):
+        for name in self.cloud.alive("engine", "api", "host"):
             self.cloud.kill(self.cloud.processes[name])
             self.cloud.start(name)
         await self.cloud.up()

@@ -29,6 +29,7 @@ Result = TypeVar("Result")
 Args = TypeVarTuple("Args")
 
 EPOCH = datetime(2030, 1, 1)
+MOST_STEPS_AT_ONCE = 100_000
 
 Exploded = Callable[[dict[str, Any]], None]
 
@@ -43,6 +44,7 @@ class Process:
         self.number = number
         self.alive = True
         self.steps = 0
+        self._still_at = 0
         self.dies_after: int | None = None
         self.stopped_until_s = 0.0
         self.gone = asyncio.Event()
@@ -91,6 +93,7 @@ class VirtualLoop(Loop):
         self._timers: list[tuple[float, int, _Step]] = []
         self._timer_number = 0
         self.steps = 0
+        self._still_at = 0
         # Kept for as long as the loop: what is thrown away half done must not be tidied up by the interpreter.
         self.tasks: list[asyncio.Task[Any]] = []
         self.on_death: Callable[[Process], None] = lambda process: None
@@ -104,6 +107,7 @@ class VirtualLoop(Loop):
 
     def _jump(self, to_s: float) -> None:
         self._now_s = to_s
+        self._still_at = self.steps
         clock.stop(EPOCH + timedelta(seconds=to_s))
 
     # Running
@@ -143,6 +147,10 @@ class VirtualLoop(Loop):
             self._push(process.stopped_until_s, step)
             return
         self.steps += 1
+        if self.steps > self._still_at + MOST_STEPS_AT_ONCE:
+            raise RuntimeError(
+                f"{MOST_STEPS_AT_ONCE} steps and no time has passed; it is the turn of {step!r}"
+            )
         step._run()
         if process is not None:
             process.steps += 1

@@ -33,11 +33,19 @@ class Memory:
     def __init__(self, history: History) -> None:
         self.things: dict[str, Thing] = {}
         self.owners: dict[str, str] = {}
+        self.disks: dict[str, bytes] = {}
+        """What each server's disk held when it was first seen."""
+        self.rebuilt: set[str] = set()
+        """Servers whose owners asked for another disk."""
         self._history = history
 
     def made(self, kind: str, id: str, name: str, tenant: str, made_of: str = "") -> Thing:
         self.owners[id] = tenant
         return self.things.setdefault(id, Thing(kind, id, name, tenant, made_of=made_of))
+
+    def saw_disk(self, server_id: str, disk: bytes) -> None:
+        """An onlooker saw it on the server's host."""
+        self.disks.setdefault(server_id, disk)
 
     def of(self, tenant: str, kind: str) -> list[Thing]:
         """What the tenant believes to have, oldest first."""

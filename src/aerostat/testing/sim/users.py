@@ -5,7 +5,6 @@ whose connection breaks is not repeated: the user does not know what became of i
 """
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -21,6 +20,7 @@ SERVERS = "/compute/v2.1/servers"
 SMALL, LARGE = "42", "84"
 
 COFFEE_S = 20.0
+MOST_FRUITLESS = 40  # ideas that came to nothing, before a user gives up
 
 Act = Callable[["User"], Awaitable[None]]
 
@@ -48,18 +48,26 @@ class User:
         self.memory = memory
         self.rng = rng
         self.history: History = cloud.history
+        self._password = PASSWORD
         self._token: str | None = None
         self._made = 0
 
     async def live(self, acts: int, longest_pause_s: float) -> None:
         """Do this many things, then stop."""
-        while acts > 0:
+        fruitless = 0
+        while acts > 0 and fruitless < MOST_FRUITLESS:
             await asyncio.sleep(self.rng.random() * longest_pause_s)
             if self.rng.random() < 0.12:
                 await asyncio.sleep(self.rng.random() * COFFEE_S)
-            with contextlib.suppress(NothingThere):
-                await self.rng.choices(ACTS, WEIGHTS)[0](self)
+            try:
+                await self.act()
                 acts -= 1
+            except NothingThere:
+                fruitless += 1
+
+    async def act(self) -> None:
+        """Do one thing. Raises `NothingThere`."""
+        await self.rng.choices(ACTS, WEIGHTS)[0](self)
 
     def new_name(self, kind: str) -> str:
         self._made += 1
@@ -84,7 +92,7 @@ class User:
         """A request as this user; None when nobody knows what became of it. Every answer is looked through."""
         try:
             if self._token is None:
-                self._token = await login(self.cloud, self.tenant.name, PASSWORD, self.tenant.name)
+                self._token = await login(self.cloud, self.tenant.name, self._password, self.tenant.name)
             reply = await self.cloud.request(method, path, body, token=self._token, headers=VERSION)
         except ConnectionLost as error:
             self.history.note(self.name, f"{what} → {error}")
@@ -93,10 +101,14 @@ class User:
             self.history.note(self.name, f"login failed: {error}")
             return None
         self.history.note(self.name, f"{what} → {reply.status}{_reason(reply)}")
-        self.memory.look_for_strangers(self.tenant.name, reply.text, what, but)
+        self.look_through(reply, what, but)
         if reply.status >= 500 and reply.status != 503:
             self.history.violated(f"{what}: {reply.status} {reply.text[:300]}")
         return reply
+
+    def look_through(self, reply: Reply, what: str, but: str) -> None:
+        """No answer to a tenant holds anything of another's."""
+        self.memory.look_for_strangers(self.tenant.name, reply.text, what, but)
 
     async def make(self, kind: str, path: str, singular: str, body: dict[str, Any]) -> Thing | None:
         """Ask for a new thing; what was answered is remembered."""
@@ -112,6 +124,28 @@ class User:
         reply = await self.ask("DELETE", f"{path}/{thing.id}", what=f"delete {thing.kind} {thing.name}")
         if reply is not None and (reply.status < 300 or reply.status == 404):
             thing.gone = True
+
+
+class Operator(User):
+    """The administrator, who moves everybody's servers from host to host."""
+
+    def __init__(self, cloud: SimCloud, founded: Founded, memory: Memory, rng: random.Random) -> None:
+        office = Tenant("admin", "", "", "", "", "")
+        super().__init__("admin", cloud, founded, office, memory, rng)
+        self._password = founded.admin_password
+
+    async def act(self) -> None:
+        servers = [one for one in self.memory.things.values() if one.kind == "server" and not one.gone]
+        if not servers:
+            raise NothingThere
+        server = self.rng.choice(servers[-4:])
+        live = {"os-migrateLive": {"host": None, "block_migration": "auto"}}
+        body = live if self.rng.random() < 0.6 else {"migrate": None}
+        what = f"{next(iter(body))} {server.name}"
+        await self.ask("POST", f"{SERVERS}/{server.id}/action", body, what=what)
+
+    def look_through(self, reply: Reply, what: str, but: str) -> None:
+        """An administrator sees everything."""
 
 
 def _reason(reply: Reply) -> str:
@@ -260,6 +294,7 @@ async def act_on_server(user: User) -> None:
 
 async def rebuild_server(user: User) -> None:
     server = user.pick("server")
+    user.memory.rebuilt.add(server.id)
     body = {"rebuild": {"imageRef": user.founded.image_id}}
     await user.ask("POST", f"{SERVERS}/{server.id}/action", body, what=f"rebuild {server.name}")
 

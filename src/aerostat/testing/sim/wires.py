@@ -23,6 +23,7 @@ from .loop import Process, VirtualLoop
 
 LATEST_REPEAT_S = 45.0
 TOLD_RATE = 0.7  # of lost calls: those whose callers learn it from a broken connection, and need not wait
+LONG_TOLD_RATE = 0.95  # the same of calls that may take long: waiting for each costs the simulation minutes
 
 
 @dataclass
@@ -74,7 +75,9 @@ class Wires:
         life_s = frame.timeout_s if isinstance(frame, Call) else 10.0
         errand = _Errand(asker, frame.id if isinstance(frame, Call) else 0, frame, self.loop.time() + life_s)
         if self._is_lost("messages lost"):
-            if isinstance(frame, Call) and self.rng.random() < TOLD_RATE:
+            if isinstance(frame, Call) and self.rng.random() < (
+                TOLD_RATE if life_s < 300 else LONG_TOLD_RATE
+            ):
                 self._later(self._deliver, asker, undelivered(frame.id, BusGone("the connection broke")))
             return
         self._later(self._enqueue, errand)

@@ -20,7 +20,7 @@ from .loop import PROCESS, VirtualLoop
 
 # Verbs that only look do not refuse for good: there is nothing they could refuse.
 MAY_REFUSE = frozenset(
-    {"ensure_domain", "ensure_base_image", "ensure_interface", "export_disk", "ensure_power"}
+    {"ensure_domain", "ensure_base_image", "ensure_interface", "export_disk", "ensure_power", "send"}
 )
 
 

@@ -207,6 +207,8 @@ class FakeHypervisor:
             on_start=self.on_start,
         )
         following.faults = self.faults
+        following.files = self.files
+        following.moves.neighbours = self.moves.neighbours
         following._images, following._guests = self._images, self._guests
         for guest in self._guests.values():
             guest.lock = asyncio.Lock()
@@ -395,6 +397,9 @@ class FakeHypervisor:
             self._get_active(domain_id).passwords[user] = password
 
     # What guests do, and what tests ask
+
+    def has(self, domain_id: str) -> bool:
+        return domain_id in self._guests
 
     def domains(self) -> list[Domain]:
         """What an onlooker sees; no fault can hide it."""

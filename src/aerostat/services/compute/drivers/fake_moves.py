@@ -34,6 +34,8 @@ class Host(Protocol):
 
     def guest(self, domain_id: str) -> Any: ...
 
+    def has(self, domain_id: str) -> bool: ...
+
     def take_in(self, guest: Any) -> None: ...
 
     async def forget(self, domain_id: str) -> None: ...
@@ -57,6 +59,15 @@ class FakeMoves:
             folder = self._host.files.get(domain_id)
             return folder.owner if folder is not None else None
 
+    async def has_disk(self, domain_id: str) -> bool:
+        async with self._host.faults.around("has_disk"):
+            return domain_id in self._host.files
+
+    async def list_leftovers(self) -> list[str]:
+        async with self._host.faults.around("list_leftovers"):
+            mine = [id for id, folder in self._host.files.items() if folder.owner in (None, self._host.name)]
+            return sorted(id for id in mine if not self._host.has(id))
+
     async def leave(self, domain_id: str, heir: str) -> None:
         async with self._host.faults.around("leave"):
             if (folder := self._host.files.get(domain_id)) is not None:
@@ -67,8 +78,7 @@ class FakeMoves:
 
     async def prepare_landing(self, spec: DomainSpec) -> Landing:
         async with self._host.faults.around("prepare_landing"):
-            if spec.id not in self._host.files:
-                raise DriverError("The server's files are not here.", detail=spec.id)
+            self._folder(spec.id)
             return Landing(host_name=self._host.name, uri=f"{_SCHEME}{self._host.name}")
 
     async def send(self, domain_id: str, landing: Landing, *, copy_disks: bool) -> None:
@@ -90,7 +100,7 @@ class FakeMoves:
             if domain_id not in target.files:
                 raise DriverError("The target is not prepared for the server.")
             if copy_disks:
-                target.files[domain_id].disk = self._host.files[domain_id].disk
+                target.files[domain_id].disk = self._folder(domain_id).disk
             target.take_in(guest)
             await self._host.forget(domain_id)
 
@@ -124,12 +134,12 @@ class FakeMoves:
 
     async def list_files(self, domain_id: str) -> list[DomainFile]:
         async with self._host.faults.around("list_files"):
-            disk = self._host.files[domain_id].disk
+            disk = self._folder(domain_id).disk
             return [DomainFile(_DISK, len(disk), live=self._host.guest(domain_id).active)]
 
     async def read_file(self, domain_id: str, name: str, offset: int, size: int) -> bytes:
         async with self._host.faults.around("read_file"):
-            return self._host.files[domain_id].disk[offset : offset + size]
+            return self._folder(domain_id).disk[offset : offset + size]
 
     async def ensure_file(self, domain_id: str, file: DomainFile, pieces: AsyncIterator[bytes]) -> None:
         async with self._host.faults.around("ensure_file"):
@@ -138,3 +148,9 @@ class FakeMoves:
                 if not file.live and len(disk) != file.size_bytes:
                     raise DriverError("The file did not come whole.", retry=True)
                 self._host.files[domain_id] = FakeFolder(disk, None)
+
+    def _folder(self, domain_id: str) -> FakeFolder:
+        folder = self._host.files.get(domain_id)
+        if folder is None:
+            raise DriverError("The server's files are not here.", detail=domain_id)
+        return folder

@@ -100,7 +100,7 @@ async def boot(work: Work, server: Row) -> Outcome | None:
     host = room_of(work.house).host(server.host, work.request_id)
     spec = await guest_of(work.house, server, work.request_id, work.data.get("admin_password"))
     try:
-        await host.ensure_guest(spec)
+        await host.ensure_guest(spec, new=True)
     except DriverError as error:
         if error.retry or not await _may_try_another(work, server):
             raise

@@ -71,7 +71,7 @@ async def look_for_files(work: Work, server: Row) -> None:
     if asked is False and shared:
         raise StorageIsShared(host=work.data["target"])
     if not shared:
-        await target.remove_guest(
+        await target.clear_files(
             server.id
         )  # what an earlier stay of it left there would be taken for its disk
         client = work.house.client("image", internal_context(work.request_id, "compute"))
@@ -84,7 +84,9 @@ async def boot_there(work: Work, server: Row) -> None:
     await networking.bind_ports(room.network_admin(work.request_id), server, target)
     spec = await guest_of(work.house, server, work.request_id, work.data.get("admin_password"))
     runs = work.data["runs"]
-    found = await room.host(target, work.request_id).ensure_guest(spec, "running" if runs else "shutoff")
+    found = await room.host(target, work.request_id).ensure_guest(
+        spec, "running" if runs else "shutoff", new=not work.data["shared"]
+    )
     work.data.pop("admin_password", None)
     server.host = target
     server.availability_zone = (await room.zones()).get(target)

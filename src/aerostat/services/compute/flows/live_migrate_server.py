@@ -81,7 +81,7 @@ async def prepare_target(work: Work, server: Row) -> None:
     if asked is False and not shared:
         raise StorageNotShared(host=work.data["target"])
     if not shared:
-        await target.remove_guest(
+        await target.clear_files(
             server.id
         )  # what an earlier stay of it left there would be taken for its disk
         await target.fetch_files(server.id, (await moves.of_flow(work)).source_host)

@@ -66,7 +66,7 @@ async def carry_files(work: Work, server: Row) -> None:
     target = room_of(work.house).host(work.data["target"], work.request_id)
     if await target.find_owner(server.id) == source:
         return
-    await target.remove_guest(server.id)  # what an earlier stay of it left there would be taken for its disk
+    await target.clear_files(server.id)  # what an earlier stay of it left there would be taken for its disk
     await target.fetch_files(server.id, source)
 
 

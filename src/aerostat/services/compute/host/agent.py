@@ -10,7 +10,9 @@ import os
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime, timedelta
 from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -20,7 +22,16 @@ from aerostat.kernel.errors import DriverError
 
 from . import orders
 from .mover import Mover
-from .orders import CONTROL_TOPIC, GUEST_EVENT, HELLO_VERB, READ_IMAGE_VERB, REPORT_VERB, Card, GuestSpec
+from .orders import (
+    CONTROL_TOPIC,
+    GUEST_EVENT,
+    HELLO_VERB,
+    LEFT_VERB,
+    READ_IMAGE_VERB,
+    REPORT_VERB,
+    Card,
+    GuestSpec,
+)
 from .protocol import (
     Domain,
     DomainSpec,
@@ -29,6 +40,7 @@ from .protocol import (
     Interface,
     Interrupts,
     Landing,
+    MovesDomains,
     SetsPasswords,
     digest_of,
 )
@@ -37,6 +49,7 @@ log = structlog.get_logger(__name__)
 
 EVENTS_PAUSE_S = 1.0
 TIDY_S = 120.0
+LANDING_LIMIT = timedelta(hours=2)
 ABILITIES: dict[str, type] = {"interrupt": Interrupts, "set_password": SetsPasswords}
 HELLO_LIMIT_S = 10.0
 HELLO_PAUSE_S = 3.0
@@ -81,13 +94,17 @@ class HostAgent:
         self._tasks: list[asyncio.Task[None]] = []
         self._images: dict[str, asyncio.Lock] = {}
         self._strays: frozenset[str] = frozenset()
-        self._landing: set[str] = set()  # ports of guests that are on their way to here, which may take long
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._leftovers: frozenset[str] = frozenset()
+        # Ports of guests that are on their way to here, which may take long; until when they are waited for.
+        self._landing: dict[str, datetime] = {}
         self._mover = Mover(bus, hypervisor)
         self._verbs: dict[str, tuple[Any, Callable[[Any], Awaitable[Any]]]] = {
             "ensure_image": (orders.EnsureImage, self._ensure_image),
             "ensure_guest": (orders.EnsureGuest, self._ensure_guest),
             "rebuild_guest": (orders.RebuildGuest, self._rebuild_guest),
             "remove_guest": (orders.RemoveGuest, self._remove_guest),
+            "clear_files": (orders.OfServer, self._clear_files),
             "set_power": (orders.SetPower, self._set_power),
             "reboot": (orders.Reboot, self._reboot),
             "plug_card": (orders.PlugCard, self._plug_card),
@@ -149,19 +166,40 @@ class HostAgent:
         )
 
     async def tidy(self) -> int:
-        """Unplug what no guest has, now and at the last look: it was plugged for a guest that then was not made.
+        """Take away what nobody here needs, now and at the last look: cards and files of guests that are not.
 
-        Answers how many. Looking twice leaves a guest the time to be made after its cards are plugged.
+        Both are made before their guest is, and an order that came late, or a process that died, may have made them
+        for nothing. Looking twice leaves a guest the time to come. Answers how many pieces went.
         """
+        return await self._unplug_strays() + await self._remove_leftovers()
+
+    async def _unplug_strays(self) -> int:
         plugged = await self.network.list_plugged_ports()
         carried = {port_id for domain in await self.hypervisor.list_domains() for port_id in domain.ports}
-        self._landing -= carried
-        strays = frozenset(plugged.keys() - carried - self._landing)
+        for port_id in carried:
+            self._landing.pop(port_id, None)
+        awaited = {port_id for port_id, until in self._landing.items() if until > clock.now()}
+        strays = frozenset(plugged.keys() - carried - awaited)
         doomed = strays & self._strays
         self._strays = strays - doomed
         for port_id in sorted(doomed):
             await self.network.unplug_port(port_id)
             log.warning("card of no guest unplugged", host=self.name, port_id=port_id)
+        return len(doomed)
+
+    async def _remove_leftovers(self) -> int:
+        """Files of servers that the control side says have nothing to do with this host any more."""
+        if not isinstance(self.hypervisor, MovesDomains):
+            return 0
+        left = frozenset(await self.hypervisor.moves.list_leftovers())
+        again, self._leftovers = sorted(left & self._leftovers), left
+        if not again:
+            return 0
+        question = orders.WhoLeft(self.name, tuple(again))
+        doomed = await self._bus.call(CONTROL_TOPIC, LEFT_VERB, question, timeout_s=30.0, into=list[str])
+        for server_id in doomed:
+            await self.hypervisor.remove_domain(server_id)
+            log.warning("files of no server removed", host=self.name, server_id=server_id)
         return len(doomed)
 
     async def _answer(self, message: Any) -> Any:
@@ -206,26 +244,39 @@ class HostAgent:
                 await self.hypervisor.ensure_base_image(image, self._fetch(image.id))
 
     async def _ensure_guest(self, order: orders.EnsureGuest) -> Domain:
-        return await self.hypervisor.ensure_domain(await self._plugged(order.spec), order.power)
+        async with self._turn(order.spec.id):
+            if not order.new:
+                await self._check_disk(order.spec.id)
+            return await self.hypervisor.ensure_domain(await self._plugged(order.spec), order.power)
 
     async def _rebuild_guest(self, order: orders.RebuildGuest) -> Domain:
-        await self.hypervisor.remove_domain(order.spec.id)
-        return await self.hypervisor.ensure_domain(await self._plugged(order.spec), order.power)
+        async with self._turn(order.spec.id):
+            await self.hypervisor.remove_domain(order.spec.id)
+            return await self.hypervisor.ensure_domain(await self._plugged(order.spec), order.power)
 
     async def _remove_guest(self, order: orders.RemoveGuest) -> None:
-        found = await self.hypervisor.inspect_domain(order.server_id)
-        ports = set(order.port_ids) | set(found.ports if found is not None else ())
-        if order.heir is not None:
-            await self._mover.moves.leave(order.server_id, order.heir)
-        else:
+        async with self._turn(order.server_id):
+            found = await self.hypervisor.inspect_domain(order.server_id)
+            ports = set(order.port_ids) | set(found.ports if found is not None else ())
+            if order.heir is not None:
+                await self._mover.moves.leave(order.server_id, order.heir)
+            else:
+                await self.hypervisor.remove_domain(order.server_id)
+            for port_id in sorted(ports):
+                self._landing.pop(port_id, None)
+                await self.network.unplug_port(port_id)
+
+    async def _clear_files(self, order: orders.OfServer) -> None:
+        """Never a guest's: the order may come again when the server has come and runs here."""
+        async with self._turn(order.server_id):
+            if await self.hypervisor.inspect_domain(order.server_id) is not None:
+                raise DriverError("The host still has a guest of this server.", detail=order.server_id)
             await self.hypervisor.remove_domain(order.server_id)
-        self._landing -= ports
-        for port_id in sorted(ports):
-            await self.network.unplug_port(port_id)
 
     async def _prepare_landing(self, order: orders.PrepareLanding) -> Landing:
-        self._landing |= {card.port_id for card in order.spec.cards}
-        return await self._mover.moves.prepare_landing(await self._plugged(order.spec))
+        self._landing |= {card.port_id: clock.now() + LANDING_LIMIT for card in order.spec.cards}
+        async with self._turn(order.spec.id):
+            return await self._mover.moves.prepare_landing(await self._plugged(order.spec))
 
     async def _set_power(self, order: orders.SetPower) -> Domain:
         return await self.hypervisor.ensure_power(order.server_id, order.power, limit_s=order.limit_s)
@@ -276,6 +327,22 @@ class HostAgent:
         await self._exporter().remove_export(order.server_id, order.export_id)
 
     # Within
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, server_id: str) -> AsyncIterator[None]:
+        """What makes and what removes a guest goes one after the other, for each server."""
+        turn = self._turns.get(server_id)
+        if turn is None:
+            turn = self._turns[server_id] = asyncio.Lock()
+        async with turn:
+            yield
+
+    async def _check_disk(self, server_id: str) -> None:
+        there = not isinstance(self.hypervisor, MovesDomains) or await self.hypervisor.moves.has_disk(
+            server_id
+        )
+        if not there:
+            raise DriverError("The server's disk is not on the host.", detail=server_id)
 
     def _exporter(self) -> ExportsDisks:
         if not isinstance(self.hypervisor, ExportsDisks):

@@ -31,6 +31,7 @@ CONTROL_TOPIC = "compute"
 REPORT_VERB = "host_report"
 HELLO_VERB = "host_hello"
 READ_IMAGE_VERB = "read_image"
+LEFT_VERB = "who_left"
 GUEST_EVENT = "compute.guest"
 CHUNK_BYTES = 1 << 20
 
@@ -75,8 +76,13 @@ class EnsureImage(msgspec.Struct, frozen=True):
 
 
 class EnsureGuest(msgspec.Struct, frozen=True):
+    """`new`: its disk may be made from the image. Otherwise it must be there, so that nobody finds an empty disk in
+    the place of his own.
+    """
+
     spec: GuestSpec
     power: Power = "running"
+    new: bool = False
 
 
 class RemoveGuest(msgspec.Struct, frozen=True):
@@ -177,6 +183,13 @@ class ReadFile(msgspec.Struct, frozen=True):
     offset: int
 
 
+class WhoLeft(msgspec.Struct, frozen=True):
+    """Of these servers, which have nothing to do with this host any more? Answered with their ids."""
+
+    host: str
+    server_ids: tuple[str, ...]
+
+
 class ReadImage(msgspec.Struct, frozen=True):
     """Bytes of an image from `offset` on, at most `CHUNK_BYTES`; empty at the end."""
 
@@ -253,8 +266,8 @@ class HostLink:
     async def ensure_image(self, image: BaseImageSpec, timeout_s: float = 900.0) -> None:
         await self._ask("ensure_image", EnsureImage(image), None, timeout_s)
 
-    async def ensure_guest(self, spec: GuestSpec, power: Power = "running") -> Domain:
-        found: Domain = await self._ask("ensure_guest", EnsureGuest(spec, power), Domain, 180.0)
+    async def ensure_guest(self, spec: GuestSpec, power: Power = "running", *, new: bool = False) -> Domain:
+        found: Domain = await self._ask("ensure_guest", EnsureGuest(spec, power, new), Domain, 180.0)
         return found
 
     async def rebuild_guest(self, spec: GuestSpec, power: Power = "running") -> Domain:
@@ -265,6 +278,10 @@ class HostLink:
         self, server_id: str, port_ids: tuple[str, ...] = (), heir: str | None = None
     ) -> None:
         await self._ask("remove_guest", RemoveGuest(server_id, port_ids, heir), None, 120.0)
+
+    async def clear_files(self, server_id: str) -> None:
+        """Before the server comes: remove what an earlier stay left. Refused while there is a guest of it here."""
+        await self._ask("clear_files", OfServer(server_id), None, 120.0)
 
     async def set_power(self, server_id: str, power: Power, limit_s: float = 60.0) -> Domain:
         found: Domain = await self._ask(

@@ -350,6 +350,12 @@ class DomainMoves(Protocol):
         None if there are none. Another host's name means that its storage is ours as well.
         """
 
+    async def has_disk(self, domain_id: str) -> bool:
+        """Whether the domain's root disk is seen from here."""
+
+    async def list_leftovers(self) -> list[str]:
+        """Ids of what has files here, this host's or nobody's, and is no domain here. `remove_domain` removes them."""
+
     async def leave(self, domain_id: str, heir: str) -> None:
         """Stop and forget the domain here; its files stay, and belong to host `heir`. Absent is success."""
 

@@ -21,7 +21,7 @@ from ..host.protocol import Domain
 from ..hosts import ORPHANS
 from ..placing import resources_of
 from ..room import instance_name, room_of
-from ..states import RESTING
+from ..states import SETTLED
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +30,6 @@ Claims = Mapping[str, Mapping[str, int]]  # consumer → class → amount
 REQUEST_ID = "compute-orphans"
 ROWS_AT_ONCE = 500
 # States of servers whose guest, and whose claim, can be on their own host only.
-SETTLED = frozenset(RESTING) - {"resized"}
 
 
 class Found(msgspec.Struct, frozen=True):

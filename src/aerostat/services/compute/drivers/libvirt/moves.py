@@ -15,6 +15,7 @@ from xml.etree import ElementTree as ET
 import libvirt
 
 from aerostat.kernel.errors import DriverError
+from aerostat.kernel.ids import is_uuid
 from aerostat.services.compute.host.protocol import DomainFile, DomainSpec, Landing, Progress
 
 from . import qemu_img
@@ -51,6 +52,23 @@ class Moves:
 
     async def find_owner(self, domain_id: str) -> str | None:
         return await asyncio.to_thread(find_owner, self._settings.folder(domain_id))
+
+    async def has_disk(self, domain_id: str) -> bool:
+        return await asyncio.to_thread(self._settings.folder(domain_id).root_disk.exists)
+
+    async def list_leftovers(self) -> list[str]:
+        known = await self._connection.call(
+            "The hypervisor's servers are not known.",
+            lambda connection: {domain.UUIDString() for domain in connection.listAllDomains()},
+        )
+        return [id for id in await asyncio.to_thread(self._own_folders) if id not in known]
+
+    def _own_folders(self) -> list[str]:
+        """Ids of the domains whose files are this host's, or nobody's."""
+        own = (None, self._settings.own_name)
+        paths = self._settings.instances.iterdir() if self._settings.instances.exists() else ()
+        ids = sorted(path.name for path in paths if path.is_dir() and is_uuid(path.name))
+        return [id for id in ids if find_owner(self._settings.folder(id)) in own]
 
     async def leave(self, domain_id: str, heir: str) -> None:
         folder = self._settings.folder(domain_id)
