@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -240,6 +241,13 @@ class ManyProcesses:
 
     def at_rest(self) -> bool:
         return self.sql("select count(*) from kernel_flows where state = 'running'") == ["0"]
+
+    def check_agreement(self, limit_s: float = 60.0) -> None:
+        """That the world comes to be as the rows say."""
+        ends_s = time.monotonic() + limit_s
+        while differences := self.differences():
+            assert time.monotonic() < ends_s, f"after {limit_s:.0f} s: {differences}"
+            time.sleep(0.5)
 
     def differences(self) -> list[str]:
         """Where the world and the rows disagree; empty when they do not."""

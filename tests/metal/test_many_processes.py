@@ -55,7 +55,7 @@ def demo(cloud: ManyProcesses) -> Iterator[User]:
         stuck = cloud.sql(f"select {columns} from kernel_flows where state = 'running'")
         raise AssertionError(f"{error}\n" + "\n".join(stuck)) from None
     eventually(cloud.at_rest, SETTLED_S, why="every flow has ended")
-    eventually(lambda: cloud.differences() == [], SETTLED_S, why="nothing is left")
+    cloud.check_agreement()
     assert cloud.guests() == {}
 
 
@@ -68,7 +68,7 @@ def test_servers_on_both_hosts_and_their_consoles(cloud: ManyProcesses, demo: Us
     ids = {created(demo.create_server(f"s{n}")) for n in range(6)}
     demo.wait_all(ids, "ACTIVE")
     assert set(cloud.guests().values()) == {"node-1", "node-2"}
-    eventually(lambda: cloud.differences() == [], SETTLED_S)
+    cloud.check_agreement()
     workers = set(cloud.sql("select distinct lease_worker from kernel_flows where name = 'server.create'"))
     assert len(workers) == 2, "both engines worked"
     first = next(iter(ids))
@@ -114,7 +114,7 @@ def test_each_role_restarted_under_load(cloud: ManyProcesses, demo: User) -> Non
     assert load.problems == []
     assert len(load.ids) == UNDER_LOAD
     demo.wait_all(set(load.ids), "ACTIVE", 180.0)
-    eventually(lambda: cloud.differences() == [], SETTLED_S)
+    cloud.check_agreement()
 
 
 def test_queue_and_database_away(cloud: ManyProcesses, demo: User) -> None:
