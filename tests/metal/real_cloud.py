@@ -4,6 +4,7 @@ What is left in the world is looked for without asking the cloud: processes in /
 namespaces, rows of OVN by OVN's own tool, rows of the database in its file.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -11,6 +12,8 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,6 +45,22 @@ class Left:
     switch_ports: set[str] = field(default_factory=set)
     allocations: set[str] = field(default_factory=set)
     folders: set[str] = field(default_factory=set)
+
+
+@contextlib.contextmanager
+def real_cloud(prefix: str, settings: str = "") -> Iterator["RealCloud"]:
+    """A real cloud that is up within the block, and gone without a trace after it."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir="/tmp"))
+    cloud = RealCloud(folder / "s", home=folder)
+    if settings:
+        cloud.folder.create()
+        cloud.folder.settings.write_text(settings)
+    try:
+        cloud.up()
+        yield cloud
+    finally:
+        RealCloud.purge_folder(folder / "s", folder)
+        shutil.rmtree(folder)
 
 
 class RealCloud:

@@ -4,16 +4,14 @@ The tests of this file are one story, told in order on one cloud.
 """
 
 import pwd
-import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import websockets.exceptions
 
-from tests.metal.real_cloud import Left, RealCloud, why_no_real_cloud
+from tests.metal.real_cloud import Left, RealCloud, real_cloud, why_no_real_cloud
 from tests.metal.screen import look
 from tests.waiting import eventually
 
@@ -31,15 +29,8 @@ USER_DATA = "#!/bin/sh\necho user data ran on $(hostname)\n"
 
 @pytest.fixture(scope="module")
 def cloud():
-    folder = Path(tempfile.mkdtemp(prefix="as-fly-", dir="/tmp"))
-    cloud = RealCloud(folder / "s", home=folder)
-    try:
-        cloud.up()
+    with real_cloud("as-fly-") as cloud:
         yield cloud
-    finally:
-        if cloud.folder.path.exists():
-            cloud.purge()
-        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,9 @@
 a server that is put on the shelf keeps its disk.
 """
 
-import shutil
-import tempfile
-from pathlib import Path
-
 import pytest
 
-from tests.metal.real_cloud import RealCloud, why_no_real_cloud
+from tests.metal.real_cloud import real_cloud, why_no_real_cloud
 from tests.waiting import eventually
 
 pytestmark = [
@@ -22,15 +18,8 @@ BOOT_LIMIT_S = 180.0
 
 @pytest.fixture
 def cloud():
-    folder = Path(tempfile.mkdtemp(prefix="as-img-", dir="/tmp"))
-    cloud = RealCloud(folder / "s", home=folder)
-    try:
-        cloud.up()
+    with real_cloud("as-img-") as cloud:
         yield cloud
-    finally:
-        if cloud.folder.path.exists():
-            cloud.purge()
-        shutil.rmtree(folder)
 
 
 def boot(demo, name, image, script):

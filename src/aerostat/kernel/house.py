@@ -38,9 +38,8 @@ class House:
         roles: frozenset[str] = frozenset(),
     ) -> None:
         self.roles = roles
-        self.runs_engine = (
-            not roles or "engine" in roles
-        )  # a house without roles is a test's, and does everything
+        # A house without roles is a test's, and does everything.
+        self.runs_engine = not roles or "engine" in roles
         self.config = config
         self.store = store
         self.bus = bus

@@ -96,8 +96,7 @@ async def claim_target(work: Work, server: Row) -> None:
         )
         reason = decision.reason
         candidates = decision.ranked
-        refusals = [{"filter": no.filter, "host": no.host, "asked": no.asked, "free": no.free, "unit": no.unit,
-                     "reason": no.reason} for no in decision.refusals]  # fmt: skip
+        refusals = decision.verdicts
     for host in candidates:
         work.data["target"] = host.name
         await work.save()

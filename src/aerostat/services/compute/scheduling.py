@@ -92,12 +92,11 @@ async def _some_hosts(
 async def _pictures(
     db: Store,
     room: Room,
-    hosts: Iterable[Row],
+    hosts: list[Row],
     aggregates: Iterable[Row],
     free: Mapping[str, Mapping[str, int]],
     members: Mapping[str, int],
 ) -> list[HostPicture]:
-    hosts = list(hosts)
     counts = await _servers_by_host(db, [host.name for host in hosts])
     return [
         _picture(

@@ -7,7 +7,7 @@ and nowhere else.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 
 from aerostat.kernel.db import Row, Store, Transaction
 from aerostat.kernel.errors import BadRequest
@@ -18,6 +18,22 @@ from .errors import ConsumerGenerationConflict, InventoryNotFound, NoCapacity
 Amounts = Mapping[str, int]
 MOST_CAPACITY = 2**62  # a ratio may be as large as a float; the sum must fit a column
 UNSEEN: Any = object()  # the client of an older version, which knows no consumer generations
+
+_inventories, _providers = model.INVENTORIES, model.PROVIDERS
+_AMOUNT = bindparam("amount", type_=_inventories.c.used.type)
+_TAKE = (
+    update(_inventories)
+    .where(
+        _inventories.c.provider_id == bindparam("of_provider"),
+        _inventories.c.resource_class == bindparam("of_class"),
+    )
+    .values(used=_inventories.c.used + _AMOUNT, free=_inventories.c.free - _AMOUNT)
+)
+_TOUCH = (
+    update(_providers)
+    .where(_providers.c.id == bindparam("of_provider"))
+    .values(generation=_providers.c.generation + 1)
+)
 
 
 def capacity(inventory: Mapping[str, Any]) -> int:
@@ -108,22 +124,13 @@ async def give_back(tx: Transaction, consumer_id: str) -> set[str]:
 
 async def touch(tx: Transaction, provider_ids: set[str]) -> None:
     """Their allocations are others now."""
-    providers = model.PROVIDERS
-    await tx.execute(
-        update(providers)
-        .where(providers.c.id.in_(sorted(provider_ids)))
-        .values(generation=providers.c.generation + 1)
-    )
+    for provider_id in sorted(provider_ids):
+        await tx.execute(_TOUCH, {"of_provider": provider_id})
 
 
 async def _take(tx: Transaction, provider_id: str, name: str, amount: int) -> None:
     """Count `amount` more of the inventory as used; less, where it is negative."""
-    table = model.INVENTORIES
-    await tx.execute(
-        update(table)
-        .where(table.c.provider_id == provider_id, table.c.resource_class == name)
-        .values(used=table.c.used + amount, free=table.c.free - amount)
-    )
+    await tx.execute(_TAKE, {"of_provider": provider_id, "of_class": name, "amount": amount})
 
 
 async def _check_fit(tx: Transaction, wanted: Mapping[str, Amounts]) -> None:

@@ -6,8 +6,8 @@ from aerostat.kernel.db import Row
 from aerostat.kernel.work import Flow, Work
 
 from .. import model
-from ..states import REST_EVENTS, SERVER
-from .copying import add_copying, delete_image, drop_copy, give_up_image
+from ..states import SERVER
+from .copying import add_copying, delete_image, finish, give_up_image
 
 backup_server = Flow(
     "server.createBackup",
@@ -30,8 +30,4 @@ async def rotate(work: Work, server: Row) -> None:
         await delete_image(work, image["id"])
 
 
-@backup_server.step
-async def finish(work: Work, server: Row) -> None:
-    await drop_copy(work, server)
-    server.snapshot_id = None
-    work.move(REST_EVENTS[server.state_before], state_before=None)
+backup_server.step(finish)

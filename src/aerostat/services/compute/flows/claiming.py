@@ -25,8 +25,7 @@ async def claim_a_host(work: Work, server: Row) -> None:
             return
     zone = server.availability_zone
     decision = await decide(work.house, work.db, server, resources, work.request_id, tried)
-    verdicts = [{"filter": no.filter, "host": no.host, "asked": no.asked, "free": no.free, "unit": no.unit,
-                 "reason": no.reason} for no in decision.refusals]  # fmt: skip
+    verdicts = decision.verdicts
     for host in decision.ranked:
         # Row first, claim after: a worker that was overtaken learns it here, and claims nothing any more.
         server.host, server.availability_zone = host.name, host.zone

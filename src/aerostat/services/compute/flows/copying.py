@@ -10,6 +10,7 @@ from aerostat.kernel.db import Row
 from aerostat.kernel.work import Fault, Flow, Outcome, Work
 
 from ..room import room_of
+from ..states import REST_EVENTS
 from .power_server import back_to_rest
 
 LOOK_AGAIN_S = 5.0
@@ -41,6 +42,13 @@ async def upload(work: Work, server: Row) -> Outcome | None:
         host = room_of(work.house).host(server.host, work.request_id)
         await images.upload(image_id, host.read_export(server.id, image_id))
     return None
+
+
+async def finish(work: Work, server: Row) -> None:
+    """The image is whole: the copy goes, and the server is what it was before."""
+    await drop_copy(work, server)
+    server.snapshot_id = None
+    work.move(REST_EVENTS[server.state_before], state_before=None)
 
 
 async def give_up_image(work: Work, server: Row, fault: Fault) -> None:

@@ -2,12 +2,11 @@
 
 from datetime import timedelta
 
-from aerostat.kernel.db import Row
-from aerostat.kernel.work import Flow, Work
+from aerostat.kernel.work import Flow
 
 from .. import model
-from ..states import REST_EVENTS, SERVER
-from .copying import add_copying, drop_copy, give_up_image
+from ..states import SERVER
+from .copying import add_copying, finish, give_up_image
 
 snapshot_server = Flow(
     "server.createImage",
@@ -17,10 +16,4 @@ snapshot_server = Flow(
     failed=give_up_image,
 )
 add_copying(snapshot_server)
-
-
-@snapshot_server.step
-async def finish(work: Work, server: Row) -> None:
-    await drop_copy(work, server)
-    server.snapshot_id = None
-    work.move(REST_EVENTS[server.state_before], state_before=None)
+snapshot_server.step(finish)

@@ -1,6 +1,7 @@
 """The choice itself: filter, then weigh. Every refusal is kept, so that «no valid host» can say why."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -14,6 +15,11 @@ class Decision(msgspec.Struct, frozen=True):
     ranked: tuple[HostPicture, ...]
     refusals: tuple[Refusal, ...]
     reason: str
+
+    @property
+    def verdicts(self) -> list[dict[str, Any]]:
+        """The refusals, as the operation record keeps them."""
+        return [msgspec.structs.asdict(refusal) for refusal in self.refusals]
 
 
 def choose(asked: Asked, hosts: Iterable[HostPicture]) -> Decision:
