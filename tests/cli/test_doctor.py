@@ -1,5 +1,6 @@
 """`doctor`: each planted fault is found, named, and has a next step."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -12,8 +13,11 @@ import time
 import pytest
 
 from aerostat.cli import main
-from aerostat.cli.doctor import cloud, examine, machine
+from aerostat.cli.doctor import cloud, examine, machine, reach
 from aerostat.cli.guests import find_guests
+from aerostat.kernel import clock, operation
+from aerostat.kernel import model as kernel_model
+from aerostat.kernel.db import create_schema, open_store
 from aerostat.kernel.state_folder import StateFolder, write_private
 
 
@@ -39,7 +43,7 @@ def test_a_healthy_folder_has_no_bad_findings(folder, capsys):
     findings = json.loads(capsys.readouterr().out)
     of_cloud = [finding for finding in findings if finding["name"] in cloud.CHECKS]
     assert {finding["verdict"] for finding in of_cloud} <= {"good", "note"}, of_cloud
-    assert {finding["name"] for finding in findings} == {*machine.CHECKS, *cloud.CHECKS}
+    assert {finding["name"] for finding in findings} == {*machine.CHECKS, *cloud.CHECKS, *reach.CHECKS}
     assert code == any(finding["verdict"] == "bad" for finding in findings)
 
 
@@ -151,3 +155,62 @@ def test_a_check_that_breaks_is_a_finding(folder, capsys):
         raise ZeroDivisionError("oh")
 
     assert is_bad(examine(broken, "odd", folder), "the check itself broke: ZeroDivisionError('oh')")
+
+
+AWAY = '[kernel]\ndatabase_url = "postgresql://a:secret@127.0.0.1:1/x"\nbus_url = "amqp://a:secret@127.0.0.1:1/"\n'
+
+
+def test_settings_that_are_elsewhere_are_the_ones_looked_at(folder, tmp_path, capsys):
+    (tmp_path / "elsewhere.toml").write_text(AWAY)
+    main(["doctor", "--state", str(folder.path), "--config", str(tmp_path / "elsewhere.toml")])
+    text = capsys.readouterr().out
+    assert "the database x at 127.0.0.1:1 does not answer" in text
+    assert "the message queue at 127.0.0.1:1 does not answer" in text
+    assert "secret" not in text
+    code = main(["doctor", "--state", str(folder.path), "--config", str(tmp_path / "none.toml")])
+    assert code != 0
+    assert "there is no settings file" in capsys.readouterr().err
+
+
+def test_an_api_that_does_not_answer(folder):
+    folder.settings.write_text(AWAY + 'public_url = "http://127.0.0.1:1"\n')
+    assert is_bad(reach.check_api(folder), "the API at http://127.0.0.1:1 does not answer", "logs")
+    assert reach.check_hosts(folder).verdict == "note"
+
+
+def test_a_host_is_not_asked_for_what_it_does_not_have(folder):
+    folder.settings.write_text('[kernel]\nroles = ["host"]\nbus_url = "amqp://a:b@127.0.0.1:1/"\n')
+    assert is_bad(reach.check_queue(folder), "does not answer")
+    assert is_bad(reach.check_welcome(folder), "cannot join: no connection")
+    assert {reach.check_api(folder).verdict, reach.check_work(folder).verdict} == {"good"}
+
+
+def test_work_that_waits_and_rounds_that_fail(folder):
+    async def fill() -> None:
+        store = await open_store(f"sqlite:///{folder.database}")
+        await create_schema(store, [kernel_model.metadata])
+        for number in range(2):
+            await store.insert(
+                kernel_model.flows,
+                id=f"f{number}", name="server.create", subject_kind="s", subject_id=f"s{number}", step="boot",
+                data={}, context={}, request_id=f"req-{number}", parallel=False, supersede=False,
+                wake_at=clock.now(), deadline_at=clock.now(), created_at=clock.now(),
+            )  # fmt: skip
+            reason = f"no connection to the message queue at mq:5672 for {number} s: refused"
+            await operation.record(
+                store, None, "server.create", "retry", request_id=f"req-{number}", subject_id=f"s{number}",
+                reason=reason,
+            )  # fmt: skip
+        await store.insert(kernel_model.leases, name="compute.orphans", next_at=clock.now(), failures=3)
+        await operation.record(
+            store, None, "compute.orphans", "failed", request_id="periodic-compute.orphans", reason="no host answers"
+        )
+        await store.close()
+
+    assert reach.check_work(folder).verdict == "good"
+    asyncio.run(fill())
+    assert is_bad(
+        reach.check_work(folder),
+        "2 operations wait: no connection to the message queue at mq:5672: refused",
+        "compute.orphans failed 3 times in a row: no host answers",
+    )

@@ -1,6 +1,7 @@
-"""What runs, where it listens, how good a cloud it is.
+"""What runs, where it listens, how good a cloud it is, and what is wrong with it.
 
-Exit code 0 if the cloud runs, 3 if it does not.
+Exit code 0 if the cloud runs, 3 if it does not. Of processes without a supervisor (`serve`) those of this folder are
+shown, and the cloud runs if one of them does.
 """
 
 import argparse
@@ -8,12 +9,12 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from aerostat.cli.ask import Unreachable, ask
 from aerostat.cli.level import level
 from aerostat.cli.plain import plain
+from aerostat.cli.served import resident_mib, served
 from aerostat.cli.settings import kernel_settings_of
 from aerostat.kernel.config import Config
 
@@ -46,7 +47,11 @@ def collect(config: Config) -> dict[str, Any]:
     }
     pid = config.folder.owner_pid()
     if pid is None:
-        return found
+        found["processes"] = served(config.folder)
+        found["running"] = any(one["state"] == "running" for one in found["processes"])
+        if found["processes"]:
+            found["phase"] = "running" if found["running"] else "stopped"
+        return {**found, "wrong": wrong(config)} if found["running"] or not config.kernel.embedded else found
     try:
         answer = ask(config.folder, "status")
     except Unreachable as error:
@@ -63,7 +68,19 @@ def collect(config: Config) -> dict[str, Any]:
     }
     if found["running"]:
         found["counts"] = counts(config)
-    return found
+    return {**found, "wrong": wrong(config)}
+
+
+def wrong(config: Config) -> list[str]:
+    """What `doctor` would call bad of that which the cloud stands on and of what it says of itself."""
+    from aerostat.cli.doctor import examine
+    from aerostat.cli.doctor.cloud import check_database
+    from aerostat.cli.doctor.machine import check_clock, check_room
+    from aerostat.cli.doctor.reach import CHECKS
+
+    checks = {"database": check_database, "disk": check_room, "clock": check_clock, **CHECKS}
+    findings = [examine(check, name, config.folder) for name, check in checks.items()]
+    return [f"{one.name}: {one.words}" for one in findings if one.verdict == "bad"]
 
 
 def counts(config: Config) -> dict[str, int | None]:
@@ -85,18 +102,6 @@ def counts(config: Config) -> dict[str, int | None]:
     return found
 
 
-def resident_mib(pid: int | None) -> float | None:
-    """Memory that only this process would free (PSS), if we may look; else what is resident."""
-    for name, key in (("smaps_rollup", "Pss:"), ("status", "VmRSS:")):
-        try:
-            for line in Path(f"/proc/{pid}/{name}").read_text().splitlines():
-                if line.startswith(key):
-                    return round(int(line.split()[1]) / 1024, 1)
-        except OSError:
-            continue
-    return None
-
-
 def as_text(found: dict[str, Any]) -> Iterator[str]:
     since = f", up for {duration(found['up_s'])}" if found.get("up_s") else ""
     yield f"cloud       {found['phase']}{since}"
@@ -106,6 +111,8 @@ def as_text(found: dict[str, Any]) -> Iterator[str]:
         yield f"{name:<11} {text}"
     for name, number in found.get("counts", {}).items():
         yield f"{name:<11} {'not answered' if number is None else number}"
+    for words in found.get("wrong", ()):
+        yield f"{'WRONG':<11} {words}"
     if found["processes"]:
         yield ""
         yield f"{'PROCESS':<18}{'STATE':<13}{'PID':>8}{'MIB':>8}{'RESTARTS':>10}  LAST EXIT"

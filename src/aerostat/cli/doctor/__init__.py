@@ -8,8 +8,9 @@ import json
 import sys
 import traceback
 
+from aerostat.cli import CommandError
 from aerostat.cli.doctor.finding import Check, Finding, Verdict
-from aerostat.cli.settings import folder_of
+from aerostat.cli.settings import file_of, folder_of
 
 SIGNS: dict[Verdict, str] = {"good": "ok  ", "note": "note", "bad": "BAD "}
 
@@ -19,10 +20,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from aerostat.cli.doctor import cloud, machine
+    from aerostat.cli.doctor import cloud, machine, reach
 
     folder = folder_of(args)
-    findings = [examine(check, name, folder) for name, check in {**machine.CHECKS, **cloud.CHECKS}.items()]
+    if (file := file_of(args)) is not None:
+        folder.settings = file.absolute()
+        if not file.is_file():
+            raise CommandError(f"there is no settings file {file}")
+    checks = {**machine.CHECKS, **cloud.CHECKS, **reach.CHECKS}
+    findings = [examine(check, name, folder) for name, check in checks.items()]
     if args.output == "json":
         print(json.dumps([finding.as_dict() for finding in findings], indent=2))
     else:

@@ -8,7 +8,9 @@ from aerostat.cli import typed
 from aerostat.cli.ask import Unreachable, ask
 from aerostat.cli.clouds import user_clouds_path
 from aerostat.cli.doctor.finding import Check, Finding, bad, good, note
+from aerostat.cli.doctor.reach import look_at_postgres
 from aerostat.cli.guests import find_guests
+from aerostat.cli.served import served
 from aerostat.cli.settings import room_sections
 from aerostat.kernel.config import ConfigError, load
 from aerostat.kernel.processes import boot_id, find_start_ticks
@@ -56,13 +58,13 @@ def check_secrets(folder: StateFolder) -> Finding:
 
 
 def check_database(folder: StateFolder) -> Finding:
-    """SQLite's own check; a database elsewhere is asked by its server's tools."""
+    """SQLite's own check; a server is asked whether it answers, is ours, and takes things in."""
     try:
         url = load(folder).kernel.database_url
     except ConfigError:
         return note("the settings cannot be read, so the database was not looked at")
     if not url.startswith("sqlite:"):
-        return good(f"kept by a server: {url.split('@')[-1]}")
+        return look_at_postgres(url)
     path = Path(url.removeprefix("sqlite:///"))
     if not path.exists():
         return good("no database yet")
@@ -89,7 +91,7 @@ def check_processes(folder: StateFolder) -> Finding:
             f"no supervisor, but processes of this cloud: {names}", f"{typed()} down ends them, up takes over"
         )
     if pid is None:
-        return good("the cloud does not run")
+        return _check_served(folder)
     try:
         answer = ask(folder, "status")
     except Unreachable as error:
@@ -98,6 +100,20 @@ def check_processes(folder: StateFolder) -> Finding:
     if weak:
         return bad(f"not running: {', '.join(weak)}", f"{typed()} status, {typed()} logs")
     return good(f"the cloud is {answer['state']}, {len(answer['processes'])} processes")
+
+
+def _check_served(folder: StateFolder) -> Finding:
+    """Processes that no supervisor of ours keeps."""
+    states = {one["name"]: one["state"] for one in served(folder)}
+    if not states:
+        return good("the cloud does not run here")
+    weak = [f"{name} ({state})" for name, state in states.items() if state != "running"]
+    if weak:
+        return bad(
+            f"not running: {', '.join(weak)}",
+            "start it again with serve; one that is suspended goes on at a SIGCONT",
+        )
+    return good(f"{len(states)} processes run here, without a supervisor: {', '.join(states)}")
 
 
 def check_control(folder: StateFolder) -> Finding:
@@ -124,7 +140,7 @@ def check_control(folder: StateFolder) -> Finding:
 
 def check_leftovers(folder: StateFolder) -> Finding:
     """Namespaces, guests and sockets of a cloud that does not run."""
-    if folder.owner_pid() is not None:
+    if folder.owner_pid() is not None or any(one["state"] == "running" for one in served(folder)):
         return good("the cloud runs; what there is belongs to it")
     spaces = [path.name for path in Path("/run/netns").glob(f"{folder.prefix}-*")]
     guests = [str(pid) for pid in find_guests(folder)]

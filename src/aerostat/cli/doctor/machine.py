@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from aerostat.cli.doctor.finding import Check, Finding, bad, good, note
+from aerostat.cli.settings import room_sections
 from aerostat.cli.up import has_orphans
 from aerostat.kernel.clock import clock
 from aerostat.kernel.config import ConfigError, load
@@ -78,15 +79,33 @@ def check_accelerator(folder: StateFolder) -> Finding:
 
 
 def check_room(folder: StateFolder) -> Finding:
-    place = next(path for path in (folder.path, *folder.path.parents) if path.exists())
-    free_gib = shutil.disk_usage(place).free / 2**30
+    places = {_nearest_there(path) for path in (folder.path, *_other_folders(folder))}
+    free_gib, place = min((shutil.disk_usage(place).free / 2**30, place) for place in places)
     if free_gib < 1:
-        return bad(f"{free_gib:.1f} GiB are free below {place}", "make room, or choose another --state")
+        return bad(
+            f"{free_gib:.1f} GiB are free below {place}",
+            "make room, or choose another --state; what is refused meanwhile can be asked for again",
+        )
     if free_gib < LEAST_FREE_GIB:
         return note(
             f"{free_gib:.1f} GiB are free below {place}: enough to start, not for many guests", "make room"
         )
     return good(f"{free_gib:.0f} GiB are free below {place}")
+
+
+def _other_folders(folder: StateFolder) -> list[Path]:
+    """Where else the settings have things written to: images, disks of servers."""
+    try:
+        config = load(folder, room_sections())
+    except ConfigError:
+        return []
+    sections = {name: section for name, section in config if name in ("image", "compute")}
+    named = (getattr(sections.get(room), key, "") for room, key in (("image", "folder"), ("compute", "instances")))
+    return [Path(path) for path in named if path]
+
+
+def _nearest_there(path: Path) -> Path:
+    return next(one for one in (path, *path.parents) if one.exists())
 
 
 def check_memory(folder: StateFolder) -> Finding:
@@ -120,6 +139,8 @@ def check_port(folder: StateFolder) -> Finding:
     except ConfigError:
         return note("the settings cannot be read, so the port was not tried")
     address, port = config.kernel.listen_address, config.kernel.port
+    if not config.kernel.embedded:
+        return good("left to the process that serves the API")
     if folder.owner_pid() is not None or has_orphans(folder):
         return good(f"port {port} is this cloud's")
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:

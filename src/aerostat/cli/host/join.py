@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     log.configure("join", file=folder.log / "join.jsonl", only_file=True)
     url = _url(folder, token)
     try:
-        note = asyncio.run(_try(folder, token, url))
+        note = asyncio.run(say_hello(folder, token.name, url))
     except BaseException:
         if not known:
             _ca_file(folder).unlink(missing_ok=True)
@@ -74,14 +74,14 @@ def _url(folder: StateFolder, token: Token) -> str:
     return f"{token.bus_url}{sign}cafile={_ca_file(folder)}"
 
 
-async def _try(folder: StateFolder, token: Token, url: str) -> str:
+async def say_hello(folder: StateFolder, name: str, url: str) -> str:
     """Say hello as the host would; answers what the person should know. Raises `CommandError`."""
     import aerostat
     from aerostat.kernel.bus.amqp import open_amqp_bus
     from aerostat.services.compute.host.orders import CONTROL_TOPIC, HELLO_VERB, Hello, Welcome
 
     hello = Hello(
-        name=token.name, machine_id=folder.machine_id(), at=clock.now(), version=aerostat.__version__
+        name=name, machine_id=folder.machine_id(), at=clock.now(), version=aerostat.__version__
     )
     try:
         bus = await open_amqp_bus(url, founds=False)

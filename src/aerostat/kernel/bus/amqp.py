@@ -20,7 +20,7 @@ import contextlib
 import hmac
 import logging
 import secrets
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -41,11 +41,16 @@ from aio_pika.exceptions import (
     ProbableAuthenticationError,
     PublishError,
 )
-from aiormq.exceptions import ConnectionNotAllowed, InvalidFrameError
+from aiormq.exceptions import (
+    ChannelAccessRefused,
+    ChannelNotFoundEntity,
+    ConnectionNotAllowed,
+    InvalidFrameError,
+)
 
 from aerostat.kernel.log import get_logger
 
-from .errors import BusGone, BusNobody, BusRefused
+from .errors import BusAway, BusGone, BusNobody, BusRefused
 from .frames import Answer, Call, Cast, Event, Frame, Refusal, decode_frame, encode_frame
 from .interface import Bus
 from .steady import Steady, reason_of
@@ -87,6 +92,40 @@ async def open_amqp_bus(url: str, *, prefix: str = "aerostat", founds: bool = Tr
     return bus
 
 
+async def count_listeners(
+    url: str, topics: Iterable[str], *, limit_s: float, prefix: str = "aerostat"
+) -> dict[str, int]:
+    """How many serve each topic; those that this user may not look at, or that never were, are left out.
+
+    Raises `BusRefused` when the server will not have us, `BusAway` when it does not answer.
+    """
+    name = _name_of(url)
+    found = {}
+    try:
+        async with asyncio.timeout(limit_s):
+            connection = await aio_pika.connect(url, timeout=limit_s)
+            try:
+                for topic in topics:
+                    channel = await connection.channel()
+                    with contextlib.suppress(ChannelNotFoundEntity, ChannelAccessRefused):
+                        queue = await channel.declare_queue(f"{prefix}.{topic}", passive=True)
+                        found[topic] = queue.declaration_result.consumer_count or 0
+            finally:
+                await connection.close()
+    except _REFUSED as error:
+        at = urlsplit(url)
+        user = unquote(at.username or "guest")
+        raise BusRefused(f"{name} refuses user {user}: {_refusal_of(error, at.path)}") from None
+    except (AMQPException, OSError, TimeoutError, ChannelInvalidStateError) as error:
+        raise BusAway(f"{name} does not answer: {reason_of(error)}") from None
+    return found
+
+
+def _name_of(url: str) -> str:
+    at = urlsplit(url)
+    return f"the message queue at {at.hostname}:{at.port or (5671 if at.scheme == 'amqps' else 5672)}"
+
+
 def _refusal_of(error: Exception, path: str) -> str:
     """The library does not tell what the server said when it closed instead of opening the virtual host."""
     if isinstance(error, InvalidFrameError):
@@ -109,8 +148,7 @@ class AmqpTransport:
     async def open(self, bus: Bus) -> None:
         self._bus = bus
         bus.hears_since_s = None
-        at = urlsplit(self._url)
-        name = f"the message queue at {at.hostname}:{at.port or (5671 if at.scheme == 'amqps' else 5672)}"
+        name, path = _name_of(self._url), urlsplit(self._url).path
         self._server = Steady(
             name,
             self._connect,
@@ -121,7 +159,7 @@ class AmqpTransport:
         await self._server.tried()
         if isinstance(self._server.error, _REFUSED):
             await self._server.close()
-            raise BusRefused(f"{name} refuses user {self._user}: {_refusal_of(self._server.error, at.path)}")
+            raise BusRefused(f"{name} refuses user {self._user}: {_refusal_of(self._server.error, path)}")
 
     async def send(self, call: Call) -> None:
         assert self._server is not None

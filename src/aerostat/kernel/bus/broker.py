@@ -24,17 +24,26 @@ class BrokerError(Exception):
     """The management API is not there or refused; the message says why."""
 
 
+class BrokerRefused(BrokerError):
+    """The management API is there and answered with an error."""
+
+    def __init__(self, message: str, status: int, reason: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+
+
 class Broker:
     """The management API at `admin_url`, for the virtual host of `bus_url`."""
 
-    def __init__(self, admin_url: str, bus_url: str) -> None:
+    def __init__(self, admin_url: str, bus_url: str, *, timeout_s: float = TIMEOUT_S) -> None:
         at = urlsplit(admin_url)
         port = f":{at.port}" if at.port else ""
         self._base = f"{at.scheme}://{at.hostname}{port}"
         self._vhost = unquote(urlsplit(bus_url).path[1:]) or "/"
         self._http = httpx.Client(
             auth=(unquote(at.username or "guest"), unquote(at.password or "guest")),
-            timeout=TIMEOUT_S,
+            timeout=timeout_s,
             trust_env=False,
         )
 
@@ -86,6 +95,16 @@ class Broker:
         for topic in serves:
             self._ask("DELETE", "queues", self._vhost, f"{PREFIX}.{topic}", may_lack=True)
 
+    def trouble(self) -> str:
+        """What keeps the server from taking messages, in its own words; empty if nothing does."""
+        try:
+            self._ask("GET", "health", "checks", "alarms")
+        except BrokerRefused as error:
+            if error.status != 503:
+                raise
+            return error.reason
+        return ""
+
     def _ask(self, method: str, *path: str, body: Any = None, may_lack: bool = False) -> Any:
         url = "/".join([f"{self._base}/api", *(quote(word, safe="") for word in path)])
         try:
@@ -97,10 +116,22 @@ class Broker:
         if answer.status_code == 404 and may_lack:
             return None
         if answer.is_error:
-            raise BrokerError(
-                f"RabbitMQ's management API refuses to {method} {path[0]}: {answer.status_code} {answer.text[:200]}"
+            words = f"{answer.status_code} {answer.text[:200]}"
+            raise BrokerRefused(
+                f"RabbitMQ's management API refuses to {method} {path[0]}: {words}",
+                answer.status_code,
+                _reason_in(answer),
             )
         return answer.json() if answer.content else {}
+
+
+def _reason_in(answer: httpx.Response) -> str:
+    try:
+        found = answer.json()
+        alarms = [f"{one['resource']} alarm on {one['node']}" for one in found.get("alarms", ())]
+        return ", ".join(alarms) or str(found.get("reason", ""))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return answer.text[:200]
 
 
 def _any_of(words: Sequence[str]) -> str:

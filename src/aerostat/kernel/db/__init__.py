@@ -16,6 +16,7 @@ from .store import (
     StoreRefused,
     StoreUnavailable,
     Transaction,
+    WrongShape,
     open_store,
 )
 
@@ -35,6 +36,7 @@ __all__ = [
     "StoreUnavailable",
     "Transaction",
     "UtcTime",
+    "WrongShape",
     "check_schema",
     "create_schema",
     "created_at",

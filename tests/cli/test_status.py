@@ -1,0 +1,60 @@
+"""`status` of processes that no supervisor keeps."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from aerostat.cli import main
+from aerostat.kernel.state_folder import StateFolder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = StateFolder(tmp_path / "s")
+    folder.create()
+    folder.ensure_secrets()
+    return folder
+
+
+def status(folder, capsys):
+    code = main(["status", "--state", str(folder.path), "-o", "json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_nothing_runs(folder, capsys):
+    code, found = status(folder, capsys)
+    assert (code, found["running"], found["processes"]) == (3, False, [])
+
+
+def test_processes_without_a_supervisor(folder, capsys):
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
+        try:
+            (folder.run / "engine.ready").write_text(json.dumps({"pid": process.pid, "facts": {}}))
+            (folder.run / "api.ready").write_text(json.dumps({"pid": 2**22 + 1, "facts": {}}))
+            code, found = status(folder, capsys)
+            assert (code, {one["name"]: one["state"] for one in found["processes"]}) == (
+                0,
+                {"engine": "running", "api": "ended"},
+            )
+            os.kill(process.pid, signal.SIGSTOP)
+            time.sleep(0.1)
+            code, found = status(folder, capsys)
+            assert (code, found["processes"][1]["state"]) == (3, "suspended")
+        finally:
+            process.kill()
+
+
+def test_what_the_cloud_stands_on_is_away(folder, capsys):
+    folder.settings.write_text(
+        '[kernel]\ndatabase_url = "postgresql://a:b@127.0.0.1:1/x"\nbus_url = "amqp://a:b@127.0.0.1:1/"\n'
+    )
+    main(["status", "--state", str(folder.path)])
+    text = capsys.readouterr().out
+    assert "WRONG       database: the database x at 127.0.0.1:1 does not answer" in text
+    assert "WRONG       queue: the message queue at 127.0.0.1:1 does not answer" in text
+    assert "WRONG       api: the API at " in text
