@@ -203,7 +203,12 @@ def test_work_that_waits_and_rounds_that_fail(folder):
             )  # fmt: skip
         await store.insert(kernel_model.leases, name="compute.orphans", next_at=clock.now(), failures=3)
         await operation.record(
-            store, None, "compute.orphans", "failed", request_id="periodic-compute.orphans", reason="no host answers"
+            store,
+            None,
+            "compute.orphans",
+            "failed",
+            request_id="periodic-compute.orphans",
+            reason="no host answers",
         )
         await store.close()
 

@@ -1,10 +1,25 @@
 """The one clock. Everything that asks the time asks here, so that tests can move it by hand.
 
-Times are naive datetimes in UTC; durations are seconds as floats.
+Times are naive datetimes in UTC; durations are seconds as floats. What is stored, or told to another machine, is
+wall time, and wall clocks are put forward and back. Who waits inside a process counts by the loop's own time, which
+never jumps; who compares stored times asks `jumps` whether the difference is worth anything.
 """
 
+import math
 import time
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+LEAST_JUMP_S = 10.0
+"""What a clock may differ from the even run of time between two looks; what sets clocks gently does less."""
+
+
+class Jump(NamedTuple):
+    """The machine's clock was put forward, or back if `by_s` is negative; `at` is what it said afterwards."""
+
+    at: datetime
+    by_s: float
+    seen_s: float  # by the monotonic clock
 
 
 class Clock:
@@ -12,16 +27,51 @@ class Clock:
 
     def __init__(self) -> None:
         self._standing_at: datetime | None = None
+        self._put_s = 0.0
+        self._offset_s: float | None = None
+        self._jumps: list[Jump] = []
 
     def now(self) -> datetime:
         if self._standing_at is not None:
             return self._standing_at
+        if self._put_s:
+            return datetime.fromtimestamp(self.timestamp(), UTC).replace(tzinfo=None)
         return datetime.now(UTC).replace(tzinfo=None)
+
+    def jumps(self) -> list[Jump]:
+        """How the machine's clock was put since this process first asked, as far as somebody looked in between."""
+        if self._standing_at is None:
+            offset_s = self.timestamp() - time.monotonic()
+            if self._offset_s is not None and abs(offset_s - self._offset_s) > LEAST_JUMP_S:
+                self._jumps.append(Jump(self.now(), offset_s - self._offset_s, time.monotonic()))
+            self._offset_s = offset_s
+        return self._jumps
+
+    def even_for_s(self) -> float:
+        """How long ago the clock was last put forward or back."""
+        jumps = self.jumps()
+        return time.monotonic() - jumps[-1].seen_s if jumps else math.inf
+
+    def skipped_since(self, at: datetime) -> timedelta:
+        """How much of the time that seems to have passed since `at` never did, for the clock was put forward."""
+        forward = [jump for jump in self.jumps() if jump.by_s > 0]
+        return timedelta(
+            seconds=sum(one.by_s for one in forward if at < one.at - timedelta(seconds=one.by_s))
+        )
+
+    def put(self, seconds: float) -> None:
+        """For tests: as if somebody had put the running clock forward, or back."""
+        self._put_s += seconds
+
+    def forget_jumps(self) -> None:
+        """For tests: the clock is right, and always was."""
+        self._put_s, self._offset_s = 0.0, None
+        self._jumps.clear()
 
     def timestamp(self) -> float:
         """Seconds since the epoch."""
         if self._standing_at is None:
-            return time.time()
+            return time.time() + self._put_s
         return self._standing_at.replace(tzinfo=UTC).timestamp()
 
     def stop(self, at: datetime | None = None) -> None:

@@ -107,11 +107,11 @@ class Unavailable(ApiError):
 
 
 class Away(Unavailable):
-    """The cloud's own database or message queue cannot be reached."""
+    """The cloud's own database or message queue cannot be reached, or takes nothing in."""
 
     away = True
     code = "Unavailable"
-    message = "The cloud's database cannot be reached at present. Please try again later."
+    message = "The cloud's database cannot be used at present. Please try again later."
 
 
 class InvalidState(Conflict):

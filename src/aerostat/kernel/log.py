@@ -104,9 +104,7 @@ class LogFile:
 
     def write(self, line: bytes) -> None:
         if self._written_bytes > self._limit_bytes:
-            os.close(self._handle)
-            os.replace(self._path, self._path.with_suffix(f".1{self._path.suffix}"))
-            self._open()
+            self._move_aside()
         if self._lost_lines:
             line = _encoder.encode({"event": "log.lines_lost", "lines": self._lost_lines}) + b"\n" + line
         try:
@@ -116,6 +114,16 @@ class LogFile:
             self._lost_lines += 1
         else:
             self._lost_lines = 0
+
+    def _move_aside(self) -> None:
+        old = self._handle
+        try:
+            os.replace(self._path, self._path.with_suffix(f".1{self._path.suffix}"))
+            self._open()
+        except OSError:
+            self._written_bytes = 0  # no room for another: this one is written on, and tried again later
+        else:
+            os.close(old)
 
     def close(self) -> None:
         os.close(self._handle)

@@ -100,7 +100,9 @@ def _other_folders(folder: StateFolder) -> list[Path]:
     except ConfigError:
         return []
     sections = {name: section for name, section in config if name in ("image", "compute")}
-    named = (getattr(sections.get(room), key, "") for room, key in (("image", "folder"), ("compute", "instances")))
+    named = (
+        getattr(sections.get(room), key, "") for room, key in (("image", "folder"), ("compute", "instances"))
+    )
     return [Path(path) for path in named if path]
 
 

@@ -112,7 +112,9 @@ def check_queue(folder: StateFolder) -> Finding:
     try:
         listeners = asyncio.run(count_listeners(kernel.bus_url, _topics(config), limit_s=LIMIT_S))
     except BusRefused as error:
-        next_step = f"{typed()} host token --renew, host join" if is_host(config) else "correct kernel.bus_url"
+        next_step = (
+            f"{typed()} host token --renew, host join" if is_host(config) else "correct kernel.bus_url"
+        )
         return bad(error.message, next_step)
     except BusAway as error:
         return bad(error.message, f"start it, or correct kernel.bus_url; {GOES_ON}")
@@ -217,7 +219,9 @@ def check_work(folder: StateFolder) -> Finding:
         return note(f"the record could not be read: {_words(error)}")
     reasons = Counter(re.sub(r" for \d+ s", "", reason or "no reason") for _, reason in waiting)
     told = [f"{count} operations wait: {reason}" for reason, count in reasons.most_common(MOST_NAMED)]
-    told += [f"{name} failed {count} times in a row: {reason}" for name, count, reason in failing if count > 1]
+    told += [
+        f"{name} failed {count} times in a row: {reason}" for name, count, reason in failing if count > 1
+    ]
     if told:
         return bad("; ".join(told), f"mend what is named; {GOES_ON}")
     return good("nothing waits for something that is away")

@@ -80,9 +80,7 @@ async def say_hello(folder: StateFolder, name: str, url: str) -> str:
     from aerostat.kernel.bus.amqp import open_amqp_bus
     from aerostat.services.compute.host.orders import CONTROL_TOPIC, HELLO_VERB, Hello, Welcome
 
-    hello = Hello(
-        name=name, machine_id=folder.machine_id(), at=clock.now(), version=aerostat.__version__
-    )
+    hello = Hello(name=name, machine_id=folder.machine_id(), at=clock.now(), version=aerostat.__version__)
     try:
         bus = await open_amqp_bus(url, founds=False)
     except BusRefused as error:

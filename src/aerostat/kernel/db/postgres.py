@@ -133,7 +133,9 @@ def _translated() -> Iterator[None]:
         asyncpg.CannotConnectNowError,
         asyncpg.AdminShutdownError,
         asyncpg.CrashShutdownError,
-        asyncpg.TooManyConnectionsError,
+        asyncpg.InsufficientResourcesError,  # too many connections; the disk is full
+        asyncpg.ReadOnlySQLTransactionError,
+        asyncpg.PostgresSystemError,
         asyncpg.SerializationError,
         asyncpg.DeadlockDetectedError,
         asyncpg.InterfaceError,

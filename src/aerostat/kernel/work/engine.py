@@ -125,6 +125,7 @@ class Engine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._ready = False
+        self._jumps_mended = 0
         self._heard_until_s = 0.0
         self._stop_listening: Callable[[], None] = lambda: None
 
@@ -146,6 +147,7 @@ class Engine:
                 self._wake.clear()
                 try:
                     await self._begin()
+                    await self._mend_jumps()
                     pause_s = await self._look()
                 except StoreUnavailable as error:
                     log.warning("engine.no_database", error=str(error))
@@ -207,6 +209,18 @@ class Engine:
 
     async def _woken(self, message: Message) -> None:
         self.nudge(message.read(str))
+
+    async def _mend_jumps(self) -> None:
+        """The machine's clock was put forward or back: what was reckoned by it is set right."""
+        jumps = clock.clock.jumps()
+        if len(jumps) == self._jumps_mended:
+            return
+        for jump in jumps[self._jumps_mended :]:
+            log.warning("engine.clock_jumped", by_s=round(jump.by_s), to=jump.at.isoformat())
+        await self._prolong()
+        await lease.mend_times(self.store)
+        self._heard_until_s = 0.0
+        self._jumps_mended = len(jumps)
 
     # Finding what is due
 
@@ -360,14 +374,19 @@ class Engine:
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_S)
-            flow_tokens = [run.token for run in self._running.values()]
-            lease_tokens = list(self._lease_tokens)
-            if flow_tokens or lease_tokens:
-                try:
-                    await lease.prolong(self.store, self.name, flow_tokens, lease_tokens)
-                except StoreUnavailable as error:
-                    self.store.was_away()
-                    log.warning("engine.heartbeat_missed", error=str(error))
+            if len(clock.clock.jumps()) > self._jumps_mended:
+                self._wake.set()
+            try:
+                await self._prolong()
+            except StoreUnavailable as error:
+                self.store.was_away()
+                log.warning("engine.heartbeat_missed", error=str(error))
+
+    async def _prolong(self) -> None:
+        flow_tokens = [run.token for run in self._running.values()]
+        lease_tokens = list(self._lease_tokens)
+        if flow_tokens or lease_tokens:
+            await lease.prolong(self.store, self.name, flow_tokens, lease_tokens)
 
 
 def _free_at(held: Row) -> datetime:

@@ -108,6 +108,23 @@ async def prolong(store: Store, worker: str, flow_tokens: list[str], lease_token
             await tx.update(leases, {"worker": worker, "token": lease_tokens}, until=until)
 
 
+async def mend_times(store: Store) -> None:
+    """The clock was put back: what sleeps too long is due now, and no lease lasts longer than leases do.
+
+    Whoever is woken looks for himself, so that waking too many does no harm; nor does doing it twice.
+    """
+    now = clock.now()
+    ends_at = now + LEASE
+    running = flows.c.state == "running"
+    async with store.transaction() as tx:
+        await tx.execute(update(flows).where(running, flows.c.wake_at > now).values(wake_at=now))
+        await tx.execute(
+            update(flows).where(running, flows.c.lease_until > ends_at).values(lease_until=ends_at)
+        )
+        await tx.execute(update(leases).where(leases.c.next_at > now).values(next_at=now))
+        await tx.execute(update(leases).where(leases.c.until > ends_at).values(until=ends_at))
+
+
 async def void_leases_of(store: Store, worker: str) -> int:
     """At the start of a worker: what its dead predecessor of the same name held is free. Answers how many."""
     held_flows = update(flows).where(flows.c.lease_worker == worker, flows.c.lease_token.is_not(None))

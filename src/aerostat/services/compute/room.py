@@ -20,6 +20,9 @@ from .host.orders import HostLink
 from .host_watch import HostWatch
 from .placing import Placing
 
+MOST_AHEAD = timedelta(seconds=90)
+"""What clocks of the control plane's machines may differ."""
+
 
 class Room:
     """The compute room of this process."""
@@ -57,11 +60,19 @@ class Room:
         return not host.forced_down and self.was_heard(host)
 
     def was_heard(self, host: Row) -> bool:
-        return bool(clock.now() - host.seen_at < timedelta(seconds=self.config.down_after_s))
+        """A report from the future is one of before the clock was put back, and says nothing of now."""
+        ago = clock.now() - host.seen_at
+        return bool(-MOST_AHEAD < ago < timedelta(seconds=self.config.down_after_s))
 
     def is_deaf(self) -> bool:
-        """Whether hosts may be silent only because they could not be heard, or what they said not be written."""
-        heard_s = min(self.house.bus.has_heard_for_s(), self.house.store.has_answered_for_s())
+        """Whether hosts may be silent only because they could not be heard, or what they said not be written, or
+        because the clock was put forward.
+        """
+        heard_s = min(
+            self.house.bus.has_heard_for_s(),
+            self.house.store.has_answered_for_s(),
+            clock.clock.even_for_s(),
+        )
         return bool(heard_s < self.config.down_after_s)
 
     async def zones(self) -> dict[str, str]:

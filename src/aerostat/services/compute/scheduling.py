@@ -62,9 +62,13 @@ async def decide(
     hosts = await db.all(model.HOSTS, order="name")
     free = await placing.free_everywhere(resources)
     decision = choose(asked, await _pictures(db, room, hosts, aggregates, free, members))
-    if not decision.ranked and room.is_deaf() and any(no.filter == "up" for no in decision.refusals):
+    if (
+        not decision.ranked
+        and room.is_deaf()
+        and any(no.filter in ("up", "clock") for no in decision.refusals)
+    ):
         raise DriverError(
-            "Hosts have not been heard of since the message queue or the database was away.",
+            "Hosts have not been heard of since the message queue or the database was away, or the clock was set.",
             detail=decision.reason,
             away=True,
         )

@@ -12,6 +12,7 @@ from aerostat.kernel.work import Flow, Outcome, Work
 
 from .. import imaging, model, networking
 from ..guest import guest_of
+from ..host.orders import HostLink
 from ..room import room_of
 from ..states import RUNNING, SERVER
 from .claiming import claim_a_host, release_claim
@@ -87,11 +88,16 @@ async def give_back_all_ports(work: Work, server: Row) -> None:
 
 
 @create_server.step
-async def fetch_image(work: Work, server: Row) -> None:
-    """The image onto the host; one that is there is kept."""
+async def fetch_image(work: Work, server: Row) -> Outcome | None:
+    """The image onto the host; one that is there is kept. A host that has no room for it is left for another."""
     client = work.house.client("image", internal_context(work.request_id, "compute"))
     image = await client.get_image(server.image_id)
-    await room_of(work.house).host(server.host, work.request_id).ensure_image(imaging.spec_of(image))
+    host = room_of(work.house).host(server.host, work.request_id)
+    try:
+        await host.ensure_image(imaging.spec_of(image))
+    except DriverError as error:
+        return await _try_another(work, server, host, error)
+    return None
 
 
 @create_server.step
@@ -102,13 +108,7 @@ async def boot(work: Work, server: Row) -> Outcome | None:
     try:
         await host.ensure_guest(spec, new=True)
     except DriverError as error:
-        if error.retry or not await _may_try_another(work, server):
-            raise
-        work.record("refused", reason=f"{server.host}: {error.message}", data={"detail": error.detail})
-        await host.remove_guest(server.id, tuple(one["port_id"] for one in server.interfaces))
-        work.data["tried"] = [*work.data.get("tried", ()), server.host]
-        work.data["last_refusal"] = error.message
-        return work.goto(claim_host)
+        return await _try_another(work, server, host, error)
     work.data.pop("admin_password", None)
     work.move("built", power_state=RUNNING, launched_at=clock.now(), fault=None)
     return None
@@ -119,6 +119,17 @@ async def remove_guest(work: Work, server: Row) -> None:
     if server.host is not None:
         ports = tuple(one["port_id"] for one in server.interfaces)
         await room_of(work.house).host(server.host, work.request_id).remove_guest(server.id, ports)
+
+
+async def _try_another(work: Work, server: Row, host: HostLink, error: DriverError) -> Outcome:
+    """Leave the host that refused, and begin again with the others. Raises `error` if there is no use in that."""
+    if error.retry or not await _may_try_another(work, server):
+        raise error
+    work.record("refused", reason=f"{server.host}: {error.message}", data={"detail": error.detail})
+    await host.remove_guest(server.id, tuple(one["port_id"] for one in server.interfaces))
+    work.data["tried"] = [*work.data.get("tried", ()), server.host]
+    work.data["last_refusal"] = error.message
+    return work.goto(claim_host)
 
 
 async def _may_try_another(work: Work, server: Row) -> bool:

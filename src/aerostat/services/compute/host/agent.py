@@ -6,6 +6,7 @@ starts and unplugged after it is gone. It keeps nothing in memory that a new pro
 
 import asyncio
 import contextlib
+import errno
 import os
 import random
 import time
@@ -51,6 +52,7 @@ EVENTS_PAUSE_S = 1.0
 TIDY_S = 120.0
 LANDING_LIMIT = timedelta(hours=2)
 ABILITIES: dict[str, type] = {"interrupt": Interrupts, "set_password": SetsPasswords}
+BRINGS = {"ensure_image", "ensure_guest", "prepare_landing", "fetch_files"}
 HELLO_LIMIT_S = 10.0
 HELLO_PAUSE_S = 3.0
 
@@ -130,9 +132,9 @@ class HostAgent:
         await self._bus.serve(orders.topic_of(self.name), self._answer)
         await self.report()
         self._tasks = [
-            asyncio.create_task(self._keep_reporting(), name=f"reports of {self.name}"),
+            asyncio.create_task(self._keep(self.report, self._report_s), name=f"reports of {self.name}"),
             asyncio.create_task(self._keep_telling(), name=f"events of {self.name}"),
-            asyncio.create_task(self._keep_tidy(), name=f"tidiness of {self.name}"),
+            asyncio.create_task(self._keep(self.tidy, TIDY_S), name=f"tidiness of {self.name}"),
         ]
 
     async def stop(self) -> None:
@@ -207,23 +209,25 @@ class HostAgent:
         if found is None:
             raise DriverError(f"The host does not know how to {message.verb}.")
         kind, verb = found
-        return await verb(message.read(kind) if kind is not None else None)
+        try:
+            return await verb(message.read(kind) if kind is not None else None)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            # What brings something new may go to another host; all else has to wait for room.
+            waits = message.verb not in BRINGS
+            raise DriverError("The host's disk is full.", detail=str(error), retry=waits) from error
 
-    async def _keep_reporting(self) -> None:
+    async def _keep(self, what: Callable[[], Awaitable[object]], every_s: float) -> None:
+        """Again and again, whatever comes of it: the one time that it fails must not be the last."""
         while True:
-            await asyncio.sleep(self._report_s)
+            await asyncio.sleep(every_s)
             try:
-                await self.report()
+                await what()
             except DriverError as error:
-                log.warning("host report failed", host=self.name, error=error.message)
-
-    async def _keep_tidy(self) -> None:
-        while True:
-            await asyncio.sleep(TIDY_S)
-            try:
-                await self.tidy()
-            except DriverError as error:
-                log.warning("the host could not be tidied up", host=self.name, error=error.message)
+                log.warning("upkeep failed", host=self.name, what=what.__name__, error=error.message)
+            except Exception as error:
+                log.error("upkeep failed", host=self.name, what=what.__name__, exc_info=error)
 
     async def _keep_telling(self) -> None:
         while True:
@@ -233,6 +237,8 @@ class HostAgent:
                     await self._bus.publish(GUEST_EVENT, told)
             except DriverError as error:
                 log.warning("the hypervisor's events broke off", host=self.name, error=error.message)
+            except Exception as error:
+                log.error("the hypervisor's events broke off", host=self.name, exc_info=error)
             await asyncio.sleep(EVENTS_PAUSE_S)
 
     # Orders

@@ -36,7 +36,9 @@ def plan(up: Mapping[str, bool], rows: list[Row]) -> list[tuple[Row, str]]:
 async def reconcile(house: "House") -> int:
     room = house.state["network"]
     told, room.told = room.told, {}
-    began, full = clock.now(), clock.now() - room.ports_compared_at >= FULL_EVERY
+    began = clock.now()
+    # A clock that was put back would have us wait until it has caught up.
+    full = not timedelta() <= began - room.ports_compared_at < FULL_EVERY
     try:
         moved = await _settle(house, room, told, None if full else room.ports_looked_at - OVERLAP)
     except Exception:

@@ -32,7 +32,8 @@ async def run(*command: str, limit_s: float = 60.0, cpu_s: int = CPU_S) -> str:
             await process.wait()
     if process.returncode:
         detail = f"{' '.join(command)}: {complaint.decode(errors='replace').strip()[-500:]}"
-        raise DriverError("Working on a disk failed.", detail=detail)
+        full = "No space left on device" in detail
+        raise DriverError("The host's disk is full." if full else "Working on a disk failed.", detail=detail)
     return out.decode()
 
 
