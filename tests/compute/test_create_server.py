@@ -1,5 +1,6 @@
 """Making a server, from the request to a guest on a host."""
 
+import errno
 from typing import Any
 
 import pytest
@@ -271,6 +272,20 @@ class TestTwoHosts:
     async def test_servers_are_spread(self, cloud: Cloud) -> None:
         hosts = {await self.host_of(cloud, await cloud.active_server()) for _ in range(2)}
         assert hosts == {"fake-1", "fake-2"}
+
+    @pytest.mark.parametrize("verb", ["ensure_domain", "ensure_base_image"])
+    async def test_a_host_whose_disk_is_full_is_left_for_another(self, cloud: Cloud, verb: str) -> None:
+        for host in ("fake-1", "fake-2"):
+            full = OSError(errno.ENOSPC, "No space left on device")
+            cloud.host(host).faults.fail(verb, times=None, error=full)
+        first = await cloud.make_server()
+        await cloud.settle()
+        shown = await cloud.server(first)
+        assert shown["status"] == "ERROR"
+        assert "The host's disk is full." in shown["fault"]["message"]
+        assert cloud.world.allocations == {}
+        cloud.host("fake-2").faults.heal()
+        assert await self.host_of(cloud, await cloud.active_server()) == "fake-2"
 
     async def test_a_host_that_refuses_is_left_for_another(self, cloud: Cloud) -> None:
         cloud.host("fake-1").faults.fail("ensure_domain", error=DriverError("No."))

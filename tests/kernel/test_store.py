@@ -45,6 +45,10 @@ from aerostat.kernel.db import (
     updated_at,
     uuid_id,
 )
+from aerostat.kernel.errors import is_away
+from aerostat.kernel.model import leases as kernel_leases
+from aerostat.kernel.model import marks as kernel_marks
+from aerostat.kernel.model import metadata as kernel_metadata
 
 metadata = MetaData()
 books = new_table(
@@ -448,3 +452,37 @@ async def test_a_database_of_another_version_is_told_of_at_the_start(shelf: Stor
     with pytest.raises(SchemaDiffers, match="added_later"):
         await create_schema(shelf, [newer])
     assert await shelf.count(metadata.sorted_tables[0]) == 0
+
+
+async def test_a_full_disk_is_a_database_that_is_away(tmp_path: Path) -> None:
+    """Nothing is half written, reading goes on, and so does writing when there is room again."""
+    store = await open_store(f"sqlite:///{tmp_path}/full.db")
+    await create_schema(store, [kernel_metadata])
+    backend: Any = store._backend
+    (pages,) = backend._writer.execute("pragma page_count").fetchone()
+    backend._writer.execute(f"pragma max_page_count = {pages}")
+
+    async def fill() -> None:
+        async with store.transaction() as tx:
+            await tx.insert(kernel_marks, name="half", at=clock.now())
+            for number in range(100):
+                await tx.insert(kernel_leases, name="x" * 100 + str(number), next_at=clock.now())
+
+    with pytest.raises(StoreUnavailable, match="full") as caught:
+        await fill()
+    assert is_away(caught.value)
+    assert await store.count(kernel_marks) == 0
+    backend._writer.execute("pragma max_page_count = 1000000")
+    await store.insert(kernel_marks, name="there", at=clock.now())
+    assert await store.count(kernel_marks) == 1
+    await store.close()
+
+
+@pytest.mark.parametrize("error", ["DiskFullError", "ReadOnlySQLTransactionError", "PostgresIOError"])
+def test_a_server_that_takes_nothing_in_is_a_database_that_is_away(error: str) -> None:
+    import asyncpg
+
+    from aerostat.kernel.db.postgres import _translated
+
+    with pytest.raises(StoreUnavailable), _translated():
+        raise getattr(asyncpg, error)("could not extend file: No space left on device")

@@ -214,6 +214,7 @@ class Work:
         self.context: Context = msgspec.convert(row.context, Context)
         self.data: dict[str, Any] = row.data
         self.deadline_at: datetime = row.deadline_at
+        self._started_at: datetime = row.created_at
         self.step: str = row.step
         self.attempt: int = row.attempts + 1
         self.subject_name: str | None = None
@@ -223,6 +224,11 @@ class Work:
         self.moves: list[InTransaction] = []
         self.saver: Callable[[], Awaitable[None]] | None = None
         self.lease_token: str | None = None
+
+    def left_s(self, until: datetime) -> float:
+        """Seconds until then. Time over which the clock was put forward since the flow was started does not count."""
+        skipped = clock.clock.skipped_since(self._started_at)
+        return (until + skipped - clock.now()).total_seconds()
 
     def done(self) -> Outcome:
         """On to the next step; the same as answering None."""

@@ -70,7 +70,6 @@ class FlowRun:
         self._wakes: int = row.wakes
         self._around = around
         self._work = Work(house, store, bus, flow, row)
-        self._created_at: datetime = row.created_at
         self._work.saver = self._save
         self._work.lease_token = token
         self._subject: Row | None = None
@@ -121,21 +120,21 @@ class FlowRun:
 
     async def _go_forward(self) -> bool:
         flow = self._flow
-        if clock.now() >= self._deadline_at:
+        if self._left_s() <= 0:
             return await self._turn_back(self._missed_deadline(), 0.0)
         try:
             step = flow.steps[flow.place(self._step)]
         except KeyError as error:
             log.error("flow.step_unknown", step=self._step)
             return await self._turn_back(self._fault_of(error), 0.0)
-        limit_s = (self._deadline_at - clock.now()).total_seconds()
+        limit_s = self._left_s()
         started = time.perf_counter()
         try:
             outcome = await self._call(step.name, lambda: step.run(self._work, self._subject), limit_s)
             took_ms = _ms_since(started)
             return await self._advance(step, outcome or DONE, took_ms)
         except (DriverError, ApiError, StoreUnavailable) as error:
-            in_time = clock.now() + timedelta(seconds=self._pause_s(error)) < self._deadline_at
+            in_time = self._pause_s(error) < self._left_s()
             tries_left = is_away(error) or self._attempts + 1 < step.attempts
             if _is_passing(error) and tries_left and in_time:
                 return await self._retry(error, _ms_since(started))
@@ -151,8 +150,7 @@ class FlowRun:
 
     async def _advance(self, step: Step, outcome: Outcome, took_ms: float) -> bool:
         if outcome.kind == "again":
-            left_s = (self._deadline_at - clock.now()).total_seconds()
-            return await self._wait(max(0.0, min(outcome.wait_s, left_s)), 0)
+            return await self._wait(max(0.0, min(outcome.wait_s, self._left_s())), 0)
         if outcome.kind == "goto":
             following = outcome.step
             self._flow.place(following or "")
@@ -289,7 +287,7 @@ class FlowRun:
     def _may_try_again(self, error: Exception, attempts: int) -> bool:
         """On the way back, where the deadline does not count: what was acquired is to be given back all the same."""
         if is_away(error):
-            return clock.now() < self._deadline_at + AWAY_LIMIT
+            return self._left_s() + AWAY_LIMIT.total_seconds() > 0
         return self._attempts + 1 < attempts
 
     def _pause_s(self, error: Exception) -> float:
@@ -383,11 +381,8 @@ class FlowRun:
 
     # Small things
 
-    @property
-    def _deadline_at(self) -> datetime:
-        """Later by as much as the clock was put forward since the flow was started: that time was not its to use."""
-        deadline_at: datetime = self._work.deadline_at
-        return deadline_at + clock.clock.skipped_since(self._created_at)
+    def _left_s(self) -> float:
+        return self._work.left_s(self._work.deadline_at)
 
     async def _call(self, step: str, call: Callable[[], Awaitable[Any]], limit_s: float) -> Outcome | None:
         limit = asyncio.timeout(max(limit_s, 0.001))

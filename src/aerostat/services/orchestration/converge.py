@@ -14,7 +14,6 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from aerostat.kernel import clock
 from aerostat.kernel.db import Row, StoreUnavailable, Transaction
 from aerostat.kernel.work import Outcome, Work
 
@@ -46,7 +45,8 @@ class _Convergence:
             await self._run.load()
         except RequestLimitExceeded as error:
             return await self._give_up(error.text)
-        if self._run.stack.deadline_at is not None and clock.now() >= self._run.stack.deadline_at:
+        deadline_at = self._run.stack.deadline_at
+        if deadline_at is not None and self._run.work.left_s(deadline_at) <= 0:
             return await self._give_up(_TIMED_OUT)
         if not self._run.to_nothing:
             await self._go_forward()
@@ -67,7 +67,7 @@ class _Convergence:
         if self._run.waiting:
             wait_s = min(self._run.waiting.values())
             if self._run.stack.deadline_at is not None:
-                wait_s = min(wait_s, max(0.0, (self._run.stack.deadline_at - clock.now()).total_seconds()))
+                wait_s = min(wait_s, max(0.0, self._run.work.left_s(self._run.stack.deadline_at)))
             return self._run.work.again(wait_s)
         return None
 

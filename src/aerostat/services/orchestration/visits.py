@@ -52,7 +52,7 @@ class _Visit:
         self.failures: list[str] = []
 
     async def run(self) -> Outcome | None:
-        if self.stack.deadline_at is not None and clock.now() >= self.stack.deadline_at:
+        if self.stack.deadline_at is not None and self.work.left_s(self.stack.deadline_at) <= 0:
             self.work.also(lambda tx: fail_stack(tx, self.work, self.stack, "Timed out"))
             return self.work.finish()
         graph = self.opened.plan.graph
