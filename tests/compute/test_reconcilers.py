@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from aerostat.kernel.bus import BusAway
 from aerostat.kernel.clock import clock
 from aerostat.kernel.db import StoreUnavailable
 from aerostat.kernel.errors import DriverError
@@ -278,6 +279,22 @@ async def test_what_a_host_kept_that_was_away_while_its_server_was_deleted_goes(
 
     engine.around = around
     await cloud.settle()
+    assert (await cloud.db.get(model.SERVERS, id=server_id)).state == "deleted"
+    assert await cloud.host().list_domains() == []
+
+
+async def test_a_host_that_could_not_be_heard_is_not_taken_for_dead(
+    cloud: Cloud, standing_clock: None
+) -> None:
+    """Its guest would have kept an address that is free again."""
+    server_id = await cloud.active_server()
+    clock.step(seconds=600)
+    cloud.house.bus.hears_since_s = None  # the queue is away
+    await cloud.ask("DELETE", f"/servers/{server_id}")
+    cloud.host().faults.fail("remove_domain", error=BusAway("no connection to the message queue"))
+    await cloud.settle()
+    assert list(cloud.world.ports)
+    await cloud.house.engine.settle()
     assert (await cloud.db.get(model.SERVERS, id=server_id)).state == "deleted"
     assert await cloud.host().list_domains() == []
 

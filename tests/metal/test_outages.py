@@ -99,7 +99,9 @@ def test_the_queue_is_away(cloud: ManyProcesses, demo: User) -> None:
     try:
         young = created(demo.create_server("young"))
         assert demo.http.delete(f"/compute/v2.1/servers/{doomed}").status_code == 204
-        check_come_again(demo.http.post(f"/compute/v2.1/servers/{old}/action", json=CONSOLE_LOG), "message queue")
+        check_come_again(
+            demo.http.post(f"/compute/v2.1/servers/{old}/action", json=CONSOLE_LOG), "message queue"
+        )
         assert "message queue at 127.0.0.1" in status(cloud)
         told = doctor(cloud)
         assert re.search(r"queue +the message queue at \S+ does not answer", told)
@@ -164,7 +166,9 @@ def test_a_host_is_away(cloud: ManyProcesses, demo: User) -> None:
     away = cloud.hosts[1]
     away.send(signal.SIGSTOP)
     try:
-        eventually(lambda: "1 of 2 hosts are down: node-2" in doctor(cloud), BACK_S, every_s=1.0, why=doctor(cloud))
+        eventually(
+            lambda: "1 of 2 hosts are down: node-2" in doctor(cloud), BACK_S, every_s=1.0, why=doctor(cloud)
+        )
         own = cloud.command("status", state=away.state, config=False)
         assert re.search(r"host|node-2 +suspended", own.stdout), own.stdout
         assert demo.http.delete(f"/compute/v2.1/servers/{there[0]}").status_code == 204

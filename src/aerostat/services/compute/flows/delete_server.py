@@ -29,7 +29,7 @@ async def remove_guest(work: Work, server: Row) -> None:
     """The guest and its disks. The host was chosen by the row, or by a claim whose flow was cut off.
 
     A server that was moving may be on two hosts. On one that is down it stays until the host comes back: the
-    reconciler of orphans finds it there.
+    reconciler of orphans finds it there. One that may only be unheard is asked, and waited for.
     """
     ports = tuple(one["port_id"] for one in server.interfaces)
     room = room_of(work.house)
@@ -37,7 +37,7 @@ async def remove_guest(work: Work, server: Row) -> None:
         host = await work.db.find(model.HOSTS, name=name)
         if host is None:
             continue  # it was taken out of the cloud, and its guests with it
-        if not room.is_up(host):
+        if host.forced_down or not (room.was_heard(host) or room.is_deaf()):
             work.record("done", reason=f"{name} is down; what it has of the server goes when it comes back")
             work.data["left_behind"] = True
             continue
