@@ -211,13 +211,17 @@ class Store:
             raise RuntimeError(
                 "this task is in a transaction already: hand its `tx` on instead of opening another"
             )
-        async with self._backend.writing() as connection:
-            tx = Transaction(self, connection)
-            self._writing.add(task)
-            try:
-                yield tx
-            finally:
-                self._writing.discard(task)
+        try:
+            async with self._backend.writing() as connection:
+                tx = Transaction(self, connection)
+                self._writing.add(task)
+                try:
+                    yield tx
+                finally:
+                    self._writing.discard(task)
+        except StoreUnavailable:
+            self.was_away()
+            raise
         for callback in tx.callbacks:
             callback()
 
@@ -228,11 +232,11 @@ class Store:
             yield Transaction(self, connection)
 
     def was_away(self) -> None:
-        """Whoever finds the database away may say so here."""
+        """Noted by itself for writing; whoever cannot even read may say so here."""
         self._away_at_s = time.monotonic()
 
     def has_answered_for_s(self) -> float:
-        """How long nobody in this process found it away."""
+        """How long ago somebody in this process last found it away."""
         return time.monotonic() - self._away_at_s
 
     async def get(self, table: Table, **where: Any) -> Row:

@@ -23,6 +23,7 @@ from .lease import LEASE
 log = get_logger(__name__)
 
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.5, 30.0
+LONGEST_AWAY_PAUSE_S = 10.0
 AWAY_LIMIT = timedelta(hours=1)
 """How much longer than its deadline a flow that is being undone waits for a database or a queue that is away."""
 _AWAY = "_away"  # key of a flow's data while it waits so: how often it was tried
@@ -291,8 +292,9 @@ class FlowRun:
         return self._attempts + 1 < attempts
 
     def _pause_s(self, error: Exception) -> float:
-        tries = self._away if is_away(error) else self._attempts
-        return min(math.ldexp(FIRST_RETRY_S, min(tries, 16)), LONGEST_RETRY_S)
+        if is_away(error):
+            return min(math.ldexp(FIRST_RETRY_S, min(self._away, 16)), LONGEST_AWAY_PAUSE_S)
+        return min(math.ldexp(FIRST_RETRY_S, self._attempts), LONGEST_RETRY_S)
 
     async def _end(
         self,
