@@ -274,6 +274,19 @@ def test_wrong_addresses_are_told(
     assert ":wrong@" not in done.stderr, "a password is shown"
 
 
+def test_status_names_what_refuses_us(cloud: ManyProcesses, tmp_path: Path) -> None:
+    own = ManyProcesses(tmp_path, cloud.postgres, cloud.database_url, cloud.rabbitmq)
+    own.secrets = cloud.secrets
+    own.write_settings(
+        database_url=f"postgresql://aerostat:wrong@127.0.0.1:{cloud.postgres.port}/postgres",
+        bus_url=f"amqp://guest:wrong@127.0.0.1:{cloud.rabbitmq.port}/",
+    )
+    said = own.command("status").stdout
+    assert re.search(r"WRONG +database: the database postgres at \S+ refuses us", said), said
+    assert re.search(r"WRONG +queue: the message queue at \S+ refuses user guest", said), said
+    assert ":wrong@" not in said
+
+
 def test_other_secrets_and_an_empty_database(
     cloud: ManyProcesses, fresh_postgres_url: str, tmp_path: Path
 ) -> None:

@@ -117,32 +117,6 @@ def test_each_role_restarted_under_load(cloud: ManyProcesses, demo: User) -> Non
     cloud.check_agreement()
 
 
-def test_queue_and_database_away(cloud: ManyProcesses, demo: User) -> None:
-    """Whoever waits is told to come again; what was accepted ends by itself."""
-    ids = {created(demo.create_server(f"q{n}")) for n in range(2)}
-    demo.wait_all(ids, "ACTIVE")
-    cloud.rabbitmq.stop()
-    try:
-        answer = demo.http.post(
-            f"/compute/v2.1/servers/{next(iter(ids))}/action", json={"os-getConsoleOutput": {}}
-        )
-        assert (answer.status_code, bool(answer.headers.get("retry-after"))) == (503, True), answer.text
-        assert "message queue" in answer.text
-        ids.add(created(demo.create_server("while-the-queue-is-away")))
-    finally:
-        cloud.rabbitmq.launch()
-    demo.wait_all(ids, "ACTIVE", 120.0)
-    cloud.postgres.stop(signal.SIGINT)
-    try:
-        answer = demo.http.get("/compute/v2.1/servers")
-        assert (answer.status_code, bool(answer.headers.get("retry-after"))) == (503, True), answer.text
-    finally:
-        cloud.postgres.launch()
-    eventually(lambda: demo.http.get("/compute/v2.1/servers").status_code == 200, SETTLED_S)
-    ids.add(created(demo.create_server("afterwards")))
-    demo.wait_all(ids, "ACTIVE", 120.0)
-
-
 class Load(threading.Thread):
     """Asks for servers, one after the other, and notes what was answered otherwise than with 202."""
 

@@ -101,8 +101,8 @@ async def _found(cloud: SimCloud) -> Founded:
     hypervisors = (await ask("GET", "/compute/v2.1/os-hypervisors"))["hypervisors"]
     if len(hypervisors) != len(HOSTS):
         raise RuntimeError(f"{len(hypervisors)} hosts came up")
-    while cloud.database.writer.in_transaction:
-        await asyncio.sleep(0.01)  # somebody is just writing
+    while cloud.database.writer.in_transaction:  # noqa: ASYNC110  (nobody tells when he has written)
+        await asyncio.sleep(0.01)
     return Founded(cloud.loop.time(), tenants, external_id, images[0]["id"], secret)
 
 
