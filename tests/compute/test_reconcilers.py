@@ -1,11 +1,14 @@
 """Drift between rows and hosts, and its repair."""
 
+import asyncio
+import importlib
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from aerostat.kernel.clock import clock
+from aerostat.kernel.db import StoreUnavailable
 from aerostat.kernel.errors import DriverError
 from aerostat.kernel.work.reconcile import Unfinished
 from aerostat.services.compute import model
@@ -13,6 +16,8 @@ from aerostat.services.compute.host.agent import HostAgent
 from aerostat.services.compute.host.protocol import Domain, DomainSpec, RootDisk
 
 from .conftest import Cloud
+
+orphans: Any = importlib.import_module("aerostat.services.compute.reconcilers.orphans")
 
 
 async def power_of(cloud: Cloud, server_id: str) -> str:
@@ -251,3 +256,60 @@ async def test_a_failed_repair_is_tried_again(cloud: Cloud) -> None:
         await cloud.house.engine.run_one("compute.power")
     assert await cloud.house.engine.run_one("compute.power") == 1
     assert await power_of(cloud, server_id) == "running"
+
+
+async def test_what_a_host_kept_that_was_away_while_its_server_was_deleted_goes(
+    cloud: Cloud, standing_clock: None
+) -> None:
+    """The host came back, and was looked at, before the server's row was gone."""
+    server_id = await cloud.active_server()
+    clock.step(seconds=600)  # the host is silent now
+    await cloud.house.engine.run_due()
+    await cloud.ask("DELETE", f"/servers/{server_id}")
+    engine = cloud.house.engine
+
+    async def around(flow: Any, step: str, direction: str, call: Any) -> Any:
+        found = await call()
+        if step == "remove_guest":
+            await cloud.house.state["compute"].agents[0].report()
+            await _heard(cloud)
+            assert await engine.run_one("compute.orphans") == 0
+        return found
+
+    engine.around = around
+    await cloud.settle()
+    assert (await cloud.db.get(model.SERVERS, id=server_id)).state == "deleted"
+    assert await cloud.host().list_domains() == []
+
+
+async def _heard(cloud: Cloud) -> None:
+    room = cloud.house.state["compute"]
+    for _ in range(200):
+        if room.was_heard(await cloud.db.get(model.HOSTS, name="fake-1")):
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("the report was not taken in")
+
+
+async def test_an_orphan_that_a_broken_round_had_seen_goes_in_the_next(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = "11111111-1111-1111-1111-111111111111"
+    spec = DomainSpec(
+        id=gone, name=f"instance-{gone}", vcpus=1, memory_mib=64, root=RootDisk(cloud.image["id"])
+    )
+    await cloud.active_server()
+    await cloud.host().ensure_domain(spec)
+    faults = [StoreUnavailable("away")]
+    true_rows = orphans._rows_of
+
+    async def rows_of(*args: Any) -> Any:
+        if faults:
+            raise faults.pop()
+        return await true_rows(*args)
+
+    monkeypatch.setattr(orphans, "_rows_of", rows_of)
+    with pytest.raises(StoreUnavailable):
+        await cloud.house.engine.run_one("compute.orphans")
+    assert await cloud.house.engine.run_one("compute.orphans") == 1
+    assert gone not in {guest.id for guest in await cloud.host().list_domains()}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aerostat.kernel.bus import open_memory_bus
+from aerostat.kernel.bus import Message, open_memory_bus
 from aerostat.kernel.clock import clock, minutes
 from aerostat.kernel.db import StoreUnavailable, open_store
 from aerostat.kernel.model import flows
@@ -227,6 +227,31 @@ async def test_a_process_without_an_engine_wakes_one_over_the_bus(world: World, 
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await api_store.close()
+    await bus.close()
+
+
+async def test_a_nudge_of_a_reconciler_is_told_until_an_engine_has_heard(
+    store_url: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reconciler of orphans looks every ten minutes: a nudge that was lost with the queue cost as much."""
+    monkeypatch.setattr("aerostat.kernel.work.engine.TELL_PAUSE_S", 0.01)
+    bus = await open_memory_bus()
+    stop = forward_nudges(world.store, bus)
+    world.store.nudge("town.lamps")
+    world.store.nudge("town.lamps")
+    await asyncio.sleep(0.1)  # nobody serves the topic yet
+    heard: list[str] = []
+
+    async def wake(message: Message) -> None:
+        heard.append(message.read(str))
+
+    await bus.serve("engine-wake", wake)
+    await until(lambda: heard == ["town.lamps"])
+    world.store.nudge("town.lamps")
+    await until(lambda: len(heard) == 2)
+    await asyncio.sleep(0.1)
+    assert len(heard) == 2
+    stop()
     await bus.close()
 
 

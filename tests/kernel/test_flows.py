@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from aerostat.kernel import operation
-from aerostat.kernel.bus import Message, open_memory_bus
+from aerostat.kernel.bus import BusAway, Message, open_memory_bus
 from aerostat.kernel.clock import clock, minutes
 from aerostat.kernel.db import StoreUnavailable
 from aerostat.kernel.db.store import Statement
@@ -271,3 +271,79 @@ def test_mistakes_in_declarations_are_refused() -> None:
     flow.step(step)
     with pytest.raises(ValueError, match="two steps named step"):
         flow.step(step)
+
+
+class _Queue:
+    """Away until told otherwise."""
+
+    def __init__(self, away_s: float) -> None:
+        self.back_at = clock.now() + timedelta(seconds=away_s)
+
+    def ask(self) -> None:
+        if clock.now() < self.back_at:
+            raise BusAway("no connection to the message queue at mq:5672 for 7 s: refused")
+
+
+async def test_what_is_away_does_not_use_up_the_tries_of_a_step(world: World, standing_clock: Any) -> None:
+    """A queue that was away for more than a minute made an end of every flow that needed it."""
+    flow = Flow("patient", on=lamps, deadline=minutes(30), failed="fail", machine=LAMP)
+    queue = _Queue(away_s=1200)
+    refusals = [DriverError("busy", retry=True)]
+
+    @flow.step(attempts=2)
+    async def ask(work: Any, lamp: Any) -> None:
+        queue.ask()
+        assert work.attempt == 2 - len(refusals)
+        assert work.data == {}
+        if refusals:
+            raise refusals.pop()
+
+    lamp_id = await start(world, flow)
+    await engine_for(world, flow).settle()
+    assert (await only_flow(world)).state == "done"
+    record = await operation.list_for(world.store, subject_id=lamp_id)
+    waits = [row for row in record if row.verdict == "retry" and "message queue" in row.reason]
+    assert 40 <= len(waits) <= 60  # every half a minute, and a few at the beginning
+    assert waits[-1].data["away"] == len(waits)
+
+
+async def test_what_is_away_for_longer_than_the_deadline_ends_the_flow_and_all_is_given_back(
+    world: World, standing_clock: Any
+) -> None:
+    flow = Flow("patient", on=lamps, deadline=minutes(10), failed="fail", machine=LAMP)
+    queue = _Queue(away_s=1800)
+    given_back: list[bool] = []
+
+    @flow.step(attempts=2)
+    async def ask(work: Any, lamp: Any) -> None:
+        queue.ask()
+
+    @ask.undo
+    async def give_back(work: Any, lamp: Any) -> None:
+        queue.ask()
+        given_back.append(True)
+
+    lamp_id = await start(world, flow)
+    await engine_for(world, flow).settle()
+    lamp = await world.store.get(lamps, id=lamp_id)
+    assert (lamp.state, given_back) == ("broken", [True])
+    assert "message queue" in lamp.fault["message"]
+
+
+async def test_a_flow_that_is_undone_does_not_wait_for_ever(world: World, standing_clock: Any) -> None:
+    flow = Flow("patient", on=lamps, deadline=minutes(10), failed="fail", machine=LAMP)
+    queue = _Queue(away_s=1e6)
+
+    @flow.step
+    async def ask(work: Any, lamp: Any) -> None:
+        queue.ask()
+
+    @ask.undo
+    async def give_back(work: Any, lamp: Any) -> None:
+        queue.ask()
+
+    lamp_id = await start(world, flow)
+    began = clock.now()
+    await engine_for(world, flow).settle(limit=timedelta(hours=3))
+    assert (await world.store.get(lamps, id=lamp_id)).state == "broken"
+    assert timedelta(minutes=65) < clock.now() - began < timedelta(minutes=75)

@@ -8,9 +8,10 @@ import pytest
 
 from aerostat.kernel import operation
 from aerostat.kernel.clock import clock
-from aerostat.kernel.db import Store, open_store
+from aerostat.kernel.db import Store, StoreUnavailable, open_store
 from aerostat.kernel.model import leases
-from aerostat.kernel.work import Engine, Reconciler, Unfinished
+from aerostat.kernel.work import Engine, Reconciler, Unfinished, lease
+from aerostat.kernel.work import engine as engine_module
 
 from .waiting import until
 
@@ -185,6 +186,102 @@ async def test_a_dead_process_holds_the_lease_no_longer_than_its_time(
     clock.step(seconds=16)
     await other.run_due()
     assert town.runs == 2
+
+
+@pytest.mark.parametrize("when", ["before the lease", "in the middle"])
+async def test_a_round_that_the_database_left_is_soon_made_up_for(
+    when: str, store: Store, standing_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was due again after `every`, which may be long, and what had nudged it was forgotten."""
+    town = Town()
+    work = Reconciler("town.lamps", every=600, observe=observe, plan=plan, apply=apply)
+    engine = engine_for(store, town, work=work)
+    await engine.run_due()
+    town.desired = {"a"}
+    true_take, true_record = lease.take_lease, operation.record
+    away = True
+
+    async def take_lease(*args: Any, **options: Any) -> Any:
+        if away and when == "before the lease":
+            raise StoreUnavailable("away")
+        return await true_take(*args, **options)
+
+    async def record(*args: Any, **options: Any) -> None:
+        if away:
+            raise StoreUnavailable("away")
+        await true_record(*args, **options)
+
+    async def fail(town: Town, action: Any) -> None:
+        if away:
+            raise StoreUnavailable("away")
+        await apply(town, action)
+
+    monkeypatch.setattr(lease, "take_lease", take_lease)
+    monkeypatch.setattr(operation, "record", record)
+    work._apply = fail
+    engine.nudge("town.lamps")
+    await engine.run_due()
+    assert town.actual == set()
+    away = False
+    clock.step(seconds=2)
+    await engine.run_due()
+    clock.step(seconds=14)
+    await engine.run_due()
+    assert town.actual == {"a"}
+    runs = town.runs
+    clock.step(seconds=300)
+    await engine.run_due()
+    assert town.runs == runs
+
+
+async def test_what_a_round_that_broke_off_had_seen_is_looked_at_again(store: Store) -> None:
+    """It had noted as seen what it never came to deal with."""
+    town = Town()
+    town.desired = {"a"}
+    seen: set[str] = set()
+    faults = [StoreUnavailable("away")]
+
+    async def look(town: Town) -> tuple[set[str], set[str]]:
+        new = town.desired - seen
+        seen.update(new)
+        if faults:
+            raise faults.pop()
+        return new, set()
+
+    work = Reconciler(
+        "town.lamps", every=60, observe=look, plan=plan, apply=apply, forget=lambda town: seen.clear()
+    )
+    engine = engine_for(store, town, work=work)
+    with pytest.raises(StoreUnavailable):
+        await engine.run_one("town.lamps")
+    await engine.run_one("town.lamps")
+    assert town.actual == {"a"}
+
+
+async def test_what_another_process_began_and_did_not_end_is_heard_of(
+    store: Store, store_url: str, standing_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was nudged long before the time at which we would have looked."""
+    monkeypatch.setattr(engine_module, "IDLE", timedelta(seconds=0.1))
+    town = Town()
+    work = Reconciler("town.lamps", every=600, observe=observe, plan=plan, apply=apply)
+    ours = engine_for(store, town, "ours", work)
+    running = asyncio.create_task(ours.run())
+    await until(lambda: town.runs == 1)
+    theirs = await open_store(store_url)
+    clock.step(seconds=1)
+
+    async def taken() -> bool:
+        return (await lease.take_lease(theirs, "town.lamps", "theirs", wanted=True))[0] is not None
+
+    await until(taken)
+    await theirs.close()  # and never heard of again
+    await asyncio.sleep(0.3)
+    assert town.runs == 1
+    clock.step(seconds=16)
+    await until(lambda: town.runs == 2)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 def test_half_a_reconciler_is_refused() -> None:

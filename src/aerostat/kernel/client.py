@@ -24,8 +24,9 @@ _decode = msgspec.json.Decoder().decode
 class RoomError(ApiError):
     """Another room refused. Carries its status, its message and its error type, so that it can be passed on."""
 
-    def __init__(self, status: int, text: str, code: str, room: str) -> None:
+    def __init__(self, status: int, text: str, code: str, room: str, *, away: bool = False) -> None:
         super().__init__(text)
+        self.away = away
         self.status = status
         self.code = code
         self.room = room
@@ -88,5 +89,5 @@ class Caller:
         )
         if response.status >= 400:
             error = response.error
-            raise RoomError(response.status, error.text, error.error_code, self.service.name)
+            raise RoomError(response.status, error.text, error.error_code, self.service.name, away=error.away)
         return response.data

@@ -17,6 +17,7 @@ class ApiError(Exception):
     """
 
     status = 500
+    away = False  # see `is_away`
     message = "An unexpected error prevented the server from fulfilling your request."
     code: str | None = None
     headers: dict[str, str] = {}
@@ -105,6 +106,14 @@ class Unavailable(ApiError):
     headers = {"Retry-After": "5"}
 
 
+class Away(Unavailable):
+    """The cloud's own database or message queue cannot be reached."""
+
+    away = True
+    code = "Unavailable"
+    message = "The cloud's database cannot be reached at present. Please try again later."
+
+
 class InvalidState(Conflict):
     """A transition that the thing's state does not allow."""
 
@@ -115,11 +124,22 @@ class DriverError(Exception):
     """A back-end could not do what it was asked.
 
     `message` may be shown to the user, `detail` goes to the log and the operation record; `retry` tells the
-    flow whether the same call may succeed later.
+    flow whether the same call may succeed later. `away`: see `is_away`.
     """
 
-    def __init__(self, message: str, *, detail: str | None = None, retry: bool = False) -> None:
+    def __init__(
+        self, message: str, *, detail: str | None = None, retry: bool = False, away: bool = False
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.detail = detail
-        self.retry = retry
+        self.retry = retry or away
+        self.away = away
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether the cloud's own database or message queue was away, and the work therefore not even begun.
+
+    That says nothing about the work: whoever has patience waits, and does not count it as a try.
+    """
+    return bool(getattr(error, "away", False))

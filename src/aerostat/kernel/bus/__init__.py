@@ -12,13 +12,14 @@ See `docs/subsystems/bus.md`.
 `amqp` is imported by name only, so that a process that does not use it does not pay for it.
 """
 
-from .errors import BusError, BusGone, BusNobody, BusRefused, BusTimeout, RemoteError
+from .errors import BusAway, BusError, BusGone, BusNobody, BusRefused, BusTimeout, RemoteError
 from .interface import Bus, Handler, Message
 from .local import open_local_bus, open_local_hub
 from .memory import open_memory_bus
 
 __all__ = [
     "Bus",
+    "BusAway",
     "BusError",
     "BusGone",
     "BusNobody",

@@ -26,6 +26,14 @@ class BusGone(BusError):
     """The connection, or the process that was to answer, went away."""
 
 
+class BusAway(BusGone):
+    """There was no connection to begin with. The work was not begun."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.away = True
+
+
 class BusRefused(BusError):
     """The queue's server is there and will not have us: wrong user, password or virtual host."""
 
@@ -36,6 +44,14 @@ class BusRefused(BusError):
 class RemoteError(DriverError):
     """The handler failed with an error of its own: `type` is its class name, `detail` may hold its trace."""
 
-    def __init__(self, type: str, message: str, *, detail: str | None = None, retry: bool = False) -> None:
-        super().__init__(message, detail=detail, retry=retry)
+    def __init__(
+        self,
+        type: str,
+        message: str,
+        *,
+        detail: str | None = None,
+        retry: bool = False,
+        away: bool = False,
+    ) -> None:
+        super().__init__(message, detail=detail, retry=retry, away=away)
         self.type = type

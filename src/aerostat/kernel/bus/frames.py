@@ -4,7 +4,7 @@ import traceback
 
 import msgspec
 
-from aerostat.kernel.errors import ApiError, DriverError
+from aerostat.kernel.errors import ApiError, Away, DriverError, is_away
 
 from .errors import BusError, BusGone, BusNobody, RemoteError
 
@@ -48,6 +48,7 @@ class Refusal(msgspec.Struct, frozen=True, array_like=True, tag="refusal"):
     message: str
     detail: str | None
     retry: bool
+    away: bool = False
 
 
 class Join(msgspec.Struct, frozen=True, array_like=True, tag="join"):
@@ -90,11 +91,14 @@ def refusal_of(id: int, error: BaseException) -> Refusal:
     """A handler's error on its way back. A driver's error stays one, and so does its advice."""
     match error:
         case RemoteError():
-            return Refusal(id, error.type, error.message, error.detail, error.retry)
+            return Refusal(id, error.type, error.message, error.detail, error.retry, error.away)
         case DriverError():
-            return Refusal(id, "DriverError", error.message, error.detail, error.retry)
+            return Refusal(id, "DriverError", error.message, error.detail, error.retry, error.away)
         case ApiError():
-            return Refusal(id, type(error).__name__, error.text, error.detail, False)
+            come_again = error.status == 503
+            return Refusal(id, type(error).__name__, error.text, error.detail, come_again, error.away)
+        case _ if is_away(error):
+            return Refusal(id, type(error).__name__, Away.message, str(error), True, True)
         case _:
             trace = "".join(traceback.format_exception(error, limit=-8))
             return Refusal(id, type(error).__name__, str(error), trace, False)
@@ -110,10 +114,10 @@ def error_of(refusal: Refusal) -> DriverError:
     message, detail, retry = refusal.message, refusal.detail, refusal.retry
     match refusal.error_type:
         case "DriverError":
-            return DriverError(message, detail=detail, retry=retry)
+            return DriverError(message, detail=detail, retry=retry, away=refusal.away)
         case "BusNobody":
             return BusNobody(message, detail=detail, retry=retry)
         case "BusGone":
             return BusGone(message, detail=detail, retry=retry)
         case _:
-            return RemoteError(refusal.error_type, message, detail=detail, retry=retry)
+            return RemoteError(refusal.error_type, message, detail=detail, retry=retry, away=refusal.away)

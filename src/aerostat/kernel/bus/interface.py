@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar, overload
 import msgspec
 import structlog
 
-from aerostat.kernel.errors import ApiError, DriverError
+from aerostat.kernel.errors import ApiError, DriverError, is_away
 from aerostat.kernel.log import bound, get_logger
 
 from .errors import BusError, BusGone, BusTimeout
@@ -227,7 +227,7 @@ class Bus:
                 log.info("bus.refused", topic=call.topic, verb=call.verb, error=str(error))
                 return refusal_of(call.id, error)
             except Exception as error:
-                log.exception("bus.handler_failed", topic=call.topic, verb=call.verb)
+                _log_failure(call.topic, call.verb, error)
                 return refusal_of(call.id, error)
 
     async def take(self, cast: Cast, sender: str | None = None) -> None:
@@ -256,8 +256,8 @@ class Bus:
         with bound(request_id=frame.request_id):
             try:
                 await handler(message)
-            except Exception:
-                log.exception("bus.handler_failed", topic=message.topic, verb=message.verb)
+            except Exception as error:
+                _log_failure(message.topic, message.verb, error)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run in an empty context: what a caller bound does not leak to a handler that is near by chance."""
@@ -268,6 +268,14 @@ class Bus:
     def _check_open(self) -> None:
         if self._closed:
             raise BusGone("the bus is closed", retry=False)
+
+
+def _log_failure(topic: str, verb: str, error: Exception) -> None:
+    """What is merely away is no failure of the handler's, and would fill the log while it lasts."""
+    if is_away(error):
+        log.warning("bus.handler_had_no_database", topic=topic, verb=verb, error=str(error))
+    else:
+        log.error("bus.handler_failed", topic=topic, verb=verb, exc_info=error)
 
 
 def _message(frame: Call | Cast | Event, sender: str | None = None) -> Message:

@@ -9,7 +9,7 @@ from typing import Generic, Protocol, TypeVar
 
 from aerostat.kernel.log import get_logger
 
-from .errors import BusGone
+from .errors import BusAway
 
 CONNECT_WAIT_S = 5.0
 """How long a call waits for a connection before it fails; longer than one comes back after a short fault."""
@@ -55,7 +55,7 @@ class Steady(Generic[S]):
         await self._tried.wait()
 
     async def session(self) -> S:
-        """The open session; waits a little for one. Raises BusGone, which says since when there is none."""
+        """The open session; waits a little for one. Raises BusAway, which says since when there is none."""
         if self.current is None:
             try:
                 async with asyncio.timeout(CONNECT_WAIT_S):
@@ -63,9 +63,9 @@ class Steady(Generic[S]):
             except TimeoutError:
                 since_s = time.monotonic() - self._broken_at
                 text = f"no connection to {self._name} for {since_s:.0f} s: {self._reason}"
-                raise BusGone(text) from None
+                raise BusAway(text) from None
         if self.current is None:
-            raise BusGone(f"the connection to {self._name} broke: {self._reason}")
+            raise BusAway(f"the connection to {self._name} broke: {self._reason}")
         return self.current
 
     async def close(self) -> None:

@@ -11,6 +11,8 @@ insert, update, delete by equality) are built once per shape and kept; anything 
 """
 
 import asyncio
+import math
+import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, Self, cast
@@ -88,7 +90,9 @@ class WrongShape(StoreError):
 
 
 class StoreUnavailable(StoreError):
-    """The database cannot be reached or stays locked: try again later (HTTP 503)."""
+    """The database cannot be reached, stays locked or takes nothing in: try again later (HTTP 503)."""
+
+    away = True  # see `kernel.errors.is_away`
 
 
 class StoreRefused(StoreUnavailable):
@@ -194,6 +198,7 @@ class Store:
         self._kept = _kept_for(self.dialect, seal)
         self._writing: set[asyncio.Task[Any] | None] = set()
         self._listeners: list[Callable[[str], object]] = []
+        self._away_at_s = -math.inf
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["Transaction"]:
@@ -221,6 +226,14 @@ class Store:
         """Several reads over one connection."""
         async with self._backend.reading() as connection:
             yield Transaction(self, connection)
+
+    def was_away(self) -> None:
+        """Whoever finds the database away may say so here."""
+        self._away_at_s = time.monotonic()
+
+    def has_answered_for_s(self) -> float:
+        """How long nobody in this process found it away."""
+        return time.monotonic() - self._away_at_s
 
     async def get(self, table: Table, **where: Any) -> Row:
         async with self._backend.reading() as connection:

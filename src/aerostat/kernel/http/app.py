@@ -15,7 +15,7 @@ import structlog
 from .. import ids
 from ..context import SERVICE_ROLE, Context
 from ..db import BadValue, Duplicate, RowNotFound, StillReferenced, StoreUnavailable
-from ..errors import ApiError, BadRequest, Conflict, DriverError, NotFound, Unavailable
+from ..errors import ApiError, Away, BadRequest, Conflict, DriverError, NotFound, Unavailable
 from ..house import House
 from ..service import Service
 from .envelopes import plain
@@ -147,7 +147,7 @@ class Application:
         if isinstance(problem, ApiError):
             return problem
         if isinstance(problem, StoreUnavailable):
-            return Unavailable(detail=str(problem))
+            return Away(detail=str(problem))
         if isinstance(problem, RowNotFound):
             return NotFound("The resource could not be found.", detail=str(problem))
         if isinstance(problem, Duplicate | StillReferenced):
@@ -155,7 +155,7 @@ class Application:
         if isinstance(problem, BadValue):
             return BadRequest("A value of the request is out of range.", detail=str(problem))
         if isinstance(problem, DriverError):
-            status = Unavailable if problem.retry else ApiError
+            status = Away if problem.away else Unavailable if problem.retry else ApiError
             return status(problem.message, detail=problem.detail)
         log.exception("unexpected error", method=request.method, path=request.path)
         return ApiError(

@@ -14,6 +14,7 @@ from sqlalchemy import and_, bindparam, exists, func, or_, select, update
 from .. import clock, ids, operation
 from ..bus import Bus, Message
 from ..db import Row, Store, StoreUnavailable
+from ..errors import DriverError
 from ..log import get_logger
 from ..model import flows, leases
 from . import lease
@@ -30,6 +31,7 @@ HEARTBEAT_S = LEASE.total_seconds() / 3
 MOST_AT_ONCE = 32
 ROUNDS_LIMIT = 10_000
 PERIODIC_RETRY_S, PERIODIC_RETRY_LIMIT_S = 2.0, 300.0
+TELL_LIMIT_S, TELL_PAUSE_S = 5.0, 1.0
 
 WAKE_TOPIC = "engine-wake"
 
@@ -116,12 +118,14 @@ class Engine:
         self.periodics.update((work.name, work) for work in sweepers)
         self._due_at: dict[str, datetime] = {}
         self._wanted: set[str] = set()
+        self._owed: set[str] = set()  # wanted, and put off while the database is away
         self._busy: set[str] = set()
         self._running: dict[str, FlowRun] = {}
         self._lease_tokens: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._ready = False
+        self._heard_until_s = 0.0
         self._stop_listening: Callable[[], None] = lambda: None
 
     def nudge(self, topic: str = NUDGE) -> None:
@@ -145,6 +149,7 @@ class Engine:
                     pause_s = await self._look()
                 except StoreUnavailable as error:
                     log.warning("engine.no_database", error=str(error))
+                    self.store.was_away()
                     pause_s = 1.0
                 try:
                     async with asyncio.timeout(pause_s):
@@ -213,12 +218,14 @@ class Engine:
             log.info("engine.took_back", worker=self.name, freed=freed)
         self._due_at = await lease.ensure_leases(self.store, list(self.periodics))
         self._stop_listening = self.store.listen(self.nudge)
+        self._heard_until_s = asyncio.get_running_loop().time() + IDLE.total_seconds()
         self._ready = True
 
     async def _look(self) -> float:
         """Start what is due; answers after how many seconds something will be."""
         for name in self._periodics_due():
             self._spawn(self._run_periodic(name), name)
+        await self._hear_of_periodics()
         next_at = clock.now() + IDLE
         room = MOST_AT_ONCE - len(self._running)
         if room > 0:
@@ -267,6 +274,15 @@ class Engine:
         self._running[row.id] = run
         return run
 
+    async def _hear_of_periodics(self) -> None:
+        """Now and then: what others began and did not end, or made due, is ours to do as well."""
+        if asyncio.get_running_loop().time() < self._heard_until_s:
+            return
+        for row in await self.store.all(leases):
+            if row.name in self.periodics and row.name not in self._busy:
+                self._due_at[row.name] = _free_at(row)
+        self._heard_until_s = asyncio.get_running_loop().time() + IDLE.total_seconds()
+
     def _periodics_due(self) -> list[str]:
         at = clock.now()
         due = [
@@ -296,6 +312,7 @@ class Engine:
         except LeaseLost:
             log.warning("flow.lease_lost", flow_id=run.id)
         except StoreUnavailable as error:
+            self.store.was_away()
             log.warning("flow.left_to_its_lease", flow_id=run.id, error=str(error))
         except asyncio.CancelledError:
             await run.release()
@@ -305,13 +322,14 @@ class Engine:
 
     async def _run_periodic(self, name: str) -> None:
         work = self.periodics[name]
-        wanted = name in self._wanted
+        wanted = name in self._wanted or name in self._owed
         self._wanted.discard(name)
+        self._owed.discard(name)
         token = None
         try:
-            token, held = await lease.take_lease(self.store, name, self.name, work.every, wanted=wanted)
+            token, held = await lease.take_lease(self.store, name, self.name, wanted=wanted)
             if token is None:
-                self._due_at[name] = max(held.next_at, held.until or held.next_at)
+                self._due_at[name] = _free_at(held)
                 return
             self._lease_tokens.add(token)
             failures, retry_at = 0, None
@@ -321,14 +339,17 @@ class Engine:
                 failures = held.failures + 1
                 pause_s = min(PERIODIC_RETRY_S * 2 ** (failures - 1), PERIODIC_RETRY_LIMIT_S)
                 retry_at = clock.now() + min(timedelta(seconds=pause_s), work.every)
-                self._due_at[name] = retry_at
                 log.error("engine.periodic_failed", work=name, failures=failures, exc_info=error)
                 await operation.record(
                     self.store, None, name, "failed", request_id=f"periodic-{name}", reason=str(error)
                 )
-            await lease.release_lease(self.store, name, token, failures, retry_at)
-            self._due_at[name] = (await self.store.get(leases, name=name)).next_at
+            self._due_at[name] = await lease.release_lease(
+                self.store, held, every=work.every, failures=failures, retry_at=retry_at
+            )
         except StoreUnavailable as error:
+            self.store.was_away()
+            if wanted:
+                self._owed.add(name)
             self._due_at[name] = clock.now() + timedelta(seconds=PERIODIC_RETRY_S)
             log.warning("engine.no_database", work=name, error=str(error))
         finally:
@@ -345,19 +366,50 @@ class Engine:
                 try:
                     await lease.prolong(self.store, self.name, flow_tokens, lease_tokens)
                 except StoreUnavailable as error:
+                    self.store.was_away()
                     log.warning("engine.heartbeat_missed", error=str(error))
+
+
+def _free_at(held: Row) -> datetime:
+    """When a lease is due and nobody's."""
+    next_at: datetime = held.next_at
+    return max(next_at, held.until) if held.until is not None else next_at
 
 
 def forward_nudges(store: Store, bus: Bus) -> Callable[[], None]:
     """In a process without an engine: hand the store's nudges to one over the bus; answers how to stop that.
 
-    A nudge that is lost costs latency only: engines look by themselves every `IDLE`.
+    Of flows a nudge that is lost costs seconds: engines look by themselves every `IDLE`. Reconcilers and sweepers may
+    sleep for long, so theirs are repeated until an engine has answered; many of one name become one.
     """
-    sending: set[asyncio.Task[None]] = set()
+    untold: set[str] = set()
+    telling: dict[str, asyncio.Task[None]] = {}
 
     def forward(topic: str) -> None:
-        task = asyncio.get_running_loop().create_task(bus.cast(WAKE_TOPIC, "wake", topic))
-        sending.add(task)
-        task.add_done_callback(sending.discard)
+        untold.add(topic)
+        if topic not in telling:
+            task = telling[topic] = asyncio.get_running_loop().create_task(tell(topic), name=f"nudge {topic}")
+            task.add_done_callback(lambda _: telling.pop(topic, None))
 
-    return store.listen(forward)
+    async def tell(topic: str) -> None:
+        while topic in untold:
+            untold.discard(topic)
+            if topic == NUDGE:
+                await bus.cast(WAKE_TOPIC, "wake", topic)
+                continue
+            try:
+                await bus.call(WAKE_TOPIC, "wake", topic, timeout_s=TELL_LIMIT_S)
+            except DriverError as error:
+                if not error.retry:
+                    return  # the bus is closed, and so is this process
+                untold.add(topic)
+                await asyncio.sleep(TELL_PAUSE_S)
+
+    stop_listening = store.listen(forward)
+
+    def stop() -> None:
+        stop_listening()
+        for task in telling.values():
+            task.cancel()
+
+    return stop

@@ -1,7 +1,8 @@
 """Named leases: work of which one process at a time may do one piece, and when it is due next.
 
 A lease is a token and a time. It is won by a guarded update, prolonged while the work runs, and void as soon
-as its time is over or its worker starts anew under the same name.
+as its time is over or its worker starts anew under the same name. Work that was begun stays due until it has
+ended: if its worker dies, or cannot say that it is done, the next one does it as soon as the lease is over.
 """
 
 import asyncio
@@ -17,6 +18,8 @@ from ..db import Row, Store
 from ..model import flows, leases
 
 LEASE = timedelta(seconds=15)
+AT_ONCE = datetime(1970, 1, 1)
+"""When work is due that somebody wanted while another was at it."""
 
 
 async def ensure_leases(store: Store, names: list[str]) -> dict[str, datetime]:
@@ -32,10 +35,8 @@ async def ensure_leases(store: Store, names: list[str]) -> dict[str, datetime]:
     return {name: there[name] for name in names}
 
 
-async def take_lease(
-    store: Store, name: str, worker: str, every: timedelta, *, wanted: bool
-) -> tuple[str | None, Row]:
-    """Win the lease if it is free and due (or `wanted`, due or not); it is due again `every` from now.
+async def take_lease(store: Store, name: str, worker: str, *, wanted: bool) -> tuple[str | None, Row]:
+    """Win the lease if it is free and due (or `wanted`, due or not).
 
     Answers the token and the row. No token: somebody else has it, or has done the work meanwhile. If it is
     wanted while another has it, it is made due, so that whoever looks afterwards does it once more.
@@ -47,32 +48,40 @@ async def take_lease(
     if not wanted:
         claim = claim.where(leases.c.next_at <= at)
     async with store.transaction() as tx:
-        won = await tx.execute(claim.values(worker=worker, token=token, until=at + LEASE, next_at=at + every))
+        won = await tx.execute(claim.values(worker=worker, token=token, until=at + LEASE, next_at=at))
         if wanted and not won:
-            await tx.update(leases, {"name": name}, next_at=at)
+            await tx.update(leases, {"name": name}, next_at=AT_ONCE)
         return token if won else None, await tx.get(leases, name=name)
 
 
 async def release_lease(
-    store: Store, name: str, token: str, failures: int, retry_at: datetime | None
-) -> None:
-    """Give it back; after a failure it is due at `retry_at` instead."""
-    values: dict[str, Any] = {"token": None, "until": None, "failures": failures}
-    if retry_at is not None:
-        values["next_at"] = retry_at
+    store: Store, taken: Row, *, every: timedelta, failures: int = 0, retry_at: datetime | None = None
+) -> datetime:
+    """Give back the lease that was `taken`; answers when it is due again.
+
+    That is `every` after it was taken, or at once if it was wanted meanwhile; after a failure, at `retry_at`.
+    """
+    given_back: dict[str, Any] = {"token": None, "until": None, "failures": failures}
+    ours = {"name": taken.name, "token": taken.token}
     async with store.transaction() as tx:
-        await tx.update(leases, {"name": name, "token": token}, **values)
+        if retry_at is not None:
+            await tx.update(leases, ours, next_at=retry_at, **given_back)
+        elif not await tx.update(
+            leases, {**ours, "next_at": taken.next_at}, next_at=taken.next_at + every, **given_back
+        ):
+            await tx.update(leases, ours, **given_back)
+        return (await tx.get(leases, name=taken.name)).next_at  # type: ignore[no-any-return]
 
 
 @asynccontextmanager
 async def holding(store: Store, name: str, worker: str, *, look_every_s: float = 0.3) -> AsyncIterator[None]:
     """Have the lease for as long as the block lasts; waits until whoever has it gives it back or is gone."""
     await ensure_leases(store, [name])
-    token = None
-    while token is None:
-        token, _ = await take_lease(store, name, worker, timedelta(), wanted=True)
-        if token is None:
-            await asyncio.sleep(look_every_s)
+    while True:
+        token, taken = await take_lease(store, name, worker, wanted=True)
+        if token is not None:
+            break
+        await asyncio.sleep(look_every_s)
     own: str = token
 
     async def keep() -> None:
@@ -86,7 +95,7 @@ async def holding(store: Store, name: str, worker: str, *, look_every_s: float =
     finally:
         keeper.cancel()
         await asyncio.gather(keeper, return_exceptions=True)
-        await release_lease(store, name, own, 0, None)
+        await release_lease(store, taken, every=timedelta())
 
 
 async def prolong(store: Store, worker: str, flow_tokens: list[str], lease_tokens: list[str]) -> None:

@@ -28,6 +28,9 @@ class Reconciler:
 
     Either `observe`, `plan` and `apply`: `desired, actual = await observe(house)`, then `await apply(house,
     action)` for each of `plan(desired, actual)`; or one `run(house)` that does it all.
+
+    `forget`: for those that remember earlier rounds, to look at less. Called when a round broke off before it was
+    planned: it may have noted as seen what nobody dealt with.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class Reconciler:
         plan: Plan | None = None,
         apply: Apply | None = None,
         run: Run | None = None,
+        forget: Callable[[Any], None] | None = None,
     ) -> None:
         self.name = name
         self.every = every if isinstance(every, timedelta) else timedelta(seconds=every)
@@ -49,16 +53,17 @@ class Reconciler:
         elif observe or plan or apply:
             raise ValueError(f"reconciler {name} has a run of its own, so nothing else")
         self._run = run
+        self._forget = forget
 
     async def run(self, house: Any) -> int:
         """One pass; answers how many actions were applied. Raises `Unfinished` when some failed."""
         if self._run is not None:
             done = await self._run(house)
             return done if isinstance(done, int) else 0
-        desired, actual = await self._observe(house)
+        actions = await self._plan_anew(house)
         applied, failed = 0, 0
         last: Exception | None = None
-        for action in self._plan(desired, actual):
+        for action in actions:
             try:
                 await self._apply(house, action)
                 applied += 1
@@ -70,3 +75,12 @@ class Reconciler:
         if last is not None:
             raise Unfinished(f"{failed} of {failed + applied} actions of {self.name} failed") from last
         return applied
+
+    async def _plan_anew(self, house: Any) -> list[Any]:
+        try:
+            desired, actual = await self._observe(house)
+            return list(self._plan(desired, actual))
+        except BaseException:
+            if self._forget is not None:
+                self._forget(house)
+            raise

@@ -14,7 +14,7 @@ from typing import Any
 from .. import clock, operation
 from ..bus import Bus
 from ..db import Row, Store, StoreUnavailable, Transaction
-from ..errors import ApiError, DriverError
+from ..errors import ApiError, DriverError, is_away
 from ..log import bound, get_logger
 from ..model import flows
 from .flows import DONE, Fault, Flow, InTransaction, Outcome, Step, Work
@@ -23,6 +23,9 @@ from .lease import LEASE
 log = get_logger(__name__)
 
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.5, 30.0
+AWAY_LIMIT = timedelta(hours=1)
+"""How much longer than its deadline a flow that is being undone waits for a database or a queue that is away."""
+_AWAY = "_away"  # key of a flow's data while it waits so: how often it was tried
 
 Call = Callable[[], Awaitable[Outcome | None]]
 Around = Callable[[Flow, str, str, Call], Awaitable[Outcome | None]]
@@ -61,6 +64,7 @@ class FlowRun:
         self._direction: str = row.direction
         self._step: str = row.step
         self._attempts: int = row.attempts
+        self._away: int = row.data.pop(_AWAY, 0)
         self._fault: Fault | None = Fault(**row.fault) if row.fault else None
         self._superseded = row.superseded_by is not None
         self._wakes: int = row.wakes
@@ -130,8 +134,9 @@ class FlowRun:
             took_ms = _ms_since(started)
             return await self._advance(step, outcome or DONE, took_ms)
         except (DriverError, ApiError, StoreUnavailable) as error:
-            in_time = clock.now() + timedelta(seconds=self._pause_s()) < self._work.deadline_at
-            if _is_passing(error) and self._attempts + 1 < step.attempts and in_time:
+            in_time = clock.now() + timedelta(seconds=self._pause_s(error)) < self._work.deadline_at
+            tries_left = is_away(error) or self._attempts + 1 < step.attempts
+            if _is_passing(error) and tries_left and in_time:
                 return await self._retry(error, _ms_since(started))
             return await self._turn_back(self._fault_of(error), _ms_since(started))
         except _Refused as refusal:
@@ -202,7 +207,7 @@ class FlowRun:
             self._drop_results()
             if not _is_passing(error):
                 self._log_unexpected(error)
-            if self._attempts + 1 < step.attempts:
+            if self._may_try_again(error, step.attempts):
                 return await self._retry(error, _ms_since(started))
             # Nothing more to try here, but the steps before it still have things to give back.
             verdict, reason = "failed", _words(error)
@@ -229,7 +234,7 @@ class FlowRun:
         except Exception as error:
             cause = error.reason if isinstance(error, _Refused) else error
             self._log_unexpected(cause)
-            if callable(failed) and self._attempts + 1 < self._flow.attempts:
+            if callable(failed) and self._may_try_again(cause, self._flow.attempts):
                 return await self._retry(cause, _ms_since(started))
             self._drop_results()
             if self._subject is not None:
@@ -267,15 +272,28 @@ class FlowRun:
         return False
 
     async def _retry(self, error: Exception, took_ms: float) -> bool:
-        wait_s = self._pause_s()
+        """Once more after a pause. What was away while we tried does not count among the step's attempts."""
+        wait_s = self._pause_s(error)
         self._drop_results()
+        attempts = self._attempts
+        data: dict[str, Any] = {"detail": getattr(error, "detail", None), "wait_s": wait_s}
+        if is_away(error):
+            self._work.data[_AWAY] = data["away"] = self._away + 1
+        else:
+            attempts = data["attempt"] = self._attempts + 1
         step = self._step if self._direction == "forward" else f"{self._step}.{self._direction}"
-        data = {"detail": getattr(error, "detail", None), "wait_s": wait_s, "attempt": self._attempts + 1}
         note = self._note("retry", step=step, reason=_words(error), data=data, took_ms=took_ms)
-        return await self._wait(wait_s, self._attempts + 1, note)
+        return await self._wait(wait_s, attempts, note)
 
-    def _pause_s(self) -> float:
-        return min(math.ldexp(FIRST_RETRY_S, self._attempts), LONGEST_RETRY_S)
+    def _may_try_again(self, error: Exception, attempts: int) -> bool:
+        """On the way back, where the deadline does not count: what was acquired is to be given back all the same."""
+        if is_away(error):
+            return clock.now() < self._work.deadline_at + AWAY_LIMIT
+        return self._attempts + 1 < attempts
+
+    def _pause_s(self, error: Exception) -> float:
+        tries = self._away if is_away(error) else self._attempts
+        return min(math.ldexp(FIRST_RETRY_S, min(tries, 16)), LONGEST_RETRY_S)
 
     async def _end(
         self,
@@ -422,7 +440,7 @@ def _is_passing(error: Exception) -> bool:
     if isinstance(error, DriverError):
         return error.retry
     # Another room's 503 comes as that room's error; what counts is what it says.
-    return isinstance(error, StoreUnavailable) or (isinstance(error, ApiError) and error.status == 503)
+    return is_away(error) or (isinstance(error, ApiError) and error.status == 503)
 
 
 def _words(error: Exception) -> str:

@@ -36,7 +36,8 @@ class HostWatch:
     def begin(self) -> datetime | None:
         """A new round. Answers since when rows have to be looked at; None: all of them."""
         now, since = clock.now(), self._looked_at
-        if self._full_at is None or now - self._full_at >= self._every:
+        turned_back = since is not None and now < since  # the clock: what changes from now on would look old
+        if self._full_at is None or now - self._full_at >= self._every or turned_back:
             self._digests.clear()
             self._full_at, since = now, None
         self._looked_at = now
@@ -57,6 +58,10 @@ class HostWatch:
 
         await asyncio.gather(*(look(host) for host in await house.store.all(model.HOSTS)))
         return found
+
+    def forget_all(self) -> None:
+        """Look at everything in the next round."""
+        self._looked_at = self._full_at = None
 
     def forget(self, host_name: str) -> None:
         """Look at this host in the next round whatever it says: something there is not yet as it should be."""

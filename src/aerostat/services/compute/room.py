@@ -60,9 +60,9 @@ class Room:
         return bool(clock.now() - host.seen_at < timedelta(seconds=self.config.down_after_s))
 
     def is_deaf(self) -> bool:
-        """Whether hosts may be silent only because they could not be heard."""
-        heard_s: float = self.house.bus.has_heard_for_s()
-        return heard_s < self.config.down_after_s
+        """Whether hosts may be silent only because they could not be heard, or what they said not be written."""
+        heard_s = min(self.house.bus.has_heard_for_s(), self.house.store.has_answered_for_s())
+        return bool(heard_s < self.config.down_after_s)
 
     async def zones(self) -> dict[str, str]:
         """Availability zone of each host, by name: the one of an aggregate it is in, else the default."""

@@ -64,9 +64,9 @@ async def decide(
     decision = choose(asked, await _pictures(db, room, hosts, aggregates, free, members))
     if not decision.ranked and room.is_deaf() and any(no.filter == "up" for no in decision.refusals):
         raise DriverError(
-            "Hosts have not been heard of since the message queue was away.",
+            "Hosts have not been heard of since the message queue or the database was away.",
             detail=decision.reason,
-            retry=True,
+            away=True,
         )
     return decision
 

@@ -39,7 +39,7 @@ def understood(error: Exception) -> ResourceFailure:
 def is_passing(error: Exception) -> bool:
     """Whether the same call may succeed later."""
     if isinstance(error, DriverError):
-        return error.retry
+        return error.retry  # so it is where something is away
     if isinstance(error, RoomError):
         return error.status == 503
     return isinstance(error, Unavailable)

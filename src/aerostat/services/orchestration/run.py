@@ -7,6 +7,7 @@ from typing import Any
 
 from aerostat.kernel import clock
 from aerostat.kernel.db import Row, Transaction
+from aerostat.kernel.errors import is_away
 from aerostat.kernel.log import get_logger
 from aerostat.kernel.work import Work
 
@@ -204,15 +205,15 @@ class Run:
 
     async def cope(self, row: Row, error: Exception) -> None:
         """What went wrong with one resource: later it may go well, otherwise it is that resource's failure."""
-        if not (is_passing(error) and await self._try_later(row)):
+        if not (is_passing(error) and await self._try_later(row, patiently=is_away(error))):
             await self._fail(row, error)
 
-    async def _try_later(self, row: Row) -> bool:
-        """A room that cannot answer now is asked again, a few times."""
+    async def _try_later(self, row: Row, *, patiently: bool) -> bool:
+        """A room that cannot answer now is asked again: a few times, or `patiently` as long as the stack has time."""
         tries = row.data.get(TRIES, 0) + 1
-        if tries > _MOST_TRIES:
+        if tries > _MOST_TRIES and not patiently:
             return False
-        row.data[TRIES] = tries
+        row.data[TRIES] = min(tries, _MOST_TRIES)
         await self.ledger.write(lambda tx: tx.update(model.RESOURCES, {"id": row.id}, data=row.data))
         self.waiting[row.id] = min(0.5 * 2 ** (tries - 1), 30.0)
         return True

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from aerostat.kernel.bus import Bus, BusGone, BusNobody
+from aerostat.kernel.bus import Bus, BusAway, BusGone, BusNobody
 from aerostat.kernel.bus.frames import Answer, Call, Cast, Event, Frame, Refusal, undelivered
 
 from .history import History
@@ -221,7 +221,7 @@ class SimTransport:
         if not self.connected:
             await asyncio.sleep(self._wires.rng.random() * 5.0)
             if not self.connected:
-                raise BusGone("the message queue cannot be reached")
+                raise BusAway("the message queue cannot be reached")
         if not self._wires.knows(call.topic):
             raise BusNobody(f"nobody serves {call.topic}")
         self._wires.submit(self, call)

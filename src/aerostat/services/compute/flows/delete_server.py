@@ -3,11 +3,12 @@
 from datetime import timedelta
 
 from aerostat.kernel import clock
-from aerostat.kernel.db import Row
+from aerostat.kernel.db import Row, Transaction
 from aerostat.kernel.work import Flow, Work
 from aerostat.kernel.work.flows import InTransaction
 
 from .. import model, moves
+from ..hosts import ORPHANS
 from ..room import room_of
 from ..states import NO_STATE, SERVER
 from .copying import delete_image
@@ -38,6 +39,7 @@ async def remove_guest(work: Work, server: Row) -> None:
             continue  # it was taken out of the cloud, and its guests with it
         if not room.is_up(host):
             work.record("done", reason=f"{name} is down; what it has of the server goes when it comes back")
+            work.data["left_behind"] = True
             continue
         await room.host(name, work.request_id).remove_guest(server.id, ports)
 
@@ -65,6 +67,8 @@ async def release_host(work: Work, server: Row) -> None:
         work.also(_cancel(migration.id))
     ended_at = clock.now()
     work.move("deleted", power_state=NO_STATE, terminated_at=ended_at, deleted_at=ended_at)
+    if work.data.get("left_behind"):
+        work.also(_look_for_orphans)  # the host may have come back before the row was gone
 
 
 async def _hosts(work: Work, server: Row) -> list[str]:
@@ -83,3 +87,7 @@ async def _open_migrations(work: Work, server: Row) -> list[Row]:
 
 def _cancel(id: str) -> InTransaction:
     return lambda tx: tx.update(model.MIGRATIONS, {"id": id}, status="cancelled")
+
+
+async def _look_for_orphans(tx: Transaction) -> None:
+    tx.nudge(ORPHANS)

@@ -42,6 +42,10 @@ async def _observe(house: Any) -> tuple[list[Row], dict[str, dict[str, Domain]]]
     for start in range(0, len(names), HOSTS_AT_ONCE):
         some = {"host": names[start : start + HOSTS_AT_ONCE], "state": list(DESIRED_POWER)}
         servers += await house.store.all(model.SERVERS, some)
+    resting = {server.id for server in servers}
+    for name, guests in found.items():
+        if any(guest.id not in resting for guest in guests):
+            room.card_watch.forget(name)  # its server is on its way; what it has is looked at when it rests
     stale = [server for server in servers if server.interfaces_stale]
     if stale:
         now = await networking.read_interfaces(room.network_admin(REQUEST_ID), stale)
@@ -82,4 +86,11 @@ async def _apply(house: Any, action: Mend) -> None:
         log.info("missing card plugged", server_id=server.id, port_id=port_id)
 
 
-cards = Reconciler("compute.cards", every=300.0, observe=_observe, plan=plan_cards, apply=_apply)
+cards = Reconciler(
+    "compute.cards",
+    every=300.0,
+    observe=_observe,
+    plan=plan_cards,
+    apply=_apply,
+    forget=lambda house: room_of(house).card_watch.forget_all(),
+)

@@ -29,7 +29,6 @@ Claims = Mapping[str, Mapping[str, int]]  # consumer → class → amount
 
 REQUEST_ID = "compute-orphans"
 ROWS_AT_ONCE = 500
-# States of servers whose guest, and whose claim, can be on their own host only.
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -89,6 +88,9 @@ async def _observe(house: Any) -> tuple[Mapping[str, Row], Found]:
     ids = {guest.id for found in guests.values() for guest in found}
     ids |= {id for claimed in claims.values() for id in claimed}
     servers, ended = await _rows_of(house, sorted(ids))
+    for name, there in guests.items():
+        if any(guest.id in servers and servers[guest.id].state not in SETTLED for guest in there):
+            watch.forget(name)  # whose it is will be known when a flow has ended
     return servers, Found(guests, claims, [*waiting, *ended])
 
 
@@ -215,4 +217,10 @@ async def _correct(house: Any, server: Row) -> None:
     log.warning("claim of a server corrected", server_id=server.id)
 
 
-orphans = Reconciler(ORPHANS, every=600.0, observe=_observe, plan=plan_orphans, apply=_apply)
+def _forget(house: Any) -> None:
+    room = room_of(house)
+    room.orphan_watch.forget_all()
+    room.claims_seen.clear()
+
+
+orphans = Reconciler(ORPHANS, every=600.0, observe=_observe, plan=plan_orphans, apply=_apply, forget=_forget)

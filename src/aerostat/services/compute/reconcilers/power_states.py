@@ -124,4 +124,11 @@ async def _apply(house: Any, repair: Repair) -> None:
         await store.update(model.SERVERS, {"id": server.id, **guard}, power_state=repair.power_state)
 
 
-power_states = Reconciler(POWER, every=60.0, observe=_observe, plan=plan_power, apply=_apply)
+power_states = Reconciler(
+    POWER,
+    every=60.0,
+    observe=_observe,
+    plan=plan_power,
+    apply=_apply,
+    forget=lambda house: room_of(house).power_watch.forget_all(),
+)

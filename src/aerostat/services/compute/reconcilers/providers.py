@@ -55,4 +55,11 @@ async def _apply(house: Any, action: EnsureProvider) -> None:
     await placing.ensure_host(action.host_id, action.name, action.inventories)
 
 
-providers = Reconciler(PROVIDERS, every=300.0, observe=_observe, plan=plan_providers, apply=_apply)
+providers = Reconciler(
+    PROVIDERS,
+    every=300.0,
+    observe=_observe,
+    plan=plan_providers,
+    apply=_apply,
+    forget=lambda house: room_of(house).providers_seen.clear(),
+)

@@ -76,9 +76,9 @@ async def reconcile(house: "House") -> int:
             data=error.detail,
         )
         raise
+    await _note(house.store, things, pending)
     if due:
         progress.compared_at = clock.now()
-    await _note(house.store, things, pending)
     overtaken = clock.now() - read_at > LEASE
     if overtaken:
         # Another process may have written newer things meanwhile, and ours came on top of them.
