@@ -12,9 +12,8 @@ from aerostat.kernel.config import Config
 from aerostat.kernel.db import Row, Store
 from aerostat.kernel.model import flows, operations, quota_limits
 from aerostat.services.compute import model as compute
-from aerostat.services.compute.moves import ENDED
 from aerostat.services.compute.placing import resources_of
-from aerostat.services.compute.states import DESIRED_POWER, PASSING
+from aerostat.services.compute.states import DESIRED_POWER, ENDED_MOVES, PASSING
 from aerostat.services.image import model as image
 from aerostat.services.image.config import ImageConfig
 from aerostat.services.network import model as network
@@ -133,7 +132,7 @@ async def _work_left(store: Store, alive: list[Row]) -> list[str]:
     broken = [
         f"{row.kind} of {row.server_id[:8]} stays {row.status}"
         for row in await store.all(compute.MIGRATIONS)
-        if row.status not in (*ENDED, "finished")
+        if row.status not in (*ENDED_MOVES, "finished")
     ]
     broken += [
         f"flow {row.name} of {row.subject_id[:8]} never ended; it is at {row.step} ({row.direction})"

@@ -100,7 +100,7 @@ class HostAgent:
         # Ports of guests that are on their way to here, which may take long; until when they are waited for.
         self._landing: dict[str, datetime] = {}
         self._arrivals = Arrivals()
-        self._mover = Mover(bus, hypervisor, self._arrivals)
+        self._mover = Mover(name, bus, hypervisor, self._arrivals)
         self._verbs: dict[str, tuple[Any, Callable[[Any], Awaitable[Any]]]] = {
             "ensure_image": (orders.EnsureImage, self._ensure_image),
             "ensure_guest": (orders.EnsureGuest, self._ensure_guest),

@@ -38,6 +38,8 @@ REPORT_VERB = "host_report"
 HELLO_VERB = "host_hello"
 READ_IMAGE_VERB = "read_image"
 LEFT_VERB = "who_left"
+LIST_LEAVING_VERB = "list_leaving"
+READ_LEAVING_VERB = "read_leaving"
 GUEST_EVENT = "compute.guest"
 CHUNK_BYTES = 1 << 20
 
@@ -200,6 +202,19 @@ class ReadFile(msgspec.Struct, frozen=True):
     server_id: str
     name: str
     offset: int
+
+
+class Leaving(msgspec.Struct, frozen=True):
+    """What has `from_host` of a server that comes to `host`? Hosts do not hear each other, so the control side is asked.
+
+    `name`, `offset`: of which file, and from where.
+    """
+
+    host: str
+    server_id: str
+    from_host: str
+    name: str = ""
+    offset: int = 0
 
 
 class WhoLeft(msgspec.Struct, frozen=True):
@@ -400,15 +415,10 @@ class HostLink:
         found: list[DomainFile] = await self._ask("list_files", OfServer(server_id), list[DomainFile], 60.0)
         return found
 
-    async def read_file(self, server_id: str, name: str) -> AsyncIterator[bytes]:
-        """A file's bytes, piece by piece."""
-        offset = 0
-        while True:
-            piece: bytes = await self._ask("read_file", ReadFile(server_id, name, offset), bytes, 60.0)
-            if not piece:
-                return
-            offset += len(piece)
-            yield piece
+    async def read_file(self, server_id: str, name: str, offset: int) -> bytes:
+        """A piece of a file; empty at its end."""
+        piece: bytes = await self._ask("read_file", ReadFile(server_id, name, offset), bytes, 60.0)
+        return piece
 
     async def _ask(self, verb: str, order: Any, into: Any, timeout_s: float) -> Any:
         return await self._bus.call(

@@ -16,12 +16,12 @@ from sqlalchemy import select
 from aerostat.kernel.db import Row
 from aerostat.kernel.work import Reconciler
 
-from .. import model, moves
+from .. import model
 from ..host.protocol import Domain
 from ..hosts import ORPHANS
 from ..placing import resources_of
 from ..room import instance_name, room_of
-from ..states import SETTLED
+from ..states import ENDED_MOVES, SETTLED
 
 log = structlog.get_logger(__name__)
 
@@ -118,7 +118,7 @@ async def _rows_of(house: Any, ids: list[str]) -> tuple[dict[str, Row], list[Row
             )
         )
         servers |= {row.id: row for row in rows}
-        ended += await house.store.all(model.MIGRATIONS, {"id": some, "status": moves.ENDED})
+        ended += await house.store.all(model.MIGRATIONS, {"id": some, "status": ENDED_MOVES})
     return servers, ended
 
 
@@ -175,7 +175,7 @@ async def _apply(house: Any, action: Action) -> None:
         # A claim without any row of ours may be another service's.
         server = await house.store.find(model.SERVERS, id=action.consumer_id)
         migration = await house.store.find(model.MIGRATIONS, id=action.consumer_id)
-        if server is not None or (migration is not None and migration.status in moves.ENDED):
+        if server is not None or (migration is not None and migration.status in ENDED_MOVES):
             await room.placing(REQUEST_ID).release(action.consumer_id)
             log.info("claim of what is over released", consumer_id=action.consumer_id)
         return
