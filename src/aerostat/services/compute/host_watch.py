@@ -30,11 +30,14 @@ class HostWatch:
     def __init__(self, every: timedelta) -> None:
         self._every = every
         self._digests: dict[str, str] = {}
+        self.silent: set[str] = set()
+        """Hosts that are up, and did not answer in this round."""
         self._looked_at: datetime | None = None
         self._full_at: datetime | None = None
 
     def begin(self) -> datetime | None:
         """A new round. Answers since when rows have to be looked at; None: all of them."""
+        self.silent.clear()
         now, since = clock.now(), self._looked_at
         turned_back = since is not None and now < since  # the clock: what changes from now on would look old
         if self._full_at is None or now - self._full_at >= self._every or turned_back:
@@ -80,5 +83,6 @@ class HostWatch:
                 return guests
         except DriverError as error:
             log.warning("a host does not answer", host=host.name, error=error.message)
+            self.silent.add(host.name)
         self.forget(host.name)
         return None

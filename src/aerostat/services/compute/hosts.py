@@ -200,7 +200,12 @@ class HostDesk:
         """Look again if what happened to the guest is not what its server should be."""
         event = message.read(GuestEvent)
         server = await self._house.store.find(model.SERVERS, id=event.server_id)
-        if server is None or server.state not in RESTING or server.host != event.host:
+        if server is None:
+            return
+        lives_elsewhere = server.state in SETTLED and server.host != event.host
+        if event.what == "started" and (server.state == "deleted" or lives_elsewhere):
+            self._house.nudge(ORPHANS)  # an order that was late made it after all was over
+        if server.state not in RESTING or server.host != event.host:
             return
         if DESIRED_POWER.get(server.state) != _AFTER.get(event.what):
             self._house.nudge(POWER)
