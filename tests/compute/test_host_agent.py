@@ -1,5 +1,6 @@
 """The compute host by itself: two drivers joined."""
 
+import asyncio
 from datetime import datetime, timedelta
 
 import pytest
@@ -214,3 +215,33 @@ async def test_files_of_a_server_that_comes_back_while_it_is_asked_about_stay() 
     assert [await agent.tidy() for _ in range(2)] == [0, 0]
     assert "s" in hypervisor.files
     await bus.close()
+
+
+def guest_with(*ports: str) -> GuestSpec:
+    cards = tuple(Card(port_id=port, mac=f"fa:16:3e:00:00:0{n}") for n, port in enumerate(ports))
+    root = RootDisk("image")
+    return GuestSpec(id="s", name="instance-s", title="s", vcpus=1, memory_mib=64, root=root, cards=cards)
+
+
+async def test_a_card_that_a_guest_has_no_more_when_it_is_made_again_is_unplugged() -> None:
+    """Its port was deleted while it was being rebooted."""
+    hypervisor, network = FakeHypervisor("here"), FakeHostNetworkDriver()
+    agent = HostAgent("here", None, hypervisor, network)
+    hypervisor.remember_image("image")
+    await agent._ensure_guest(EnsureGuest(guest_with("one", "two"), new=True))
+    await hypervisor.ensure_power("s", "shutoff")
+    await agent._ensure_guest(EnsureGuest(guest_with("one")))
+    assert set(await network.list_plugged_ports()) == {"one"}
+
+
+async def test_what_is_plugged_for_a_guest_that_takes_long_to_make_stays() -> None:
+    hypervisor, network = FakeHypervisor("here"), FakeHostNetworkDriver()
+    agent = HostAgent("here", None, hypervisor, network)
+    hypervisor.remember_image("image")
+    hypervisor.faults.delay("ensure_domain", 0.2)
+    making = asyncio.create_task(agent._ensure_guest(EnsureGuest(guest_with("one"), new=True)))
+    await asyncio.sleep(0.05)
+    assert [await agent.tidy() for _ in range(3)] == [0, 0, 0]
+    await making
+    assert [await agent.tidy() for _ in range(2)] == [0, 0]
+    assert set(await network.list_plugged_ports()) == {"one"}

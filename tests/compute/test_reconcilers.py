@@ -174,10 +174,13 @@ async def test_a_card_whose_port_was_deleted_is_taken_out(cloud: Cloud) -> None:
     assert await cloud.house.engine.run_one("compute.cards") == 0
 
 
-async def test_a_card_that_a_late_order_took_out_is_put_back(cloud: Cloud) -> None:
+async def test_a_card_that_a_late_order_took_out_is_put_back(cloud: Cloud, standing_clock: None) -> None:
     server_id = await cloud.active_server()
     port_id = cloud.host().spec(server_id).interfaces[0].port_id
     await cloud.host().remove_interface(server_id, port_id)
+    clock.step(minutes=2)
+    await cloud.house.state["compute"].agents[0].report()
+    await _heard(cloud)
     assert await cloud.house.engine.run_one("compute.cards") == 1
     assert [card.port_id for card in cloud.host().spec(server_id).interfaces] == [port_id]
 

@@ -25,7 +25,7 @@ pytestmark = [
 
 SEED = int(os.environ.get("STORM_SEED", "1"))
 OPERATIONS = int(os.environ.get("STORM_OPERATIONS", "200"))
-REST_LIMIT_S = 120.0
+REST_LIMIT_S = 180.0
 LINES_SHOWN = 400
 
 

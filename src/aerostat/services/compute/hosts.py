@@ -216,12 +216,12 @@ class HostDesk:
         if servers:
             rows = await self._house.store.all(model.SERVERS, {"id": servers})
             for row in rows:
-                if row.host is not None:
-                    self._room.card_watch.forget(row.host)
                 if row.state != "deleted" and not row.interfaces_stale:
                     await self._house.store.update(
                         model.SERVERS, {"id": row.id}, interfaces_stale=True, updated_at=row.updated_at
                     )
+                if row.host is not None:
+                    self._room.card_watch.forget(row.host)
 
 
 def _speaks_for_another(sender: str | None, name: str) -> bool:

@@ -9,7 +9,8 @@ import contextlib
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
@@ -42,6 +43,7 @@ from .protocol import (
     Interrupts,
     Landing,
     MovesDomains,
+    Power,
     SetsPasswords,
     digest_of,
 )
@@ -49,7 +51,7 @@ from .protocol import (
 log = structlog.get_logger(__name__)
 
 EVENTS_PAUSE_S = 1.0
-TIDY_S = 120.0
+TIDY_S = 30.0
 LANDING_LIMIT = timedelta(hours=2)
 ABILITIES: dict[str, type] = {"interrupt": Interrupts, "set_password": SetsPasswords}
 HELLO_LIMIT_S = 10.0
@@ -97,6 +99,7 @@ class HostAgent:
         self._strays: frozenset[str] = frozenset()
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._leftovers: frozenset[str] = frozenset()
+        self._coming: Counter[str] = Counter()  # ports of guests that are being made now
         # Ports of guests that are on their way to here, which may take long; until when they are waited for.
         self._landing: dict[str, datetime] = {}
         self._arrivals = Arrivals()
@@ -181,7 +184,7 @@ class HostAgent:
         for port_id in carried:
             self._landing.pop(port_id, None)
         awaited = {port_id for port_id, until in self._landing.items() if until > clock.now()}
-        strays = frozenset(plugged.keys() - carried - awaited)
+        strays = frozenset(plugged.keys() - carried - awaited - self._coming.keys())
         doomed = strays & self._strays
         self._strays = strays - doomed
         for port_id in sorted(doomed):
@@ -256,16 +259,35 @@ class HostAgent:
             self._arrivals.note(order.spec.id, order.at)
             if not order.new:
                 await self._check_disk(order.spec.id)
-            return await self.hypervisor.ensure_domain(await self._plugged(order.spec), order.power)
+            return await self._make(order.spec, order.power)
 
     async def _rebuild_guest(self, order: orders.RebuildGuest) -> Domain:
         async with self._turn(order.spec.id):
             self._arrivals.check(order.spec.id, order.at)
             if not self._arrivals.came_by(order.spec.id, order.at):
                 await self.hypervisor.remove_domain(order.spec.id)
-            made = await self.hypervisor.ensure_domain(await self._plugged(order.spec), order.power)
+            made = await self._make(order.spec, order.power)
             self._arrivals.note(order.spec.id, order.at)
             return made
+
+    async def _make(self, spec: GuestSpec, power: Power) -> Domain:
+        """The guest with its cards; those that it had before and has no more are unplugged."""
+        before = await self.hypervisor.inspect_domain(spec.id)
+        with self._awaiting(spec):
+            made = await self.hypervisor.ensure_domain(await self._plugged(spec), power)
+        for port_id in sorted(set(before.ports if before is not None else ()) - set(made.ports)):
+            await self.network.unplug_port(port_id)
+        return made
+
+    @contextlib.contextmanager
+    def _awaiting(self, spec: GuestSpec) -> Iterator[None]:
+        """Its cards are nobody's until it is there, which may take long."""
+        ports = Counter(card.port_id for card in spec.cards)
+        self._coming += ports
+        try:
+            yield
+        finally:
+            self._coming -= ports
 
     async def _remove_guest(self, order: orders.RemoveGuest) -> None:
         async with self._turn(order.server_id):
