@@ -444,13 +444,17 @@ async def test_a_transaction_whose_connection_breaks_ends_as_unavailable(
     if not store_url.startswith("postgresql"):
         pytest.skip("connections of SQLite do not break")
     second = await open_store(store_url)
-    with pytest.raises(StoreUnavailable):
+
+    async def be_cut_off() -> None:
         async with second.transaction() as tx:
             await tx.insert(books, title="lost")
             await shelf.fetch(_end_the_others())
             for _ in range(100):  # until it has noticed
                 await tx.count(books)
                 await asyncio.sleep(0.01)
+
+    with pytest.raises(StoreUnavailable):
+        await be_cut_off()
     assert await second.count(books) == 0
     await second.close()
 

@@ -7,10 +7,11 @@ import asyncio
 import contextlib
 import os
 import random
+import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ import msgspec
 from aerostat.cli.settings import room_sections
 from aerostat.kernel.config import load
 from aerostat.kernel.db import Seal, Store, StoreUnavailable, open_store
-from aerostat.kernel.model import flows
 from aerostat.kernel.state_folder import StateFolder
 from aerostat.services.compute.drivers.fake_kept import KeptFakeHypervisor
 from aerostat.services.network.drivers.fake_shared import SharedFakeWorld
@@ -38,6 +38,7 @@ LOOK_EVERY_S = 2.0
 PAUSE_S = 1.0
 QUOTA = {"instances": 20, "cores": 30}
 TENANTS = ("ant", "bee")
+MOST_LINES = 200
 STACKS = "/orchestration/v1/"
 
 
@@ -135,7 +136,7 @@ class Crowd(threading.Thread):
 
     async def _found(self) -> Founded:
         password = self.real.cloud.passwords["admin_password"]
-        token = await login(self.real, "admin", password, "admin")  # type: ignore[arg-type]
+        token = await login(self.real, "admin", password, "admin")
 
         async def ask(method: str, path: str, body: Any = None) -> Any:
             reply = await self.real.request(method, path, body, token=token)
@@ -306,3 +307,25 @@ async def come_to_rest(
             await asyncio.sleep(1.0)
     finally:
         await store.close()
+
+
+def lines_about(history: History) -> list[str]:
+    """What happened to the things that violations speak of, and what was killed meanwhile."""
+    words = {word for line in history.violations for word in re.findall(r"[\w-]{8,}", line) if "-" in word}
+    kept = [
+        line for line in history.lines if "** storm" in line or words & set(re.findall(r"[\w-]{8,}", line))
+    ]
+    return kept[-MOST_LINES:]
+
+
+def errors_logged(cloud: ManyProcesses) -> list[str]:
+    """What processes of the cloud logged as errors, but for the 503s that users were told of."""
+    found = []
+    for file in sorted(cloud.path.glob("*/log/*.jsonl")):
+        for line in file.read_bytes().splitlines():
+            with contextlib.suppress(msgspec.DecodeError):  # half a line of a process that was killed
+                entry = msgspec.json.decode(line)
+                if entry["level"] == "error" and not (entry["event"] == "request" and entry["status"] == 503):
+                    why = (entry.get("exception") or entry.get("error") or "").strip().rpartition("\n")[2]
+                    found.append(f"{entry['process']} logged: {entry['event'][:200]} {why[:200]}")
+    return found

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.metal.many_processes import ManyProcesses, why_no_queue
-from tests.metal.storm import Crowd, Misfortune, come_to_rest
+from tests.metal.storm import Crowd, Misfortune, come_to_rest, errors_logged, lines_about
 from tests.servers import Postgres, Rabbitmq
 
 pytestmark = [
@@ -26,7 +26,6 @@ pytestmark = [
 SEED = int(os.environ.get("STORM_SEED", "1"))
 OPERATIONS = int(os.environ.get("STORM_OPERATIONS", "200"))
 REST_LIMIT_S = 180.0
-LINES_SHOWN = 400
 
 
 @pytest.fixture
@@ -43,12 +42,6 @@ def cloud(postgres: Postgres) -> Iterator[ManyProcesses]:
             yield cloud
         finally:
             cloud.close()
-            if os.environ.get("STORM_KEEP"):
-                import shutil, subprocess
-                shutil.copytree(folder, os.environ["STORM_KEEP"], dirs_exist_ok=True, ignore=lambda d, names: [n for n in names if os.path.basename(d)+n and (Path(d)/n).is_socket()])
-                (Path(os.environ["STORM_KEEP"])/"dump.sql").write_text(postgres.run("/usr/lib/postgresql/15/bin/pg_dump","-h",str(postgres.folder),"-p",str(postgres.port),"-U","aerostat","-d",name,"--inserts"))
-                (Path(os.environ["STORM_KEEP"])/"rabbit.log").write_bytes(rabbitmq.log.read_bytes())
-                (Path(os.environ["STORM_KEEP"])/"pg.log").write_bytes(postgres.log.read_bytes())
             rabbitmq.close()
             postgres.sql(f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -65,12 +58,14 @@ def test_everything_is_killed_in_turn(cloud: ManyProcesses) -> None:
     finally:
         crowd.go_home()
     broken, rest_s = asyncio.run(come_to_rest(cloud, history, crowd.memory, REST_LIMIT_S))
-    for one in broken:
+    for one in (*broken, *errors_logged(cloud)):
         history.violated(one)
-    told = f"storm {SEED}: {crowd.real.operations} operations, {history.requests} requests, at rest after {rest_s:.0f} s"
-    print(f"{told}; survived: {', '.join(f'{count} × {kind}' for kind, count in sorted(history.faults.items()))}")
-    assert not history.violations, "\n".join(
-        [told, *history.violations, *history.lines[-LINES_SHOWN:]]
+    survived = ", ".join(f"{count} × {kind}" for kind, count in sorted(history.faults.items()))
+    told = (
+        f"storm {SEED}: {crowd.real.operations} operations on servers and stacks, {history.requests} requests,"
+        f" at rest after {rest_s:.0f} s; survived: {survived}"
     )
+    print(told)
+    assert not history.violations, "\n".join([told, *history.violations, "", *lines_about(history)])
     assert crowd.real.operations >= OPERATIONS
     assert all(history.faults[kind] > 0 for kind in storm.kinds)

@@ -205,7 +205,7 @@ class ReadFile(msgspec.Struct, frozen=True):
 
 
 class Leaving(msgspec.Struct, frozen=True):
-    """What has `from_host` of a server that comes to `host`? Hosts do not hear each other, so the control side is asked.
+    """What has `from_host` of a server that comes to `host`? The control side is asked: hosts do not hear each other.
 
     `name`, `offset`: of which file, and from where.
     """
