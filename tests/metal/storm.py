@@ -230,7 +230,7 @@ class Misfortune:
         pid = self._rng.choice(self._workers())
         self._note("an api worker is killed")
         os.kill(pid, signal.SIGKILL)
-        eventually(lambda: pid not in self._workers() and len(self._workers()) == 2, 30.0, why="two workers")
+        eventually(lambda: pid not in self._workers() and len(self._workers()) == 2, 60.0, why="two workers")
 
     def _stop_role(self, role: Role, for_s: float) -> None:
         self._stop(role.name, [role.pid], for_s)
