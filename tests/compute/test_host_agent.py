@@ -56,10 +56,7 @@ async def test_what_is_plugged_for_a_guest_on_its_way_from_another_host_stays() 
     )
     await agent._prepare_landing(PrepareLanding(spec))
     assert [await agent.tidy() for _ in range(3)] == [0, 0, 0]
-    await agent._remove_guest(RemoveGuest("s"))
-    assert [await agent.tidy() for _ in range(2)] == [0, 0]
-    assert await network.list_plugged_ports() == {"port": "tapport"}
-    await agent._remove_guest(RemoveGuest("s", ("port",)))
+    await agent._remove_guest(RemoveGuest("s"))  # its port was detached or deleted meanwhile
     assert await network.list_plugged_ports() == {}
 
 

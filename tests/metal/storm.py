@@ -28,6 +28,7 @@ from aerostat.testing.sim import invariants
 from aerostat.testing.sim.cloud import ConnectionLost, Lasting, Reply
 from aerostat.testing.sim.founding import Founded, found_tenant, login
 from aerostat.testing.sim.history import History
+from aerostat.testing.sim.life import UNDERSTOOD
 from aerostat.testing.sim.memory import Memory
 from aerostat.testing.sim.users import SERVERS, Operator, User
 from tests.metal.many_processes import ManyProcesses, Role
@@ -40,6 +41,13 @@ QUOTA = {"instances": 20, "cores": 30}
 TENANTS = ("ant", "bee")
 MOST_LINES = 200
 STACKS = "/orchestration/v1/"
+
+
+def _names(kind: type) -> set[str]:
+    return {kind.__name__}.union(*map(_names, kind.__subclasses__()))
+
+
+FORESEEN = set().union(*map(_names, UNDERSTOOD))
 
 
 class RealCloud:
@@ -319,13 +327,23 @@ def lines_about(history: History) -> list[str]:
 
 
 def errors_logged(cloud: ManyProcesses) -> list[str]:
-    """What processes of the cloud logged as errors, but for the 503s that users were told of."""
+    """What processes of the cloud logged as errors that nobody foresaw: no 503s, nothing that is merely away."""
     found = []
     for file in sorted(cloud.path.glob("*/log/*.jsonl")):
         for line in file.read_bytes().splitlines():
             with contextlib.suppress(msgspec.DecodeError):  # half a line of a process that was killed
                 entry = msgspec.json.decode(line)
-                if entry["level"] == "error" and not (entry["event"] == "request" and entry["status"] == 503):
-                    why = (entry.get("exception") or entry.get("error") or "").strip().rpartition("\n")[2]
-                    found.append(f"{entry['process']} logged: {entry['event'][:200]} {why[:200]}")
+                refused = entry["event"] == "request" and entry["status"] == 503
+                if entry["level"] == "error" and not refused:
+                    why = _last_error(entry.get("exception") or entry.get("error") or "")
+                    if re.split(r"\W", why.partition(":")[0])[-1] not in FORESEEN:
+                        found.append(f"{entry['process']} logged: {entry['event'][:200]} {why[:200]}")
     return found
+
+
+def _last_error(trace: str) -> str:
+    """What stands behind the last frame."""
+    lines: list[str] = []
+    for line in trace.splitlines():
+        lines = [] if line.startswith(" ") else [*lines, line]
+    return " ".join(filter(None, lines))

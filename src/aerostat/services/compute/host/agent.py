@@ -100,8 +100,8 @@ class HostAgent:
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._leftovers: frozenset[str] = frozenset()
         self._coming: Counter[str] = Counter()  # ports of guests that are being made now
-        # Ports of guests that are on their way to here, which may take long; until when they are waited for.
-        self._landing: dict[str, datetime] = {}
+        # By server that is on its way to here, which may take long: its ports, and until when they are waited for.
+        self._landing: dict[str, tuple[frozenset[str], datetime]] = {}
         self._arrivals = Arrivals()
         self._mover = Mover(name, bus, hypervisor, self._arrivals)
         self._verbs: dict[str, tuple[Any, Callable[[Any], Awaitable[Any]]]] = {
@@ -180,10 +180,12 @@ class HostAgent:
 
     async def _unplug_strays(self) -> int:
         plugged = await self.network.list_plugged_ports()
-        carried = {port_id for domain in await self.hypervisor.list_domains() for port_id in domain.ports}
-        for port_id in carried:
-            self._landing.pop(port_id, None)
-        awaited = {port_id for port_id, until in self._landing.items() if until > clock.now()}
+        domains = await self.hypervisor.list_domains()
+        carried = {port_id for domain in domains for port_id in domain.ports}
+        for domain in domains:
+            self._landing.pop(domain.id, None)
+        now = clock.now()
+        awaited = {port_id for ports, until in self._landing.values() if until > now for port_id in ports}
         strays = frozenset(plugged.keys() - carried - awaited - self._coming.keys())
         doomed = strays & self._strays
         self._strays = strays - doomed
@@ -209,6 +211,7 @@ class HostAgent:
                 if self._arrivals.of(server_id) != came[server_id]:
                     continue  # it has come back since the question was asked
                 await self.hypervisor.remove_domain(server_id)
+                self._landing.pop(server_id, None)  # it does not come any more
             log.warning("files of no server removed", host=self.name, server_id=server_id)
             removed += 1
         return removed
@@ -293,13 +296,13 @@ class HostAgent:
         async with self._turn(order.server_id):
             self._arrivals.check(order.server_id, order.at)
             found = await self.hypervisor.inspect_domain(order.server_id)
-            ports = set(order.port_ids) | set(found.ports if found is not None else ())
+            awaited, _ = self._landing.pop(order.server_id, (frozenset(), None))
+            ports = awaited.union(order.port_ids, found.ports if found is not None else ())
             if order.heir is not None:
                 await self._mover.moves.leave(order.server_id, order.heir)
             else:
                 await self.hypervisor.remove_domain(order.server_id)
             for port_id in sorted(ports):
-                self._landing.pop(port_id, None)
                 await self.network.unplug_port(port_id)
             self._arrivals.forget(order.server_id)
 
@@ -312,7 +315,8 @@ class HostAgent:
             await self.hypervisor.remove_domain(order.server_id)
 
     async def _prepare_landing(self, order: orders.PrepareLanding) -> Landing:
-        self._landing |= {card.port_id: clock.now() + LANDING_LIMIT for card in order.spec.cards}
+        ports = frozenset(card.port_id for card in order.spec.cards)
+        self._landing[order.spec.id] = (ports, clock.now() + LANDING_LIMIT)
         async with self._turn(order.spec.id):
             self._arrivals.note(order.spec.id, order.at)
             return await self._mover.moves.prepare_landing(await self._plugged(order.spec))
