@@ -1,9 +1,15 @@
 """The fake's own abilities: faults, guests that call back, several hosts."""
 
+import asyncio
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from aerostat.kernel.errors import DriverError
 from aerostat.services.compute.drivers.fake import FakeWorld
+from aerostat.services.compute.drivers.fake_kept import KeptFakeHypervisor
 from aerostat.services.compute.host.protocol import BaseImageSpec, DomainSpec, RootDisk
 
 SPEC = DomainSpec(id="an-id", name="a-name", vcpus=1, memory_mib=64, root=RootDisk("image"))
@@ -96,3 +102,51 @@ async def test_a_guest_that_powers_itself_off_is_told(host):
     assert [(await anext(events)).what for _ in range(2)] == ["started", "stopped"]
     found = await host.inspect_domain(SPEC.id)
     assert (found.state, found.reason) == ("shutoff", "the guest shut down")
+
+
+async def kept(name: str, folder: Path) -> KeptFakeHypervisor:
+    (folder / name).mkdir(exist_ok=True)
+    host = KeptFakeHypervisor(name, folder / name)
+    await host.open()
+    await host.ensure_base_image(BaseImageSpec(id="image", format="raw"), one_chunk())
+    return host
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="as-kept-", dir="/tmp") as name:  # sockets want a short path
+        yield Path(name)
+
+
+async def test_a_kept_host_is_the_same_after_its_process_was_killed(folder):
+    host = await kept("one", folder)
+    await host.ensure_domain(SPEC)
+    await host.ensure_power(SPEC.id, "suspended")
+    disk = host.files[SPEC.id]
+    again = await kept("one", folder)
+    assert [(one.id, one.state) for one in again.domains()] == [(SPEC.id, "suspended")]
+    assert again.files == {SPEC.id: disk}
+    await again.remove_domain(SPEC.id)
+    empty = await kept("one", folder)
+    assert (empty.domains(), empty.files) == ([], {})
+
+
+async def test_a_guest_whose_host_dies_while_it_is_sent_does_not_run_twice(folder):
+    """The target has it; the source was killed before it knew."""
+    one, two = await kept("one", folder), await kept("two", folder)
+    await one.ensure_domain(SPEC)
+    (file,) = await one.moves.list_files(SPEC.id)
+    await two.moves.ensure_file(SPEC.id, file, one_chunk())
+    landing = await two.moves.prepare_landing(SPEC)
+
+    async def killed(domain_id: str) -> None:
+        raise asyncio.CancelledError
+
+    one.forget = killed
+    with pytest.raises(asyncio.CancelledError):
+        await one.moves.send(SPEC.id, landing, copy_disks=True)
+    again = await kept("one", folder)
+    assert [host.domains()[0].state for host in (again, two)] == ["paused", "running"]
+    await again.moves.send(SPEC.id, landing, copy_disks=True)
+    assert again.domains() == []
+    assert two.files[SPEC.id].disk == again.files[SPEC.id].disk

@@ -3,10 +3,14 @@
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
+from aerostat.kernel.bus import Message
 from aerostat.kernel.errors import DriverError
 from aerostat.services.compute import model
+from aerostat.services.compute.host.orders import CONTROL_TOPIC, LIST_LEAVING_VERB, Leaving
+from aerostat.services.compute.hosts import HostDesk
 
 from .conftest import Cloud
 
@@ -286,6 +290,45 @@ async def test_a_cold_migration_is_confirmed(cloud: Cloud) -> None:
     await check_lives_on(cloud, server_id, target)
     assert disk(cloud, target, server_id) == content
     assert [one["status"] for one in await migrations(cloud)] == ["confirmed"]
+
+
+async def test_what_a_host_that_does_not_answer_keeps_of_a_move_goes_when_it_does(cloud: Cloud) -> None:
+    server_id = await cloud.active_server()
+    source = (await row(cloud, server_id)).host
+    await cold(cloud, server_id)
+    cloud.host(source).faults.fail("inspect_domain", error=DriverError("No answer.", retry=True))
+    await cloud.act(server_id, "confirmResize")
+    await cloud.settle()
+    assert (await cloud.server(server_id))["status"] == "ACTIVE"
+    await check_lives_on(cloud, server_id, TWO if source == ONE else ONE)
+
+
+async def test_files_are_given_to_the_host_that_the_server_comes_to_only(cloud: Cloud) -> None:
+    server_id = await cloud.active_server()
+    source = (await row(cloud, server_id)).host
+    target = TWO if source == ONE else ONE
+    desk = HostDesk(cloud.house.state["compute"])
+    given = []
+
+    async def ask(sender: str | None, host: str) -> None:
+        body = msgspec.to_builtins(Leaving(host, server_id, source))
+        message = Message(CONTROL_TOPIC, LIST_LEAVING_VERB, msgspec.msgpack.encode(body), None, sender)
+        given.append([file.name for file in await desk.answer(message)])
+
+    async def around(flow: Any, step: str, direction: str, call: Any) -> Any:
+        if step == "carry_files":
+            await ask(None, target)
+            await ask(f"host-{target}", target)
+            for sender, host in ((f"host-{source}", target), (f"host-{source}", source)):
+                with pytest.raises(DriverError, match="not on its way"):
+                    await ask(sender, host)
+        return await call()
+
+    cloud.house.engine.around = around
+    with pytest.raises(DriverError, match="not on its way"):
+        await ask(f"host-{target}", target)
+    await cold(cloud, server_id)
+    assert given == [["disk"], ["disk"]]
 
 
 @pytest.mark.parametrize("stopped", [False, True])

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -174,10 +175,13 @@ async def test_a_card_whose_port_was_deleted_is_taken_out(cloud: Cloud) -> None:
     assert await cloud.house.engine.run_one("compute.cards") == 0
 
 
-async def test_a_card_that_a_late_order_took_out_is_put_back(cloud: Cloud) -> None:
+async def test_a_card_that_a_late_order_took_out_is_put_back(cloud: Cloud, standing_clock: None) -> None:
     server_id = await cloud.active_server()
     port_id = cloud.host().spec(server_id).interfaces[0].port_id
     await cloud.host().remove_interface(server_id, port_id)
+    clock.step(minutes=2)
+    await cloud.house.state["compute"].agents[0].report()
+    await _heard(cloud)
     assert await cloud.house.engine.run_one("compute.cards") == 1
     assert [card.port_id for card in cloud.host().spec(server_id).interfaces] == [port_id]
 
@@ -330,3 +334,37 @@ async def test_an_orphan_that_a_broken_round_had_seen_goes_in_the_next(
         await cloud.house.engine.run_one("compute.orphans")
     assert await cloud.house.engine.run_one("compute.orphans") == 1
     assert gone not in {guest.id for guest in await cloud.host().list_domains()}
+
+
+async def test_a_guest_that_a_late_order_made_of_a_deleted_server_goes_at_once(cloud: Cloud) -> None:
+    server_id = await cloud.active_server()
+    spec = cloud.host().spec(server_id)
+    await cloud.ask("DELETE", f"/servers/{server_id}")
+    await cloud.settle()
+    assert await cloud.host().list_domains() == []
+    await cloud.house.engine.run_due()
+    await cloud.host().ensure_domain(spec)
+    await _until(cloud, lambda: cloud.host().domains() == [])
+
+
+async def test_a_host_that_did_not_answer_is_asked_again(cloud: Cloud) -> None:
+    """It is up, so nobody will say that it came back."""
+    server_id = await cloud.active_server()
+    spec = cloud.host().spec(server_id)
+    await cloud.ask("DELETE", f"/servers/{server_id}")
+    await cloud.settle()
+    await cloud.host().ensure_domain(spec)
+    cloud.host().faults.fail("list_domains", times=3)
+    with pytest.raises(Unfinished):
+        await cloud.house.engine.run_one("compute.orphans")
+    assert cloud.host().has(server_id)
+    await _until(cloud, lambda: cloud.host().domains() == [])
+
+
+async def _until(cloud: Cloud, look: Callable[[], bool]) -> None:
+    for _ in range(200):
+        if look():
+            return
+        await asyncio.sleep(0.01)
+        await cloud.house.engine.run_due()
+    raise AssertionError("it did not come to be")

@@ -15,6 +15,7 @@ from aerostat.kernel.ids import new_id, short_id
 from aerostat.kernel.namespaces import ensure_namespace, find_link, remove_namespace, run_inside
 from aerostat.kernel.supervise import Supervisor
 from aerostat.services.compute.drivers import fake
+from aerostat.services.compute.drivers.fake_kept import KeptFakeHypervisor
 from aerostat.services.compute.drivers.libvirt.boot_sector import fill_and_halt
 from aerostat.services.compute.host.protocol import BaseImageSpec, DomainSpec, RootDisk
 
@@ -87,6 +88,21 @@ class FakePair(Pair):
 
     def has_files(self, host, domain_id: str) -> bool:
         return domain_id in host.files
+
+
+class KeptPair(FakePair):
+    """Two fake hosts as processes of their own have them: all they share are sockets."""
+
+    def __init__(self, *, shared: bool) -> None:
+        Pair.__init__(self, shared=shared)
+        self.folder = Path(tempfile.mkdtemp(prefix="as-kept-", dir="/tmp"))
+        for name in ("one", "two"):
+            (self.folder / name).mkdir()
+        self.one, self.two = (KeptFakeHypervisor(name, self.folder / name) for name in ("one", "two"))
+
+    async def close(self) -> None:
+        await super().close()
+        shutil.rmtree(self.folder)
 
 
 class LibvirtPair(Pair):

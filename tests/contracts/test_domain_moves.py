@@ -10,7 +10,7 @@ from aerostat.kernel.ids import new_id
 from aerostat.services.compute.host.protocol import DomainFile, MovesDomains
 
 from .hypervisor_worlds import chunks, eventually
-from .move_worlds import FakePair, LibvirtPair, why_no_libvirtd
+from .move_worlds import FakePair, KeptPair, LibvirtPair, why_no_libvirtd
 
 
 @pytest.fixture(params=["own disks", "shared disks"])
@@ -18,11 +18,14 @@ def shared(request):
     return request.param == "shared disks"
 
 
-@pytest.fixture(params=["fake", pytest.param("libvirt", marks=pytest.mark.metal)])
+@pytest.fixture(params=["fake", "kept fake", pytest.param("libvirt", marks=pytest.mark.metal)])
 async def pair(request, shared):
     if request.param == "libvirt" and (missing := why_no_libvirtd()):
         pytest.skip(missing)
-    pair = FakePair(shared=shared) if request.param == "fake" else LibvirtPair(shared=shared)
+    if request.param == "kept fake" and shared:
+        pytest.skip("hosts of a fake world that are processes of their own keep their files apart")
+    worlds = {"fake": FakePair, "kept fake": KeptPair, "libvirt": LibvirtPair}
+    pair = worlds[request.param](shared=shared)
     try:
         await pair.open()
         yield pair

@@ -181,6 +181,9 @@ async def test_paths_and_methods_that_are_not_there(client: httpx.AsyncClient) -
 async def test_rooms_call_each_other_by_the_same_way(client: httpx.AsyncClient) -> None:
     from aerostat.kernel.client import RoomError
 
+    away = RoomError(503, "away", "Unavailable", "network")
+    assert away.headers["Retry-After"], "who was told to come again says so"
+
     house = client.house  # type: ignore[attr-defined]
     caller = house.client("toy", PEOPLE["alice"])
     made = (await caller.post("/v1/balloons", {"balloon": {"name": "a"}}))["balloon"]

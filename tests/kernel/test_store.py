@@ -433,14 +433,40 @@ async def test_a_broken_postgresql_connection_is_replaced(shelf: Store, store_ur
         pytest.skip("connections of SQLite do not break")
     second = await open_store(store_url)
     await second.count(books)
-    sessions = text("pg_stat_activity where pid <> pg_backend_pid() and datname = current_database()")
-    kill = func.pg_terminate_backend(Column("pid", Integer))
-    assert await shelf.fetch(select(kill.label("gone")).select_from(sessions))
+    assert await shelf.fetch(_end_the_others())
     with suppress(StoreUnavailable):  # unless the pool has noticed by then
         await second.count(books)
     assert await second.count(books) == 0
     await second.insert(books, title="after")
     await second.close()
+
+
+async def test_a_transaction_whose_connection_breaks_ends_as_unavailable(
+    shelf: Store, store_url: str
+) -> None:
+    """Even when the pool has taken the broken connection back by the time it is to be rolled back."""
+    if not store_url.startswith("postgresql"):
+        pytest.skip("connections of SQLite do not break")
+    second = await open_store(store_url)
+
+    async def be_cut_off() -> None:
+        async with second.transaction() as tx:
+            await tx.insert(books, title="lost")
+            await shelf.fetch(_end_the_others())
+            for _ in range(100):  # until it has noticed
+                await tx.count(books)
+                await asyncio.sleep(0.01)
+
+    with pytest.raises(StoreUnavailable):
+        await be_cut_off()
+    assert await second.count(books) == 0
+    await second.close()
+
+
+def _end_the_others() -> Any:
+    sessions = text("pg_stat_activity where pid <> pg_backend_pid() and datname = current_database()")
+    kill = func.pg_terminate_backend(Column("pid", Integer))
+    return select(kill.label("gone")).select_from(sessions)
 
 
 async def test_a_database_of_another_version_is_told_of_at_the_start(shelf: Store) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from .context import Context
-from .errors import ApiError
+from .errors import ApiError, Unavailable
 
 if TYPE_CHECKING:
     from .house import House
@@ -28,6 +28,8 @@ class RoomError(ApiError):
         super().__init__(text)
         self.away = away
         self.status = status
+        if status == Unavailable.status:
+            self.headers = Unavailable.headers  # whoever asked us comes again as well
         self.code = code
         self.room = room
 

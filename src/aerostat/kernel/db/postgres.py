@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Self, cast
 
 import asyncpg
@@ -43,7 +43,7 @@ class PostgresBackend:
     @asynccontextmanager
     async def writing(self) -> AsyncIterator["PostgresConnection"]:
         async with self._lent() as connection:
-            with _translated():
+            with _translated(connection):
                 transaction = connection.transaction()
                 await transaction.start()
             try:
@@ -51,7 +51,7 @@ class PostgresBackend:
             except BaseException:
                 await _roll_back(connection, transaction)
                 raise
-            with _translated():
+            with _translated(connection):
                 await transaction.commit()
 
     @asynccontextmanager
@@ -72,7 +72,7 @@ class PostgresConnection:
         self._connection = connection
 
     async def run(self, sql: str, args: Sequence[Any]) -> tuple[Sequence[Sequence[Any]], int]:
-        with _translated(), self._given_up_if_confused():
+        with _translated(self._connection):
             # Both keep the prepared statement; `execute` alone tells how many rows it touched.
             if sql.startswith(("SELECT", "WITH")) or " RETURNING " in sql:
                 return await self._connection.fetch(sql, *args), -1
@@ -80,18 +80,9 @@ class PostgresConnection:
         touched = status.rsplit(" ", 1)[-1]
         return (), int(touched) if touched.isdigit() else 0
 
-    @contextmanager
-    def _given_up_if_confused(self) -> Iterator[None]:
-        """A server that ends a connection may leave asyncpg in the middle of an answer: no use asking on."""
-        try:
-            yield
-        except asyncpg.InternalClientError as error:
-            self._connection.terminate()
-            raise StoreUnavailable(f"the connection broke: {error}") from error
-
     async def lock(self, name: str) -> None:
         number = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
-        with _translated():
+        with _translated(self._connection):
             await self._connection.execute("SELECT pg_advisory_xact_lock($1)", number)
 
 
@@ -100,7 +91,12 @@ async def _roll_back(connection: Any, transaction: Any) -> None:
     try:
         if not connection.is_closed():
             await transaction.rollback()
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
+        _give_up(connection)
+
+
+def _give_up(connection: Any) -> None:
+    with suppress(asyncpg.InterfaceError):  # the pool has taken a broken one back already
         connection.terminate()
 
 
@@ -109,9 +105,14 @@ async def _leave_as_it_is(connection: Any) -> None:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(connection: Any = None) -> Iterator[None]:
     try:
         yield
+    except asyncpg.InternalClientError as error:
+        # A server that ends a connection may leave asyncpg in the middle of an answer: no use asking on.
+        if connection is not None:
+            _give_up(connection)
+        raise StoreUnavailable(f"the connection broke: {error}") from error
     except asyncpg.UniqueViolationError as error:
         raise Duplicate(f"{error.constraint_name}: {error.detail}") from error
     except asyncpg.ForeignKeyViolationError as error:

@@ -25,21 +25,30 @@ OVERLAP = timedelta(seconds=30)  # clocks of several processes, and transactions
 
 
 class HostWatch:
-    """What one reconciler remembers of earlier rounds. `every` is how often it looks at everything all the same."""
+    """What one reconciler remembers of earlier rounds. `every` is how often it looks at everything all the same.
 
-    def __init__(self, every: timedelta) -> None:
+    `ask_every`: how often all hosts are asked whether anything changed; in the rounds between only those that were
+    forgotten, or are suspects, are looked at.
+    """
+
+    def __init__(self, every: timedelta, ask_every: timedelta = timedelta()) -> None:
         self._every = every
+        self._ask_every = ask_every
+        self._asked_at: datetime | None = None
         self._digests: dict[str, str] = {}
+        self.silent: set[str] = set()
+        """Hosts that are up, and did not answer in this round."""
         self._looked_at: datetime | None = None
         self._full_at: datetime | None = None
 
     def begin(self) -> datetime | None:
         """A new round. Answers since when rows have to be looked at; None: all of them."""
+        self.silent.clear()
         now, since = clock.now(), self._looked_at
         turned_back = since is not None and now < since  # the clock: what changes from now on would look old
         if self._full_at is None or now - self._full_at >= self._every or turned_back:
             self._digests.clear()
-            self._full_at, since = now, None
+            self._full_at, self._asked_at, since = now, None, None
         self._looked_at = now
         return since - OVERLAP if since is not None else None
 
@@ -56,7 +65,12 @@ class HostWatch:
             if guests is not None:
                 found[host.name] = guests
 
-        await asyncio.gather(*(look(host) for host in await house.store.all(model.HOSTS)))
+        hosts = await house.store.all(model.HOSTS)
+        if self._asked_at is not None and clock.now() - self._asked_at < self._ask_every:
+            hosts = [host for host in hosts if host.name in suspects or host.name not in self._digests]
+        else:
+            self._asked_at = clock.now()
+        await asyncio.gather(*map(look, hosts))
         return found
 
     def forget_all(self) -> None:
@@ -80,5 +94,6 @@ class HostWatch:
                 return guests
         except DriverError as error:
             log.warning("a host does not answer", host=host.name, error=error.message)
+            self.silent.add(host.name)
         self.forget(host.name)
         return None

@@ -15,20 +15,24 @@ from . import model
 from .host.orders import (
     HELLO_VERB,
     LEFT_VERB,
+    LIST_LEAVING_VERB,
     OLDEST_PROTOCOL,
     PROTOCOL,
     READ_IMAGE_VERB,
+    READ_LEAVING_VERB,
     REPORT_VERB,
     GuestEvent,
     Hello,
+    HostLink,
     HostReport,
+    Leaving,
     ReadImage,
     Welcome,
     WhoLeft,
 )
 from .imaging import read_piece
 from .room import Room
-from .states import DESIRED_POWER, RESTING, SETTLED
+from .states import DESIRED_POWER, ENDED_MOVES, RESTING, SETTLED
 
 log = structlog.get_logger(__name__)
 
@@ -71,6 +75,13 @@ class HostDesk:
             return await read_piece(self._house, message.read(ReadImage), message.request_id)
         if message.verb == LEFT_VERB:
             return await self.who_left(message.read(WhoLeft))
+        if message.verb == LIST_LEAVING_VERB:
+            wanted = message.read(Leaving)
+            return await (await self._source_of(wanted, message)).list_files(wanted.server_id)
+        if message.verb == READ_LEAVING_VERB:
+            wanted = message.read(Leaving)
+            source = await self._source_of(wanted, message)
+            return await source.read_file(wanted.server_id, wanted.name, wanted.offset)
         raise DriverError(f"The compute room does not know how to {message.verb}.")
 
     async def who_left(self, question: WhoLeft) -> list[str]:
@@ -81,6 +92,15 @@ class HostDesk:
         away = [row for row in rows if row.state in SETTLED and row.host != question.host]
         return sorted(row.id for row in rows if row.state == "deleted" or row in away)
 
+    async def _source_of(self, wanted: Leaving, message: Message) -> HostLink:
+        """The host that a server leaves. Only the one that it is on its way to may have its files."""
+        stranger = _speaks_for_another(message.sender, wanted.host)
+        where = {"server_id": wanted.server_id, "source_host": wanted.from_host, "dest_host": wanted.host}
+        rows = [] if stranger else await self._house.store.all(model.MIGRATIONS, where)
+        if not any(row.status not in ENDED_MOVES for row in rows):
+            raise DriverError("The server is not on its way to this host.", detail=wanted.server_id)
+        return self._room.host(wanted.from_host, message.request_id)
+
     async def greet(self, hello: Hello, sender: str | None) -> Welcome:
         """Whether a host may serve. Looks only: the host is taken in with its first report."""
         known = await self._house.store.find(model.HOSTS, name=hello.name)
@@ -90,14 +110,15 @@ class HostDesk:
             return Welcome(refusal=refusal)
         skew_s = _skew_s(hello)
         if abs(skew_s) <= MOST_SKEW_S:
-            return Welcome()
+            return Welcome(at=clock.now())
         return Welcome(
-            warning=f"set the clock: {clock_is_off(skew_s)}; until then the host gets no new servers"
+            at=clock.now(),
+            warning=f"set the clock: {clock_is_off(skew_s)}; until then the host gets no new servers",
         )
 
     def _why_not(self, hello: Hello, known: Row | None, sender: str | None) -> str:
         """Why the host must not serve; empty when it may."""
-        if sender is not None and sender.startswith(HOST_USER) and sender != HOST_USER + hello.name:
+        if _speaks_for_another(sender, hello.name):
             return f"its user of the queue, {sender}, belongs to another host"
         if hello.protocol < OLDEST_PROTOCOL:
             return (
@@ -179,7 +200,12 @@ class HostDesk:
         """Look again if what happened to the guest is not what its server should be."""
         event = message.read(GuestEvent)
         server = await self._house.store.find(model.SERVERS, id=event.server_id)
-        if server is None or server.state not in RESTING or server.host != event.host:
+        if server is None:
+            return
+        lives_elsewhere = server.state in SETTLED and server.host != event.host
+        if event.what == "started" and (server.state == "deleted" or lives_elsewhere):
+            self._house.nudge(ORPHANS)  # an order that was late made it after all was over
+        if server.state not in RESTING or server.host != event.host:
             return
         if DESIRED_POWER.get(server.state) != _AFTER.get(event.what):
             self._house.nudge(POWER)
@@ -190,12 +216,17 @@ class HostDesk:
         if servers:
             rows = await self._house.store.all(model.SERVERS, {"id": servers})
             for row in rows:
-                if row.host is not None:
-                    self._room.card_watch.forget(row.host)
                 if row.state != "deleted" and not row.interfaces_stale:
                     await self._house.store.update(
                         model.SERVERS, {"id": row.id}, interfaces_stale=True, updated_at=row.updated_at
                     )
+                if row.host is not None:
+                    self._room.card_watch.forget(row.host)
+
+
+def _speaks_for_another(sender: str | None, name: str) -> bool:
+    """Whether a host's own user of the queue says something in another's name."""
+    return sender is not None and sender.startswith(HOST_USER) and sender != HOST_USER + name
 
 
 def _skew_s(hello: Hello) -> float:

@@ -17,10 +17,12 @@ from aerostat.kernel.work import Work
 
 from . import model
 from .errors import NoValidHost
+from .hosts import ORPHANS
 from .placing import resources_of
 from .room import room_of
 from .scheduler import HostPicture
 from .scheduling import Move, decide
+from .states import ENDED_MOVES
 
 log = structlog.get_logger(__name__)
 
@@ -29,8 +31,6 @@ LIVE, COLD, EVACUATION, RESIZE = "live-migration", "migration", "evacuation", "r
 FIRST_STATUS = {LIVE: "queued", COLD: "pre-migrating", EVACUATION: "accepted"}
 IN_PROGRESS = ("queued", "preparing", "running", "post-migrating")
 """Of live migrations: those that are shown, hurried and broken off."""
-ENDED = ("completed", "confirmed", "reverted", "error", "failed", "cancelled")
-"""Nothing of these is left on a host or in placement. An evacuation that is `done` waits for its dead host."""
 
 
 def recorded(server: Row, kind: str, dest_host: str | None) -> Callable[[Transaction, str], Awaitable[None]]:
@@ -68,6 +68,8 @@ async def find_finished(db: Store, server: Row) -> Row | None:
 def note(work: Work, **columns: Any) -> None:
     """Keep something about the flow's migration, with the step's result."""
     work.also(lambda tx: tx.update(model.MIGRATIONS, {"id": work.flow_id}, **columns))
+    if columns.get("status") in ENDED_MOVES and work.data.get("left_behind"):
+        work.also(_look_for_orphans)  # now it is known whose the guest is
 
 
 async def claim_target(work: Work, server: Row) -> None:
@@ -122,7 +124,7 @@ async def hold_only(work: Work, server: Row, move_id: str, host_name: str) -> No
 async def remove_there(work: Work, server: Row, host_name: str) -> None:
     """Take away what a host still has of a server that lives elsewhere.
 
-    A host that does not answer keeps it until it does: the reconciler of orphans takes it away then.
+    A host that does not answer keeps it until it does: the reconciler of orphans, which is told, takes it away then.
     """
     ports = tuple(one["port_id"] for one in server.interfaces)
     try:
@@ -130,6 +132,12 @@ async def remove_there(work: Work, server: Row, host_name: str) -> None:
     except DriverError as error:
         log.warning("a guest was left behind", server_id=server.id, host=host_name, error=error.message)
         work.record("retry", reason=f"{host_name} keeps what it has of it: {error.message}")
+        work.data["left_behind"] = True
+        work.also(_look_for_orphans)
+
+
+async def _look_for_orphans(tx: Transaction) -> None:
+    tx.nudge(ORPHANS)
 
 
 async def settle_on(work: Work, server: Row, host_name: str) -> None:

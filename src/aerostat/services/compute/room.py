@@ -32,7 +32,7 @@ class Room:
         self.config: ComputeConfig = house.config.section(ComputeConfig)
         self.power_watch = HostWatch(every=timedelta(hours=1))
         self.orphan_watch = HostWatch(every=timedelta(hours=6))
-        self.card_watch = HostWatch(every=timedelta(hours=1))
+        self.card_watch = HostWatch(every=timedelta(hours=1), ask_every=timedelta(minutes=2))
         self.swept_to = ""  # the server whose interfaces were last read anew on the clock
         # Both by host id: the generation of its provider when claims were right, facts and generation when in order.
         self.claims_seen: dict[str, int | None] = {}

@@ -152,6 +152,11 @@ DESIRED_POWER: dict[str, Literal["running", "shutoff", "paused", "suspended"]] =
 # While it is in one of these, its guest boots from the rescue disk.
 RESCUED = frozenset({"rescuing", "rescued"})
 
+ENDED_MOVES = ("completed", "confirmed", "reverted", "error", "failed", "cancelled")
+"""Statuses of migrations of which nothing is left on a host or in placement. An evacuation that is `done` waits for its
+dead host.
+"""
+
 # Passing states in which a server still is what it was before, as far as the API shows.
 AS_BEFORE = frozenset({"snapshotting", "backing_up", "rescuing", "shelving", "unshelving", "deleting"})
 

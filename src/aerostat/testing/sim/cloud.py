@@ -8,7 +8,7 @@ of modules, the clock.
 import asyncio
 import random
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -41,6 +41,23 @@ class Reply(msgspec.Struct):
     headers: dict[str, str]
     data: Any
     text: str
+
+
+class Reached(Protocol):
+    """A cloud as its users know it, simulated or real."""
+
+    history: History
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        token: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Reply:
+        """One HTTP request. Raises `ConnectionLost`."""
 
 
 class Lasting:

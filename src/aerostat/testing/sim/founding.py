@@ -14,7 +14,7 @@ from aerostat.kernel.db import create_schema
 from aerostat.kernel.db.store import Store
 from aerostat.services.image.trial_image import ensure_test_image
 
-from .cloud import Lasting, Reply, SimCloud
+from .cloud import Lasting, Reached, Reply, SimCloud
 from .database import SimBackend
 from .history import History
 from .loop import VirtualLoop
@@ -46,7 +46,7 @@ class Founded(msgspec.Struct):
     admin_password: str
 
 
-async def login(cloud: SimCloud, user: str, password: str, project: str) -> str:
+async def login(cloud: Reached, user: str, password: str, project: str) -> str:
     """A token, as the user's client gets it. Raises `ConnectionLost`, and `RuntimeError` on a refusal."""
     domain = {"id": "default"}
     user_ = {"name": user, "domain": domain, "password": password}
@@ -67,6 +67,8 @@ def found(loop: VirtualLoop, folder: Path) -> tuple[Founded, Lasting]:
     lasting = Lasting()
     cloud = SimCloud(loop, random.Random(0), History(loop), folder, lasting)
     founded = loop.run_until_complete(_found(cloud))
+    while cloud.database.writer.in_transaction:  # of work that is done on the clock
+        loop.run_until_complete(asyncio.sleep(0.01))
     cloud.database.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     cloud.database.writer.close()
     cloud.database.reader.close()
@@ -95,7 +97,10 @@ async def _found(cloud: SimCloud) -> Founded:
     roles = {one["name"]: one["id"] for one in (await ask("GET", "/identity/v3/roles"))["roles"]}
     networks = (await ask("GET", "/networking/v2.0/networks?router:external=true"))["networks"]
     external_id = networks[0]["id"]
-    tenants = [await _tenant(ask, name, roles["member"], external_id, n) for n, name in enumerate(TENANTS)]
+    tenants = [
+        await found_tenant(ask, name, roles["member"], external_id, n, QUOTA)
+        for n, name in enumerate(TENANTS)
+    ]
     images = (await ask("GET", "/image/v2/images"))["images"]
     await asyncio.sleep(120)  # everything that runs on the clock has run once
     hypervisors = (await ask("GET", "/compute/v2.1/os-hypervisors"))["hypervisors"]
@@ -106,13 +111,16 @@ async def _found(cloud: SimCloud) -> Founded:
     return Founded(cloud.loop.time(), tenants, external_id, images[0]["id"], secret)
 
 
-async def _tenant(ask: Any, name: str, role_id: str, external_id: str, number: int) -> Tenant:
+async def found_tenant(
+    ask: Any, name: str, role_id: str, external_id: str, number: int, quota: dict[str, int]
+) -> Tenant:
+    """A project with a user, a quota, a network and a router. `ask(method, path, body)` does it as administrator."""
     body = {"project": {"name": name, "domain_id": "default"}}
     project_id = (await ask("POST", "/identity/v3/projects", body))["project"]["id"]
     user = {"name": name, "password": PASSWORD, "domain_id": "default"}
     user_id = (await ask("POST", "/identity/v3/users", {"user": user}))["user"]["id"]
     await ask("PUT", f"/identity/v3/projects/{project_id}/users/{user_id}/roles/{role_id}")
-    await ask("PUT", f"/compute/v2.1/os-quota-sets/{project_id}", {"quota_set": QUOTA})
+    await ask("PUT", f"/compute/v2.1/os-quota-sets/{project_id}", {"quota_set": quota})
     owner = {"project_id": project_id}
     network = {"name": f"{name}-net", **owner}
     network_id = (await ask("POST", "/networking/v2.0/networks", {"network": network}))["network"]["id"]

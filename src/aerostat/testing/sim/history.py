@@ -2,10 +2,15 @@
 
 import hashlib
 from collections import Counter
+from typing import Protocol
 
 import msgspec
 
-from .loop import VirtualLoop
+
+class Clock(Protocol):
+    """Tells seconds: a simulated loop, or a real one."""
+
+    def time(self) -> float: ...
 
 
 class Outcome(msgspec.Struct, kw_only=True):
@@ -25,8 +30,8 @@ class Outcome(msgspec.Struct, kw_only=True):
 class History:
     """The lines of one history. Who · what, with the virtual time in seconds."""
 
-    def __init__(self, loop: VirtualLoop) -> None:
-        self._loop = loop
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self.lines: list[str] = []
         self.violations: list[str] = []
         self.faults: Counter[str] = Counter()
@@ -34,7 +39,7 @@ class History:
         self._digest = hashlib.sha256()
 
     def note(self, who: str, what: str) -> None:
-        line = f"{self._loop.time():9.3f}  {who:<12} {what}"
+        line = f"{self._clock.time():9.3f}  {who:<12} {what}"
         self._digest.update(line.encode())
         self.lines.append(line)
 

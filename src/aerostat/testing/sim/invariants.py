@@ -6,15 +6,16 @@ network's topology, which is derived from rows by the room's own `read_things`.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
+from aerostat.kernel.config import Config
 from aerostat.kernel.db import Row, Store
 from aerostat.kernel.model import flows, operations, quota_limits
 from aerostat.services.compute import model as compute
-from aerostat.services.compute.moves import ENDED
 from aerostat.services.compute.placing import resources_of
-from aerostat.services.compute.states import DESIRED_POWER, PASSING
+from aerostat.services.compute.states import DESIRED_POWER, ENDED_MOVES, PASSING
 from aerostat.services.image import model as image
+from aerostat.services.image.config import ImageConfig
 from aerostat.services.network import model as network
 from aerostat.services.network.config import NetworkConfig
 from aerostat.services.network.host.protocol import Port, key_of
@@ -23,8 +24,19 @@ from aerostat.services.orchestration import model as orchestration
 from aerostat.services.placement import model as placement
 from aerostat.services.placement.claims import capacity
 
-from .cloud import SimCloud
+from .cloud import Lasting
 from .memory import Memory, Thing
+
+
+class Cloud(Protocol):
+    """Whose world is looked at: a simulated one, or a real one with its world as an onlooker sees it."""
+
+    @property
+    def config(self) -> Config: ...
+
+    @property
+    def lasting(self) -> Lasting: ...
+
 
 # What a thing of a user's is a row of.
 TABLES = {
@@ -39,7 +51,7 @@ TABLES = {
 }
 
 
-async def check_always(cloud: SimCloud, store: Store) -> list[str]:
+async def check_always(cloud: Cloud, store: Store) -> list[str]:
     """What must hold at every moment."""
     broken = [*_double_addresses(cloud)]
     servers = await store.all(compute.SERVERS)
@@ -49,7 +61,7 @@ async def check_always(cloud: SimCloud, store: Store) -> list[str]:
     return broken
 
 
-async def check_at_rest(cloud: SimCloud, store: Store, memory: Memory) -> list[str]:
+async def check_at_rest(cloud: Cloud, store: Store, memory: Memory) -> list[str]:
     """What must hold when everybody is done and everything is healed."""
     broken = await check_always(cloud, store)
     servers = await store.all(compute.SERVERS)
@@ -73,7 +85,7 @@ async def check_at_rest(cloud: SimCloud, store: Store, memory: Memory) -> list[s
 # Always
 
 
-def _double_addresses(cloud: SimCloud) -> Iterator[str]:
+def _double_addresses(cloud: Cloud) -> Iterator[str]:
     seen: Counter[tuple[str, str]] = Counter()
     for thing in cloud.lasting.network.things.values():
         if isinstance(thing, Port):
@@ -120,7 +132,7 @@ async def _work_left(store: Store, alive: list[Row]) -> list[str]:
     broken = [
         f"{row.kind} of {row.server_id[:8]} stays {row.status}"
         for row in await store.all(compute.MIGRATIONS)
-        if row.status not in (*ENDED, "finished")
+        if row.status not in (*ENDED_MOVES, "finished")
     ]
     broken += [
         f"flow {row.name} of {row.subject_id[:8]} never ended; it is at {row.step} ({row.direction})"
@@ -172,7 +184,7 @@ async def _left_behind(store: Store, alive: list[Row]) -> dict[str, Row]:
     return {row.server_id: row for row in rows if row.server_id in waiting and row.kind != "resize"}
 
 
-def _guests(cloud: SimCloud, alive: list[Row], ports: list[Row], left: dict[str, Row]) -> Iterator[str]:
+def _guests(cloud: Cloud, alive: list[Row], ports: list[Row], left: dict[str, Row]) -> Iterator[str]:
     """Domains, their power, their cards, their files."""
     servers = {one.id: one for one in alive}
     ports_of: dict[str, set[str]] = defaultdict(set)
@@ -223,7 +235,7 @@ def _difference(what: str, has: set[str], wants: set[str]) -> str:
     return f"{what}: {more} too much, {less} missing"
 
 
-async def note_disks(cloud: SimCloud, store: Store, memory: Memory) -> None:
+async def note_disks(cloud: Cloud, store: Store, memory: Memory) -> None:
     """Remember what servers have on their disks, to ask after it at the end."""
     for server in await store.all(compute.SERVERS, {"state": list(DESIRED_POWER)}):
         folder = cloud.lasting.hosts[server.host].files.get(server.id)
@@ -231,7 +243,7 @@ async def note_disks(cloud: SimCloud, store: Store, memory: Memory) -> None:
             memory.saw_disk(server.id, folder.disk)
 
 
-def _disks(cloud: SimCloud, alive: list[Row], memory: Memory) -> Iterator[str]:
+def _disks(cloud: Cloud, alive: list[Row], memory: Memory) -> Iterator[str]:
     """Whatever went wrong, nobody's data is lost: only a rebuild throws a disk away."""
     for server in alive:
         known = memory.disks.get(server.id)
@@ -265,7 +277,7 @@ async def _allocations(store: Store, alive: list[Row], left: dict[str, Row]) -> 
     return broken
 
 
-async def _network_world(cloud: SimCloud, store: Store) -> list[str]:
+async def _network_world(cloud: Cloud, store: Store) -> list[str]:
     """Switches hold what rows say, no more and no less."""
     things = await read_things(store, cloud.config.section(NetworkConfig))
     wanted = {key_of(thing): thing for thing in things}
@@ -316,11 +328,12 @@ async def _network_rows(store: Store, ports: list[Row], alive: list[Row]) -> lis
     return broken
 
 
-async def _images(cloud: SimCloud, store: Store) -> list[str]:
+async def _images(cloud: Cloud, store: Store) -> list[str]:
     """Bytes and rows of images."""
     rows = await store.all(image.IMAGES)
     broken = [f"image {row.name} stays {row.status}" for row in rows if row.status in ("saving",)]
-    kept = {path.name for path in cloud.config.folder.images.glob("??/*")}
+    folder = cloud.config.section(ImageConfig).folder or cloud.config.folder.images
+    kept = {path.name for path in folder.glob("??/*")}
     filled = {row.id for row in rows if row.status in ("active", "deactivated")}
     if kept != filled:
         broken.append(_difference("image files", kept, filled))

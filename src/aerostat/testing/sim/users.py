@@ -9,7 +9,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from .cloud import ConnectionLost, Reply, SimCloud
+from .cloud import ConnectionLost, Reached, Reply
 from .founding import PASSWORD, Founded, Tenant, login
 from .history import History
 from .memory import Memory, Thing
@@ -35,7 +35,7 @@ class User:
     def __init__(
         self,
         name: str,
-        cloud: SimCloud,
+        cloud: Reached,
         founded: Founded,
         tenant: Tenant,
         memory: Memory,
@@ -129,7 +129,7 @@ class User:
 class Operator(User):
     """The administrator, who moves everybody's servers from host to host."""
 
-    def __init__(self, cloud: SimCloud, founded: Founded, memory: Memory, rng: random.Random) -> None:
+    def __init__(self, cloud: Reached, founded: Founded, memory: Memory, rng: random.Random) -> None:
         office = Tenant("admin", "", "", "", "", "")
         super().__init__("admin", cloud, founded, office, memory, rng)
         self._password = founded.admin_password

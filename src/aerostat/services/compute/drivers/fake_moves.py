@@ -32,6 +32,9 @@ class Host(Protocol):
     files: dict[str, FakeFolder]
     faults: Any
 
+    @property
+    def moves(self) -> "FakeMoves": ...
+
     def guest(self, domain_id: str) -> Any: ...
 
     def has(self, domain_id: str) -> bool: ...
@@ -47,6 +50,7 @@ class FakeMoves:
     def __init__(self, host: Host) -> None:
         self._host = host
         self.neighbours: Mapping[str, Host] = {host.name: host}
+        self.uri = f"{_SCHEME}{host.name}"
         self._busy: dict[str, asyncio.Event] = {}
         self._sending: dict[str, str] = {}
 
@@ -79,12 +83,11 @@ class FakeMoves:
     async def prepare_landing(self, spec: DomainSpec) -> Landing:
         async with self._host.faults.around("prepare_landing"):
             self._folder(spec.id)
-            return Landing(host_name=self._host.name, uri=f"{_SCHEME}{self._host.name}")
+            return Landing(host_name=self._host.name, uri=self.uri)
 
     async def send(self, domain_id: str, landing: Landing, *, copy_disks: bool) -> None:
         async with self._host.faults.around("send"):
             guest = self._host.guest(domain_id)
-            target = self.neighbours[landing.uri.removeprefix(_SCHEME)]
             if not guest.active:
                 raise DriverError("Only an active server can be sent.")
             if domain_id in self._sending:
@@ -97,12 +100,21 @@ class FakeMoves:
                     raise DriverError("The sending was broken off.")
             finally:
                 del self._sending[domain_id]
-            if domain_id not in target.files:
-                raise DriverError("The target is not prepared for the server.")
-            if copy_disks:
-                target.files[domain_id].disk = self._folder(domain_id).disk
-            target.take_in(guest)
+            await self._hand_over(guest, landing, self._folder(domain_id).disk if copy_disks else None)
             await self._host.forget(domain_id)
+
+    async def _hand_over(self, guest: Any, landing: Landing, disk: bytes | None) -> None:
+        """Let the guest go on at the target. Raises `DriverError` when it did not arrive."""
+        self.neighbours[landing.uri.removeprefix(_SCHEME)].moves.receive(guest, disk)
+
+    def receive(self, guest: Any, disk: bytes | None) -> None:
+        """A guest comes, with its disk if that is not seen from here."""
+        folder = self._host.files.get(guest.spec.id)
+        if folder is None:
+            raise DriverError("The target is not prepared for the server.")
+        if disk is not None:
+            folder.disk = disk
+        self._host.take_in(guest)
 
     async def find_progress(self, domain_id: str) -> Progress | None:
         async with self._host.faults.around("find_progress"):

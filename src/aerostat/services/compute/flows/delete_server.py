@@ -7,10 +7,10 @@ from aerostat.kernel.db import Row, Transaction
 from aerostat.kernel.work import Flow, Work
 from aerostat.kernel.work.flows import InTransaction
 
-from .. import model, moves
+from .. import model
 from ..hosts import ORPHANS
 from ..room import room_of
-from ..states import NO_STATE, SERVER
+from ..states import ENDED_MOVES, NO_STATE, SERVER
 from .copying import delete_image
 from .create_server import give_back_all_ports
 
@@ -82,7 +82,7 @@ async def _hosts(work: Work, server: Row) -> list[str]:
 
 async def _open_migrations(work: Work, server: Row) -> list[Row]:
     rows = await work.db.all(model.MIGRATIONS, {"server_id": server.id})
-    return [row for row in rows if row.status not in (*moves.ENDED, "done")]
+    return [row for row in rows if row.status not in (*ENDED_MOVES, "done")]
 
 
 def _cancel(id: str) -> InTransaction:

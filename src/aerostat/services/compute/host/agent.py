@@ -10,7 +10,8 @@ import errno
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
@@ -22,6 +23,7 @@ from aerostat.kernel import clock
 from aerostat.kernel.errors import DriverError
 
 from . import orders
+from .arrivals import Arrivals
 from .mover import Mover
 from .orders import (
     CONTROL_TOPIC,
@@ -42,6 +44,7 @@ from .protocol import (
     Interrupts,
     Landing,
     MovesDomains,
+    Power,
     SetsPasswords,
     digest_of,
 )
@@ -49,7 +52,7 @@ from .protocol import (
 log = structlog.get_logger(__name__)
 
 EVENTS_PAUSE_S = 1.0
-TIDY_S = 120.0
+TIDY_S = 30.0
 LANDING_LIMIT = timedelta(hours=2)
 ABILITIES: dict[str, type] = {"interrupt": Interrupts, "set_password": SetsPasswords}
 BRINGS = {"ensure_image", "ensure_guest", "prepare_landing", "fetch_files"}
@@ -98,15 +101,17 @@ class HostAgent:
         self._strays: frozenset[str] = frozenset()
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._leftovers: frozenset[str] = frozenset()
-        # Ports of guests that are on their way to here, which may take long; until when they are waited for.
-        self._landing: dict[str, datetime] = {}
-        self._mover = Mover(bus, hypervisor)
+        self._coming: Counter[str] = Counter()  # ports of guests that are being made now
+        # By server that is on its way to here, which may take long: its ports, and until when they are waited for.
+        self._landing: dict[str, tuple[frozenset[str], datetime]] = {}
+        self._arrivals = Arrivals()
+        self._mover = Mover(name, bus, hypervisor, self._arrivals)
         self._verbs: dict[str, tuple[Any, Callable[[Any], Awaitable[Any]]]] = {
             "ensure_image": (orders.EnsureImage, self._ensure_image),
             "ensure_guest": (orders.EnsureGuest, self._ensure_guest),
             "rebuild_guest": (orders.RebuildGuest, self._rebuild_guest),
             "remove_guest": (orders.RemoveGuest, self._remove_guest),
-            "clear_files": (orders.OfServer, self._clear_files),
+            "clear_files": (orders.ClearFiles, self._clear_files),
             "set_power": (orders.SetPower, self._set_power),
             "reboot": (orders.Reboot, self._reboot),
             "plug_card": (orders.PlugCard, self._plug_card),
@@ -128,7 +133,7 @@ class HostAgent:
     async def start(self) -> None:
         """Raises `HostRefused` before anything is served."""
         await self.hypervisor.open()
-        await be_welcome(self._bus, self._who())
+        self._arrivals.since = (await be_welcome(self._bus, self._who())).at
         await self._bus.serve(orders.topic_of(self.name), self._answer)
         await self.report()
         self._tasks = [
@@ -177,11 +182,13 @@ class HostAgent:
 
     async def _unplug_strays(self) -> int:
         plugged = await self.network.list_plugged_ports()
-        carried = {port_id for domain in await self.hypervisor.list_domains() for port_id in domain.ports}
-        for port_id in carried:
-            self._landing.pop(port_id, None)
-        awaited = {port_id for port_id, until in self._landing.items() if until > clock.now()}
-        strays = frozenset(plugged.keys() - carried - awaited)
+        domains = await self.hypervisor.list_domains()
+        carried = {port_id for domain in domains for port_id in domain.ports}
+        for domain in domains:
+            self._landing.pop(domain.id, None)
+        now = clock.now()
+        awaited = {port_id for ports, until in self._landing.values() if until > now for port_id in ports}
+        strays = frozenset(plugged.keys() - carried - awaited - self._coming.keys())
         doomed = strays & self._strays
         self._strays = strays - doomed
         for port_id in sorted(doomed):
@@ -197,12 +204,19 @@ class HostAgent:
         again, self._leftovers = sorted(left & self._leftovers), left
         if not again:
             return 0
+        came = {server_id: self._arrivals.of(server_id) for server_id in again}
         question = orders.WhoLeft(self.name, tuple(again))
         doomed = await self._bus.call(CONTROL_TOPIC, LEFT_VERB, question, timeout_s=30.0, into=list[str])
+        removed = 0
         for server_id in doomed:
-            await self.hypervisor.remove_domain(server_id)
+            async with self._turn(server_id):
+                if self._arrivals.of(server_id) != came[server_id]:
+                    continue  # it has come back since the question was asked
+                await self.hypervisor.remove_domain(server_id)
+                self._landing.pop(server_id, None)  # it does not come any more
             log.warning("files of no server removed", host=self.name, server_id=server_id)
-        return len(doomed)
+            removed += 1
+        return removed
 
     async def _answer(self, message: Any) -> Any:
         found = self._verbs.get(message.verb)
@@ -251,37 +265,66 @@ class HostAgent:
 
     async def _ensure_guest(self, order: orders.EnsureGuest) -> Domain:
         async with self._turn(order.spec.id):
+            self._arrivals.note(order.spec.id, order.at)
             if not order.new:
                 await self._check_disk(order.spec.id)
-            return await self.hypervisor.ensure_domain(await self._plugged(order.spec), order.power)
+            return await self._make(order.spec, order.power)
 
     async def _rebuild_guest(self, order: orders.RebuildGuest) -> Domain:
         async with self._turn(order.spec.id):
-            await self.hypervisor.remove_domain(order.spec.id)
-            return await self.hypervisor.ensure_domain(await self._plugged(order.spec), order.power)
+            self._arrivals.check(order.spec.id, order.at)
+            if not self._arrivals.came_by(order.spec.id, order.at):
+                await self.hypervisor.remove_domain(order.spec.id)
+            made = await self._make(order.spec, order.power)
+            self._arrivals.note(order.spec.id, order.at)
+            return made
+
+    async def _make(self, spec: GuestSpec, power: Power) -> Domain:
+        """The guest with its cards; those that it had before and has no more are unplugged."""
+        before = await self.hypervisor.inspect_domain(spec.id)
+        with self._awaiting(spec):
+            made = await self.hypervisor.ensure_domain(await self._plugged(spec), power)
+        for port_id in sorted(set(before.ports if before is not None else ()) - set(made.ports)):
+            await self.network.unplug_port(port_id)
+        return made
+
+    @contextlib.contextmanager
+    def _awaiting(self, spec: GuestSpec) -> Iterator[None]:
+        """Its cards are nobody's until it is there, which may take long."""
+        ports = Counter(card.port_id for card in spec.cards)
+        self._coming += ports
+        try:
+            yield
+        finally:
+            self._coming -= ports
 
     async def _remove_guest(self, order: orders.RemoveGuest) -> None:
         async with self._turn(order.server_id):
+            self._arrivals.check(order.server_id, order.at)
             found = await self.hypervisor.inspect_domain(order.server_id)
-            ports = set(order.port_ids) | set(found.ports if found is not None else ())
+            awaited, _ = self._landing.pop(order.server_id, (frozenset(), None))
+            ports = awaited.union(order.port_ids, found.ports if found is not None else ())
             if order.heir is not None:
                 await self._mover.moves.leave(order.server_id, order.heir)
             else:
                 await self.hypervisor.remove_domain(order.server_id)
             for port_id in sorted(ports):
-                self._landing.pop(port_id, None)
                 await self.network.unplug_port(port_id)
+            self._arrivals.forget(order.server_id)
 
-    async def _clear_files(self, order: orders.OfServer) -> None:
+    async def _clear_files(self, order: orders.ClearFiles) -> None:
         """Never a guest's: the order may come again when the server has come and runs here."""
         async with self._turn(order.server_id):
+            self._arrivals.check(order.server_id, order.at)
             if await self.hypervisor.inspect_domain(order.server_id) is not None:
                 raise DriverError("The host still has a guest of this server.", detail=order.server_id)
             await self.hypervisor.remove_domain(order.server_id)
 
     async def _prepare_landing(self, order: orders.PrepareLanding) -> Landing:
-        self._landing |= {card.port_id: clock.now() + LANDING_LIMIT for card in order.spec.cards}
+        ports = frozenset(card.port_id for card in order.spec.cards)
+        self._landing[order.spec.id] = (ports, clock.now() + LANDING_LIMIT)
         async with self._turn(order.spec.id):
+            self._arrivals.note(order.spec.id, order.at)
             return await self._mover.moves.prepare_landing(await self._plugged(order.spec))
 
     async def _set_power(self, order: orders.SetPower) -> Domain:
@@ -390,12 +433,12 @@ class HostAgent:
             yield piece
 
 
-async def be_welcome(bus: Any, who: orders.Hello) -> None:
+async def be_welcome(bus: Any, who: orders.Hello) -> orders.Welcome:
     """Say hello until the control plane answers. Raises `HostRefused`."""
     waits = 0
     while True:
         try:
-            welcome = await bus.call(
+            welcome: orders.Welcome = await bus.call(
                 CONTROL_TOPIC, HELLO_VERB, who, timeout_s=HELLO_LIMIT_S, into=orders.Welcome
             )
         except DriverError as error:
@@ -410,7 +453,7 @@ async def be_welcome(bus: Any, who: orders.Hello) -> None:
             raise HostRefused(f"host {who.name} may not serve: {welcome.refusal}")
         if welcome.warning:
             log.warning("host.warned", host=who.name, warning=welcome.warning)
-        return
+        return welcome
 
 
 @contextlib.asynccontextmanager

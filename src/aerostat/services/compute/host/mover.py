@@ -5,21 +5,24 @@ task found out is forgotten with the process; the flow that gave the order then 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import msgspec
 import structlog
 
 from aerostat.kernel.errors import DriverError
 
 from . import orders
-from .orders import CHUNK_BYTES, HostLink, Sending
+from .arrivals import Arrivals
+from .orders import CHUNK_BYTES, CONTROL_TOPIC, LIST_LEAVING_VERB, READ_LEAVING_VERB, Sending
 from .protocol import DomainFile, DomainMoves, Hypervisor, MovesDomains
 
 log = structlog.get_logger(__name__)
 
 WAIT_S = 2.0
 """How long an answer waits for the end, so that whoever asks need not ask often."""
+ASK_LIMIT_S = 90.0
 
 Verb = tuple[Any, Callable[[Any], Awaitable[Any]]]
 
@@ -27,8 +30,10 @@ Verb = tuple[Any, Callable[[Any], Awaitable[Any]]]
 class Mover:
     """The verbs of moving, beside the others of a `HostAgent`."""
 
-    def __init__(self, bus: Any, hypervisor: Hypervisor) -> None:
+    def __init__(self, name: str, bus: Any, hypervisor: Hypervisor, arrivals: Arrivals) -> None:
+        self._name = name
         self._bus = bus
+        self._arrivals = arrivals
         self._hypervisor = hypervisor
         self._sendings: dict[str, asyncio.Task[None]] = {}
         self._aborted: set[str] = set()
@@ -64,6 +69,7 @@ class Mover:
     async def _send_guest(self, order: orders.SendGuest) -> Sending:
         task = self._sendings.get(order.server_id)
         if task is None or task.done():
+            self._arrivals.check(order.server_id, order.at)
             self._aborted.discard(order.server_id)
             work = self.moves.send(order.server_id, order.landing, copy_disks=order.copy_disks)
             task = asyncio.ensure_future(work)
@@ -104,9 +110,22 @@ class Mover:
         await self.moves.abort(order.server_id)
 
     async def _fetch_files(self, order: orders.FetchFiles) -> None:
-        source = HostLink(self._bus, order.from_host)
-        for file in await source.list_files(order.server_id):
-            await self.moves.ensure_file(order.server_id, file, source.read_file(order.server_id, file.name))
+        self._arrivals.note(order.server_id, order.at)
+        wanted = orders.Leaving(self._name, order.server_id, order.from_host)
+        for file in await self._ask(LIST_LEAVING_VERB, wanted, list[DomainFile]):
+            pieces = self._read_leaving(msgspec.structs.replace(wanted, name=file.name))
+            await self.moves.ensure_file(order.server_id, file, pieces)
+
+    async def _read_leaving(self, wanted: orders.Leaving) -> AsyncIterator[bytes]:
+        offset = 0
+        while piece := await self._ask(
+            READ_LEAVING_VERB, msgspec.structs.replace(wanted, offset=offset), bytes
+        ):
+            offset += len(piece)
+            yield piece
+
+    async def _ask(self, verb: str, wanted: orders.Leaving, into: Any) -> Any:
+        return await self._bus.call(CONTROL_TOPIC, verb, wanted, timeout_s=ASK_LIMIT_S, into=into)
 
     async def _list_files(self, order: orders.OfServer) -> list[DomainFile]:
         return await self.moves.list_files(order.server_id)

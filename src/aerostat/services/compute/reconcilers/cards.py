@@ -88,7 +88,7 @@ async def _apply(house: Any, action: Mend) -> None:
 
 cards = Reconciler(
     "compute.cards",
-    every=300.0,
+    every=30.0,  # between two rounds of all hosts, those of servers whose ports changed
     observe=_observe,
     plan=plan_cards,
     apply=_apply,

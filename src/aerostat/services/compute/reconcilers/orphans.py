@@ -16,12 +16,12 @@ from sqlalchemy import select
 from aerostat.kernel.db import Row
 from aerostat.kernel.work import Reconciler
 
-from .. import model, moves
+from .. import model
 from ..host.protocol import Domain
 from ..hosts import ORPHANS
 from ..placing import resources_of
 from ..room import instance_name, room_of
-from ..states import SETTLED
+from ..states import ENDED_MOVES, SETTLED
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +39,8 @@ class Found(msgspec.Struct, frozen=True):
     guests: Mapping[str, list[Domain]]
     claims: Mapping[str, Claims]
     migrations: Sequence[Row] = ()
+    silent: Sequence[str] = ()
+    """Hosts that are up and did not answer."""
 
 
 class RemoveGuest(msgspec.Struct, frozen=True):
@@ -61,7 +63,13 @@ class CloseEvacuation(msgspec.Struct, frozen=True):
     migration_id: str
 
 
-Action = RemoveGuest | ReleaseClaim | CorrectClaim | CloseEvacuation
+class AskAgain(msgspec.Struct, frozen=True):
+    """What a host has that did not answer is not known: the round comes again until it does, or counts as down."""
+
+    host: str
+
+
+Action = RemoveGuest | ReleaseClaim | CorrectClaim | CloseEvacuation | AskAgain
 
 
 async def _observe(house: Any) -> tuple[Mapping[str, Row], Found]:
@@ -91,7 +99,7 @@ async def _observe(house: Any) -> tuple[Mapping[str, Row], Found]:
     for name, there in guests.items():
         if any(guest.id in servers and servers[guest.id].state not in SETTLED for guest in there):
             watch.forget(name)  # whose it is will be known when a flow has ended
-    return servers, Found(guests, claims, [*waiting, *ended])
+    return servers, Found(guests, claims, [*waiting, *ended], sorted(watch.silent))
 
 
 async def _ends_of_moves(house: Any, since: datetime | None) -> set[str]:
@@ -118,7 +126,7 @@ async def _rows_of(house: Any, ids: list[str]) -> tuple[dict[str, Row], list[Row
             )
         )
         servers |= {row.id: row for row in rows}
-        ended += await house.store.all(model.MIGRATIONS, {"id": some, "status": moves.ENDED})
+        ended += await house.store.all(model.MIGRATIONS, {"id": some, "status": ENDED_MOVES})
     return servers, ended
 
 
@@ -153,7 +161,7 @@ def plan_orphans(servers: Mapping[str, Row], found: Found) -> list[Action]:
         there = found.guests.get(row.source_host)
         if row.id in waiting and there is not None and row.server_id not in {guest.id for guest in there}:
             actions.append(CloseEvacuation(row.id))
-    return actions
+    return [*actions, *map(AskAgain, found.silent)]
 
 
 def _is_right(server: Row, host: str, amounts: Mapping[str, int]) -> bool:
@@ -168,6 +176,10 @@ async def _apply(house: Any, action: Action) -> None:
     room.claims_seen.clear()  # a repair is looked at again
     if isinstance(action, RemoveGuest):
         room.orphan_watch.forget(action.host)
+    if isinstance(action, AskAgain):
+        await room.host(action.host, REQUEST_ID).digest_guests()
+        house.nudge(ORPHANS)
+        return
     if isinstance(action, CloseEvacuation):
         await _close(house, action.migration_id)
         return
@@ -175,7 +187,7 @@ async def _apply(house: Any, action: Action) -> None:
         # A claim without any row of ours may be another service's.
         server = await house.store.find(model.SERVERS, id=action.consumer_id)
         migration = await house.store.find(model.MIGRATIONS, id=action.consumer_id)
-        if server is not None or (migration is not None and migration.status in moves.ENDED):
+        if server is not None or (migration is not None and migration.status in ENDED_MOVES):
             await room.placing(REQUEST_ID).release(action.consumer_id)
             log.info("claim of what is over released", consumer_id=action.consumer_id)
         return

@@ -48,6 +48,8 @@ async def _refresh(house: Any, servers: list[Row]) -> int:
             interfaces_stale=False,
             updated_at=server.updated_at,
         )
+        if server.host is not None:
+            room_of(house).card_watch.forget(server.host)  # its guest may have the cards of before
     return wrong
 
 

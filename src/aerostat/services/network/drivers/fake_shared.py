@@ -6,7 +6,7 @@ process did not do itself it notices within `LOOK_EVERY_S`.
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import ItemsView, Iterator, Mapping, MutableMapping, ValuesView
 from pathlib import Path
 
 import msgspec
@@ -84,6 +84,14 @@ class _Things(MutableMapping[Key, Thing]):
 
     def __len__(self) -> int:
         return int(self._file.execute("SELECT count(*) FROM things").fetchone()[0])
+
+    def items(self) -> ItemsView[Key, Thing]:
+        """At one moment: others write at the same time."""
+        rows = self._file.execute("SELECT kind, id, body FROM things").fetchall()
+        return {Key(kind, id): _thing(kind, body) for kind, id, body in rows}.items()
+
+    def values(self) -> ValuesView[Thing]:
+        return dict(self.items()).values()
 
     def replace(self, wanted: Mapping[Key, Thing]) -> None:
         """All at once, so that nobody sees half a world."""
