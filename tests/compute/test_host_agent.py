@@ -1,8 +1,10 @@
 """The compute host by itself: two drivers joined."""
 
+from datetime import datetime, timedelta
+
 import pytest
 
-from aerostat.kernel.bus import Message, open_memory_bus
+from aerostat.kernel.bus import Bus, Message, open_memory_bus
 from aerostat.kernel.errors import DriverError
 from aerostat.services.compute.drivers.fake import FakeHypervisor
 from aerostat.services.compute.drivers.fake_moves import FakeFolder
@@ -10,11 +12,14 @@ from aerostat.services.compute.host.agent import HostAgent
 from aerostat.services.compute.host.orders import (
     CONTROL_TOPIC,
     Card,
+    ClearFiles,
     EnsureGuest,
     GuestSpec,
-    OfServer,
+    HostLink,
     PrepareLanding,
+    RebuildGuest,
     RemoveGuest,
+    Welcome,
     WhoLeft,
 )
 from aerostat.services.compute.host.protocol import DomainSpec, Interface, RootDisk
@@ -85,13 +90,13 @@ async def test_files_are_cleared_for_a_server_to_come_and_never_under_one_that_c
     hypervisor = FakeHypervisor("here")
     agent = HostAgent("here", None, hypervisor, FakeHostNetworkDriver())
     hypervisor.files["s"] = FakeFolder(b"of an earlier stay", "here")
-    await agent._clear_files(OfServer("s"))
+    await agent._clear_files(ClearFiles("s"))
     assert "s" not in hypervisor.files
     hypervisor.remember_image("image")
     spec = DomainSpec(id="s", name="instance-s", vcpus=1, memory_mib=64, root=RootDisk("image"))
     await hypervisor.ensure_domain(spec)
     with pytest.raises(DriverError, match="still has a guest"):
-        await agent._clear_files(OfServer("s"))
+        await agent._clear_files(ClearFiles("s"))
     assert "s" in hypervisor.files
     assert await hypervisor.inspect_domain("s") is not None
 
@@ -109,3 +114,103 @@ async def test_a_guest_that_was_there_never_gets_an_empty_disk_unseen() -> None:
     await agent._ensure_guest(EnsureGuest(spec, new=True))
     await agent._ensure_guest(EnsureGuest(spec))
     assert await hypervisor.inspect_domain("s") is not None
+
+
+NOON = datetime(2030, 1, 1, 12)
+SPEC = GuestSpec(id="s", name="instance-s", title="s", vcpus=1, memory_mib=64, root=RootDisk("image"))
+
+
+def at(seconds: float) -> datetime:
+    return NOON + timedelta(seconds=seconds)
+
+
+async def welcomed(hypervisor: FakeHypervisor, *, at: datetime | None) -> tuple[HostAgent, Bus]:
+    """A host whose control side's clock says `at` when it begins."""
+    bus = await open_memory_bus()
+
+    async def answer(message: Message) -> Welcome:
+        return Welcome(at=at)
+
+    await bus.serve(CONTROL_TOPIC, answer)
+    agent = HostAgent("here", bus, hypervisor, FakeHostNetworkDriver())
+    await agent.start()
+    return agent, bus
+
+
+async def test_an_order_to_remove_that_comes_again_does_not_take_a_server_that_has_come_back() -> None:
+    """Found by the simulator: a server was moved away and back, then the first move's order came a second time and
+    took it with its disk.
+    """
+    hypervisor = FakeHypervisor("here")
+    hypervisor.remember_image("image")
+    agent = HostAgent("here", None, hypervisor, FakeHostNetworkDriver())
+    await agent._ensure_guest(EnsureGuest(SPEC, new=True, at=at(0)))
+    moved_away = RemoveGuest("s", at=at(10))
+    await agent._remove_guest(moved_away)
+    hypervisor.files["s"] = FakeFolder(b"its data", None)
+    await agent._prepare_landing(PrepareLanding(SPEC, at=at(20)))
+    with pytest.raises(DriverError, match="older than") as caught:
+        await agent._remove_guest(moved_away)
+    assert caught.value.retry
+    with pytest.raises(DriverError, match="older than"):
+        await agent._clear_files(ClearFiles("s", at=at(15)))
+    assert hypervisor.files["s"].disk == b"its data"
+    await agent._remove_guest(RemoveGuest("s", at=at(30)))
+    assert "s" not in hypervisor.files
+
+
+async def test_a_clock_that_was_set_back_does_not_keep_servers_for_ever() -> None:
+    hypervisor = FakeHypervisor("here")
+    hypervisor.remember_image("image")
+    agent = HostAgent("here", None, hypervisor, FakeHostNetworkDriver())
+    await agent._ensure_guest(EnsureGuest(SPEC, new=True, at=at(0)))
+    await agent._remove_guest(RemoveGuest("s", at=at(-3600)))
+    assert "s" not in hypervisor.files
+
+
+async def test_a_new_process_does_not_follow_orders_of_before_it() -> None:
+    """It cannot know what came after them."""
+    hypervisor = FakeHypervisor("here")
+    hypervisor.files["s"] = FakeFolder(b"its data", "here")
+    agent, bus = await welcomed(hypervisor, at=at(60))
+    link = HostLink(bus, "here")
+    with pytest.raises(DriverError, match="older than") as caught:
+        await agent._remove_guest(RemoveGuest("s", at=at(10)))
+    assert caught.value.retry
+    assert "s" in hypervisor.files
+    await link.remove_guest("s")
+    assert "s" not in hypervisor.files
+    await agent.stop()
+    await bus.close()
+
+
+async def test_a_rebuild_that_comes_again_leaves_the_new_disk_alone() -> None:
+    hypervisor = FakeHypervisor("here")
+    hypervisor.remember_image("image")
+    agent = HostAgent("here", None, hypervisor, FakeHostNetworkDriver())
+    await agent._ensure_guest(EnsureGuest(SPEC, new=True, at=at(0)))
+    rebuild = RebuildGuest(SPEC, at=at(10))
+    old = hypervisor.files["s"]
+    await agent._rebuild_guest(rebuild)
+    new = hypervisor.files["s"]
+    assert new is not old
+    await agent._rebuild_guest(rebuild)
+    assert hypervisor.files["s"] is new
+    with pytest.raises(DriverError, match="older than"):
+        await agent._rebuild_guest(RebuildGuest(SPEC, at=at(5)))
+
+
+async def test_files_of_a_server_that_comes_back_while_it_is_asked_about_stay() -> None:
+    hypervisor = FakeHypervisor("here")
+    hypervisor.files["s"] = FakeFolder(b"", None)
+    bus = await open_memory_bus()
+    agent = HostAgent("here", bus, hypervisor, FakeHostNetworkDriver())
+
+    async def answer(message: Message) -> list[str]:
+        await agent._prepare_landing(PrepareLanding(SPEC, at=at(0)))
+        return ["s"]
+
+    await bus.serve(CONTROL_TOPIC, answer)
+    assert [await agent.tidy() for _ in range(2)] == [0, 0]
+    assert "s" in hypervisor.files
+    await bus.close()

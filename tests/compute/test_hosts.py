@@ -231,14 +231,14 @@ async def greet(cloud: Cloud, **who: Any) -> Welcome:
 
 
 async def test_who_may_be_a_host(cloud: Cloud, standing_clock: None) -> None:
-    assert await greet(cloud) == Welcome()
+    assert await greet(cloud) == Welcome(at=clock.now())
     assert "upgrade the host" in (await greet(cloud, protocol=OLDEST_PROTOCOL - 1)).refusal
     assert "upgrade the control plane" in (await greet(cloud, protocol=PROTOCOL + 1)).refusal
     await cloud.db.update(model.HOSTS, {"name": "fake-1"}, machine_id="m1")
     assert "another machine serves as fake-1" in (await greet(cloud, name="fake-1", machine_id="m2")).refusal
-    assert await greet(cloud, name="fake-1") == Welcome()
+    assert await greet(cloud, name="fake-1") == Welcome(at=clock.now())
     clock.step(seconds=61)  # the first is silent, so the second may take its place
-    assert await greet(cloud, name="fake-1", machine_id="m2") == Welcome()
+    assert await greet(cloud, name="fake-1", machine_id="m2") == Welcome(at=clock.now())
 
 
 async def test_a_report_of_a_host_that_may_not_serve_is_not_taken(cloud: Cloud) -> None:

@@ -90,9 +90,10 @@ class HostDesk:
             return Welcome(refusal=refusal)
         skew_s = _skew_s(hello)
         if abs(skew_s) <= MOST_SKEW_S:
-            return Welcome()
+            return Welcome(at=clock.now())
         return Welcome(
-            warning=f"set the clock: {clock_is_off(skew_s)}; until then the host gets no new servers"
+            at=clock.now(),
+            warning=f"set the clock: {clock_is_off(skew_s)}; until then the host gets no new servers",
         )
 
     def _why_not(self, hello: Hello, known: Row | None, sender: str | None) -> str:

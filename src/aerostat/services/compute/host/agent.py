@@ -21,6 +21,7 @@ from aerostat.kernel import clock
 from aerostat.kernel.errors import DriverError
 
 from . import orders
+from .arrivals import Arrivals
 from .mover import Mover
 from .orders import (
     CONTROL_TOPIC,
@@ -98,13 +99,14 @@ class HostAgent:
         self._leftovers: frozenset[str] = frozenset()
         # Ports of guests that are on their way to here, which may take long; until when they are waited for.
         self._landing: dict[str, datetime] = {}
-        self._mover = Mover(bus, hypervisor)
+        self._arrivals = Arrivals()
+        self._mover = Mover(bus, hypervisor, self._arrivals)
         self._verbs: dict[str, tuple[Any, Callable[[Any], Awaitable[Any]]]] = {
             "ensure_image": (orders.EnsureImage, self._ensure_image),
             "ensure_guest": (orders.EnsureGuest, self._ensure_guest),
             "rebuild_guest": (orders.RebuildGuest, self._rebuild_guest),
             "remove_guest": (orders.RemoveGuest, self._remove_guest),
-            "clear_files": (orders.OfServer, self._clear_files),
+            "clear_files": (orders.ClearFiles, self._clear_files),
             "set_power": (orders.SetPower, self._set_power),
             "reboot": (orders.Reboot, self._reboot),
             "plug_card": (orders.PlugCard, self._plug_card),
@@ -126,7 +128,7 @@ class HostAgent:
     async def start(self) -> None:
         """Raises `HostRefused` before anything is served."""
         await self.hypervisor.open()
-        await be_welcome(self._bus, self._who())
+        self._arrivals.since = (await be_welcome(self._bus, self._who())).at
         await self._bus.serve(orders.topic_of(self.name), self._answer)
         await self.report()
         self._tasks = [
@@ -195,12 +197,18 @@ class HostAgent:
         again, self._leftovers = sorted(left & self._leftovers), left
         if not again:
             return 0
+        came = {server_id: self._arrivals.of(server_id) for server_id in again}
         question = orders.WhoLeft(self.name, tuple(again))
         doomed = await self._bus.call(CONTROL_TOPIC, LEFT_VERB, question, timeout_s=30.0, into=list[str])
+        removed = 0
         for server_id in doomed:
-            await self.hypervisor.remove_domain(server_id)
+            async with self._turn(server_id):
+                if self._arrivals.of(server_id) != came[server_id]:
+                    continue  # it has come back since the question was asked
+                await self.hypervisor.remove_domain(server_id)
             log.warning("files of no server removed", host=self.name, server_id=server_id)
-        return len(doomed)
+            removed += 1
+        return removed
 
     async def _answer(self, message: Any) -> Any:
         found = self._verbs.get(message.verb)
@@ -245,17 +253,23 @@ class HostAgent:
 
     async def _ensure_guest(self, order: orders.EnsureGuest) -> Domain:
         async with self._turn(order.spec.id):
+            self._arrivals.note(order.spec.id, order.at)
             if not order.new:
                 await self._check_disk(order.spec.id)
             return await self.hypervisor.ensure_domain(await self._plugged(order.spec), order.power)
 
     async def _rebuild_guest(self, order: orders.RebuildGuest) -> Domain:
         async with self._turn(order.spec.id):
-            await self.hypervisor.remove_domain(order.spec.id)
-            return await self.hypervisor.ensure_domain(await self._plugged(order.spec), order.power)
+            self._arrivals.check(order.spec.id, order.at)
+            if not self._arrivals.came_by(order.spec.id, order.at):
+                await self.hypervisor.remove_domain(order.spec.id)
+            made = await self.hypervisor.ensure_domain(await self._plugged(order.spec), order.power)
+            self._arrivals.note(order.spec.id, order.at)
+            return made
 
     async def _remove_guest(self, order: orders.RemoveGuest) -> None:
         async with self._turn(order.server_id):
+            self._arrivals.check(order.server_id, order.at)
             found = await self.hypervisor.inspect_domain(order.server_id)
             ports = set(order.port_ids) | set(found.ports if found is not None else ())
             if order.heir is not None:
@@ -265,10 +279,12 @@ class HostAgent:
             for port_id in sorted(ports):
                 self._landing.pop(port_id, None)
                 await self.network.unplug_port(port_id)
+            self._arrivals.forget(order.server_id)
 
-    async def _clear_files(self, order: orders.OfServer) -> None:
+    async def _clear_files(self, order: orders.ClearFiles) -> None:
         """Never a guest's: the order may come again when the server has come and runs here."""
         async with self._turn(order.server_id):
+            self._arrivals.check(order.server_id, order.at)
             if await self.hypervisor.inspect_domain(order.server_id) is not None:
                 raise DriverError("The host still has a guest of this server.", detail=order.server_id)
             await self.hypervisor.remove_domain(order.server_id)
@@ -276,6 +292,7 @@ class HostAgent:
     async def _prepare_landing(self, order: orders.PrepareLanding) -> Landing:
         self._landing |= {card.port_id: clock.now() + LANDING_LIMIT for card in order.spec.cards}
         async with self._turn(order.spec.id):
+            self._arrivals.note(order.spec.id, order.at)
             return await self._mover.moves.prepare_landing(await self._plugged(order.spec))
 
     async def _set_power(self, order: orders.SetPower) -> Domain:
@@ -384,12 +401,12 @@ class HostAgent:
             yield piece
 
 
-async def be_welcome(bus: Any, who: orders.Hello) -> None:
+async def be_welcome(bus: Any, who: orders.Hello) -> orders.Welcome:
     """Say hello until the control plane answers. Raises `HostRefused`."""
     waits = 0
     while True:
         try:
-            welcome = await bus.call(
+            welcome: orders.Welcome = await bus.call(
                 CONTROL_TOPIC, HELLO_VERB, who, timeout_s=HELLO_LIMIT_S, into=orders.Welcome
             )
         except DriverError as error:
@@ -404,7 +421,7 @@ async def be_welcome(bus: Any, who: orders.Hello) -> None:
             raise HostRefused(f"host {who.name} may not serve: {welcome.refusal}")
         if welcome.warning:
             log.warning("host.warned", host=who.name, warning=welcome.warning)
-        return
+        return welcome
 
 
 @contextlib.asynccontextmanager

@@ -3,6 +3,10 @@
 Every order names the server by its id and says all that is needed, so that it can be repeated, to the same host
 process or to the one that took its place. Orders are idempotent as the hypervisor's verbs behind them are.
 
+A queue may also give an order a second time long after it was followed, when others were followed since. Where that
+would harm, the order says when it was given (`at`, by the control side's clock; None from one of before 0.1), and
+`arrivals.py` holds it against when the server came to the host.
+
 Topic `host.<name>`: what a host answers. Topic `compute`: what the control side answers to hosts.
 """
 
@@ -11,6 +15,8 @@ from datetime import datetime
 from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
+
+from aerostat.kernel import clock
 
 from .protocol import (
     BaseImageSpec,
@@ -83,6 +89,7 @@ class EnsureGuest(msgspec.Struct, frozen=True):
     spec: GuestSpec
     power: Power = "running"
     new: bool = False
+    at: datetime | None = None
 
 
 class RemoveGuest(msgspec.Struct, frozen=True):
@@ -91,6 +98,7 @@ class RemoveGuest(msgspec.Struct, frozen=True):
     server_id: str
     port_ids: tuple[str, ...] = ()
     heir: str | None = None
+    at: datetime | None = None
 
 
 class RebuildGuest(msgspec.Struct, frozen=True):
@@ -98,6 +106,14 @@ class RebuildGuest(msgspec.Struct, frozen=True):
 
     spec: GuestSpec
     power: Power = "running"
+    at: datetime | None = None
+
+
+class ClearFiles(msgspec.Struct, frozen=True):
+    """Before a server comes: what an earlier stay of it left would be taken for its disk."""
+
+    server_id: str
+    at: datetime | None = None
 
 
 class SetPower(msgspec.Struct, frozen=True):
@@ -147,6 +163,7 @@ class OfExport(msgspec.Struct, frozen=True):
 
 class PrepareLanding(msgspec.Struct, frozen=True):
     spec: GuestSpec
+    at: datetime | None = None
 
 
 class SendGuest(msgspec.Struct, frozen=True):
@@ -155,6 +172,7 @@ class SendGuest(msgspec.Struct, frozen=True):
     server_id: str
     landing: Landing
     copy_disks: bool = False
+    at: datetime | None = None
 
 
 class SteerSending(msgspec.Struct, frozen=True):
@@ -175,6 +193,7 @@ class FetchFiles(msgspec.Struct, frozen=True):
 
     server_id: str
     from_host: str
+    at: datetime | None = None
 
 
 class ReadFile(msgspec.Struct, frozen=True):
@@ -208,10 +227,14 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Welcome(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to a hello: nothing, or why the host must not serve, or what is wrong and can be lived with."""
+    """The answer to a hello: nothing, or why the host must not serve, or what is wrong and can be lived with.
+
+    `at`: the control side's clock.
+    """
 
     refusal: str = ""
     warning: str = ""
+    at: datetime | None = None
 
 
 class HostReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -267,21 +290,25 @@ class HostLink:
         await self._ask("ensure_image", EnsureImage(image), None, timeout_s)
 
     async def ensure_guest(self, spec: GuestSpec, power: Power = "running", *, new: bool = False) -> Domain:
-        found: Domain = await self._ask("ensure_guest", EnsureGuest(spec, power, new), Domain, 180.0)
+        found: Domain = await self._ask(
+            "ensure_guest", EnsureGuest(spec, power, new, clock.now()), Domain, 180.0
+        )
         return found
 
     async def rebuild_guest(self, spec: GuestSpec, power: Power = "running") -> Domain:
-        found: Domain = await self._ask("rebuild_guest", RebuildGuest(spec, power), Domain, 180.0)
+        found: Domain = await self._ask(
+            "rebuild_guest", RebuildGuest(spec, power, clock.now()), Domain, 180.0
+        )
         return found
 
     async def remove_guest(
         self, server_id: str, port_ids: tuple[str, ...] = (), heir: str | None = None
     ) -> None:
-        await self._ask("remove_guest", RemoveGuest(server_id, port_ids, heir), None, 120.0)
+        await self._ask("remove_guest", RemoveGuest(server_id, port_ids, heir, clock.now()), None, 120.0)
 
     async def clear_files(self, server_id: str) -> None:
         """Before the server comes: remove what an earlier stay left. Refused while there is a guest of it here."""
-        await self._ask("clear_files", OfServer(server_id), None, 120.0)
+        await self._ask("clear_files", ClearFiles(server_id, clock.now()), None, 120.0)
 
     async def set_power(self, server_id: str, power: Power, limit_s: float = 60.0) -> Domain:
         found: Domain = await self._ask(
@@ -348,12 +375,12 @@ class HostLink:
         return found
 
     async def prepare_landing(self, spec: GuestSpec) -> Landing:
-        found: Landing = await self._ask("prepare_landing", PrepareLanding(spec), Landing, 120.0)
+        found: Landing = await self._ask("prepare_landing", PrepareLanding(spec, clock.now()), Landing, 120.0)
         return found
 
     async def send_guest(self, server_id: str, landing: Landing, *, copy_disks: bool) -> Sending:
         """Begin to send; answers when it is over, or after a short while."""
-        order = SendGuest(server_id, landing, copy_disks)
+        order = SendGuest(server_id, landing, copy_disks, clock.now())
         found: Sending = await self._ask("send_guest", order, Sending, 60.0)
         return found
 
@@ -367,7 +394,7 @@ class HostLink:
 
     async def fetch_files(self, server_id: str, from_host: str) -> None:
         """Let this host get the files of a guest that is off from another."""
-        await self._ask("fetch_files", FetchFiles(server_id, from_host), None, 3600.0)
+        await self._ask("fetch_files", FetchFiles(server_id, from_host, clock.now()), None, 3600.0)
 
     async def list_files(self, server_id: str) -> list[DomainFile]:
         found: list[DomainFile] = await self._ask("list_files", OfServer(server_id), list[DomainFile], 60.0)
