@@ -13,7 +13,6 @@ import structlog
 from aerostat.kernel.errors import DriverError
 
 from . import orders
-from .arrivals import Arrivals
 from .orders import CHUNK_BYTES, HostLink, Sending
 from .protocol import DomainFile, DomainMoves, Hypervisor, MovesDomains
 
@@ -28,9 +27,8 @@ Verb = tuple[Any, Callable[[Any], Awaitable[Any]]]
 class Mover:
     """The verbs of moving, beside the others of a `HostAgent`."""
 
-    def __init__(self, bus: Any, hypervisor: Hypervisor, arrivals: Arrivals) -> None:
+    def __init__(self, bus: Any, hypervisor: Hypervisor) -> None:
         self._bus = bus
-        self._arrivals = arrivals
         self._hypervisor = hypervisor
         self._sendings: dict[str, asyncio.Task[None]] = {}
         self._aborted: set[str] = set()
@@ -66,7 +64,6 @@ class Mover:
     async def _send_guest(self, order: orders.SendGuest) -> Sending:
         task = self._sendings.get(order.server_id)
         if task is None or task.done():
-            self._arrivals.check(order.server_id, order.at)
             self._aborted.discard(order.server_id)
             work = self.moves.send(order.server_id, order.landing, copy_disks=order.copy_disks)
             task = asyncio.ensure_future(work)
@@ -107,9 +104,10 @@ class Mover:
         await self.moves.abort(order.server_id)
 
     async def _fetch_files(self, order: orders.FetchFiles) -> None:
-        self._arrivals.note(order.server_id, order.at)
         source = HostLink(self._bus, order.from_host)
         for file in await source.list_files(order.server_id):
+            if file.live and not order.running:
+                raise DriverError("The server runs, so its disk would not come whole.", retry=True)
             await self.moves.ensure_file(order.server_id, file, source.read_file(order.server_id, file.name))
 
     async def _list_files(self, order: orders.OfServer) -> list[DomainFile]:
