@@ -26,7 +26,9 @@ from .loop import PROCESS, VirtualLoop
 from .memory import Memory
 from .misfortune import Misfortune
 from .onlooker import onlooker
-from .users import Operator, User
+from .operator import Operator
+from .usage import check_usage
+from .users import User
 
 REST_LIMIT_S = 7500.0  # the longest call takes an hour, and may be lost twice
 LOOK_EVERY_S = 2.0
@@ -96,11 +98,16 @@ class Life:
             self.loop.spawn(None, misfortune.run(acts * pause_s / 2 + 2.0), "misfortune"),
         )
         await misfortune.calm()
+        for user in users:
+            await user.close_up()
         await self._come_to_rest()
         for task in watching:
             task.cancel()
         for broken in await invariants.check_at_rest(cloud, self.store, self.memory):
             self.history.violated(broken)
+        for tenant_user in {user.tenant.name: user for user in users if user.tenant.project_id}.values():
+            for broken in await check_usage(tenant_user, self.store):
+                self.history.violated(broken)
 
     def _users(self, rng: random.Random) -> list[User]:
         users = [
