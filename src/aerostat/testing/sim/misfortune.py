@@ -111,7 +111,7 @@ class Misfortune:
             cloud.history.note("** " + name, "comes back")
 
     async def _power_cut(self) -> None:
-        """A host is dark for a while, and with it its guests."""
+        """A host is dark for a while, and with it its guests; those that are suspended lie on its disk."""
         rng, cloud = self._rng, self._cloud
         name = rng.choice(HOSTS)
         process = cloud.processes[name]
@@ -120,7 +120,7 @@ class Misfortune:
         cloud.kill(process)
         machine = cloud.lasting.hosts[name]
         for guest in machine.domains():
-            if guest.state != "shutoff":
+            if guest.active:
                 machine.guest_shuts_down(guest.id)
         cloud.history.fault("power cuts", name, "has no power")
         await asyncio.sleep(10.0 + rng.random() * LONGEST_DARK_S)
