@@ -85,7 +85,7 @@ class ResourceLife:
         await self._settle(thing, await wanted.kind.is_created(thing))
 
     async def _make(self, thing: Thing, found: str | None = None) -> None:
-        """Make it, unless it was `found`. Another run that took over may do so too: what is written down first stays."""
+        """Make it, unless it was `found`. Another run may do so too: what is written down first stays."""
         if found is None:
             await self._run.succession.take_over(thing)
         try:

@@ -32,6 +32,7 @@ from .users import User
 
 REST_LIMIT_S = 7500.0  # the longest call takes an hour, and may be lost twice
 LOOK_EVERY_S = 2.0
+LOOK_EVERY_S_AT_PEACE = 20.0
 UNDERSTOOD = (ApiError, DriverError, StoreUnavailable, Unfinished, LeaseLost, ConnectionLost)
 SHAPES: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("control-1", "api", "engine"),),
@@ -57,6 +58,7 @@ class Life:
         self.founded = founded
         self.cloud = SimCloud(self.loop, self._draw(), self.history, folder, lasting)
         self.memory = Memory(self.history)
+        self._is_peace = False
         self.store = onlooker(self.cloud.database, self.cloud.seal)
 
     def run(self) -> Outcome:
@@ -98,6 +100,7 @@ class Life:
             self.loop.spawn(None, misfortune.run(acts * pause_s / 2 + 2.0), "misfortune"),
         )
         await misfortune.calm()
+        self._is_peace = True
         for user in users:
             await user.close_up()
         await self._come_to_rest()
@@ -125,7 +128,7 @@ class Life:
         """
         before: set[str] = set()
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(LOOK_EVERY_S_AT_PEACE if self._is_peace else LOOK_EVERY_S)
             broken = await invariants.check_always(self.cloud, self.store)
             await invariants.note_disks(self.cloud, self.store, self.memory)
             for one in broken:
