@@ -120,7 +120,7 @@ class Misfortune:
         cloud.kill(process)
         machine = cloud.lasting.hosts[name]
         for guest in machine.domains():
-            if guest.active:
+            if guest.state in ("running", "paused"):
                 machine.guest_shuts_down(guest.id)
         cloud.history.fault("power cuts", name, "has no power")
         await asyncio.sleep(10.0 + rng.random() * LONGEST_DARK_S)
