@@ -1,12 +1,16 @@
 """Making a server, from the request to a guest on a host."""
 
+import asyncio
 import errno
 from typing import Any
 
 import pytest
 
 from aerostat.kernel import operation
+from aerostat.kernel.clock import clock
 from aerostat.kernel.errors import DriverError
+from aerostat.services.compute import scheduling
+from aerostat.services.compute.flows import claiming
 
 from .conftest import PUBLIC_KEY, Cloud
 
@@ -342,6 +346,27 @@ class TestTwoHosts:
         shown = (await cloud.get(f"/os-server-groups/{group['id']}"))["server_group"]
         assert shown["members"] == ids
         assert (await cloud.server(ids[0], version="2.71"))["server_groups"] == [group["id"]]
+
+    async def test_members_that_are_placed_at_the_same_time_stand_apart(
+        self, cloud: Cloud, monkeypatch: Any, standing_clock: None
+    ) -> None:
+        """Found by the simulator: both were given the same host, for neither had one when the other was placed."""
+        body = {"server_group": {"name": "g", "policies": ["anti-affinity"]}}
+        group = (await cloud.ask("POST", "/os-server-groups", body)).json()["server_group"]
+        ids = [(await post(cloud, hints={"group": group["id"]})).json()["server"]["id"] for _ in range(2)]
+        both, decided = asyncio.Barrier(2), iter(range(2))
+
+        async def decide(*args: Any, **more: Any) -> Any:
+            decision = await scheduling.decide(*args, **more)
+            if next(decided, None) is not None:
+                await both.wait()
+            return decision
+
+        monkeypatch.setattr(claiming, "decide", decide)
+        for _ in range(4):
+            await cloud.settle()
+            clock.step(seconds=10)
+        assert sorted([await self.host_of(cloud, id) for id in ids]) == ["fake-1", "fake-2"]
 
     async def test_hints_to_be_beside_and_apart(self, cloud: Cloud) -> None:
         first = await cloud.active_server()

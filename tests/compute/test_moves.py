@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from aerostat.kernel.bus import Message
+from aerostat.kernel.clock import clock
 from aerostat.kernel.errors import DriverError
 from aerostat.services.compute import model
 from aerostat.services.compute.host.orders import CONTROL_TOPIC, LIST_LEAVING_VERB, Leaving
@@ -358,6 +359,36 @@ async def test_a_cold_migration_that_fails_changes_nothing(cloud: Cloud) -> None
     assert (await cloud.server(server_id))["status"] == "ACTIVE"
     await check_lives_on(cloud, server_id, source)
     assert (await cloud.host(source).inspect_domain(server_id)).state == "running"
+
+
+async def test_a_guest_that_starts_while_its_disk_is_carried_is_stopped_again(
+    cloud: Cloud, standing_clock: None
+) -> None:
+    """Found by the simulator: an order came late and started it, its disk was taken for one that is carried while the
+    guest runs, and the server found an empty one on its new host.
+    """
+    if is_shared(cloud):
+        pytest.skip("nothing is carried")
+    server_id = await cloud.active_server()
+    source, target = (ONE, TWO) if (await row(cloud, server_id)).host == ONE else (TWO, ONE)
+    content = disk(cloud, source, server_id)
+    starts = iter([True])
+    true_find = cloud.host(target).moves.find_owner
+
+    async def find_owner(domain_id: str) -> str | None:
+        if next(starts, False):
+            await cloud.host(source).ensure_power(domain_id, "running")
+        return await true_find(domain_id)
+
+    cloud.host(target).moves.find_owner = find_owner
+    await admin(cloud, server_id, "migrate", None)
+    await cloud.settle()
+    assert (await cloud.server(server_id))["status"] == "RESIZE"
+    clock.step(seconds=30)
+    await cloud.settle()
+    assert (await cloud.server(server_id))["status"] == "VERIFY_RESIZE"
+    assert disk(cloud, target, server_id) == content
+    assert (await cloud.host(source).inspect_domain(server_id)).state == "shutoff"
 
 
 # Because the host is dead

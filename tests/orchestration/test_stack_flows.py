@@ -1,5 +1,6 @@
 """Flows of stacks under everything that can happen to them, beside a real network room."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -334,3 +335,51 @@ async def test_a_failed_update_goes_back_to_what_was(world: World) -> None:
     assert after["net"] == before["net"]
     assert after == before
     assert await world.things() == WHOLE
+
+
+class Held:
+    """A room's client; the first call of this name waits until it is let go, as in a process that was stopped."""
+
+    def __init__(self, client: Any, name: str, reached: asyncio.Event, go_on: asyncio.Event) -> None:
+        self._client = client
+        self._name = name
+        self._reached = reached
+        self._go_on = go_on
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._client, name)
+
+        async def maybe_wait(*args: Any, **values: Any) -> Any:
+            if name == self._name and not self._reached.is_set():
+                self._reached.set()
+                await self._go_on.wait()
+            return await call(*args, **values)
+
+        return maybe_wait
+
+
+@pytest.mark.parametrize(
+    "call", ["create_network", "create_subnet", "create_port", "create_router", "create_security_group"]
+)
+async def test_what_two_runs_made_is_there_once(world: World, call: str) -> None:
+    """Found by the simulator: a clock was set forward, so another engine took a stack over while the first was about
+    to make its server. There were two, and the stack knew of one.
+    """
+    stack_id = await start_create(world)
+    reached, go_on = asyncio.Event(), asyncio.Event()
+    client = type(world.house).client
+    world.house.client = lambda room, context: Held(  # type: ignore[method-assign]
+        client(world.house, room, context), call, reached, go_on
+    )
+    first = asyncio.create_task(world.settle("first"))
+    await reached.wait()
+    clock.step(seconds=60)
+    await world.settle("second")
+    await created(world, stack_id)
+    go_on.set()
+    await first
+    await world.settle("second")
+    await created(world, stack_id)
+    await world.delete(stack_id)
+    await world.settle("second")
+    await deleted(world, stack_id)

@@ -75,6 +75,20 @@ async def decide(
     return decision
 
 
+async def is_beside_another(db: Store, server: Row) -> bool:
+    """Whether more members of its anti-affinity group are on the server's host, by their rows, than may be."""
+    if not server.server_group_id:
+        return False
+    group = await db.find(model.SERVER_GROUPS, id=server.server_group_id)
+    if group is None or group.policy != "anti-affinity":
+        return False
+    return (await _members_by_host(db, server)).get(server.host, 0) >= _most_per_host(group)
+
+
+def _most_per_host(group: Row) -> int:
+    return int(group.rules.get("max_server_per_host", 1))
+
+
 async def _some_hosts(
     db: Store, placing: Placing, asked: Asked, members: Mapping[str, int], most: int
 ) -> tuple[list[Row], dict[str, dict[str, int]]]:
@@ -134,7 +148,7 @@ async def _asked(
         arch=server.image_properties.get("hw_architecture") or server.image_properties.get("architecture"),
         extra_specs=server.flavor.get("extra_specs", {}),
         group_policy=group.policy if group is not None else None,
-        max_per_host=int(group.rules.get("max_server_per_host", 1)) if group is not None else 1,
+        max_per_host=_most_per_host(group) if group is not None else 1,
         excluded=tried,
         leaving=move.source_host if move is not None else None,
         same_host=frozenset(same) if "same_host" in hints else None,

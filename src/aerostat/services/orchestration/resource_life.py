@@ -14,7 +14,7 @@ from .ledger import Superseded, add_resource_event
 from .run import BEFORE, CALLED, FINISHED, TRIES, Run
 from .states import action_of, complete, failed, progress, status_of
 from .template import ResourceDefinition
-from .thing import Thing
+from .thing import MadeTwice, Thing
 from .types.property import changed, readable
 from .types.resource_type import Replace, ResourceType
 from .wanted import Wanted
@@ -81,20 +81,22 @@ class ResourceLife:
         wanted.apply(row, self._run.generation)
         thing = self._run.thing_for(row, wanted)
         if row.physical_id is None:
-            found = await wanted.kind.find_made(thing) if wanted.kind.outside else None
-            if found is not None:
-                await thing.keep(found)
-            else:
-                await self._make(thing)
+            await self._make(thing, await wanted.kind.find_made(thing) if wanted.kind.outside else None)
         await self._settle(thing, await wanted.kind.is_created(thing))
 
-    async def _make(self, thing: Thing) -> None:
-        await self._run.succession.take_over(thing)
-        made = await thing.kind.create(thing)
+    async def _make(self, thing: Thing, found: str | None = None) -> None:
+        """Make it, unless it was `found`. Another run may do so too: what is written down first stays."""
+        if found is None:
+            await self._run.succession.take_over(thing)
+        try:
+            made = found or await thing.kind.create(thing)
+            if thing.kind.outside:  # at once: what is made and not written down would be lost
+                await thing.keep(thing.row.physical_id or made)
+        except MadeTwice:
+            await thing.kind.delete(thing)
+            raise Superseded from None
         if thing.row.physical_id is None:
             thing.row.physical_id = made
-        if thing.kind.outside:  # at once: what is made and not written down would be lost
-            await thing.keep()
 
     async def _settle(self, thing: Thing, is_ready: bool) -> None:
         """Write that it is complete; or look again later."""

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 Write = Callable[[Callable[[Any], Awaitable[object]]], Awaitable[None]]
 
 
+class MadeTwice(Exception):
+    """Another run made the resource too and was first, or nobody wants it any more."""
+
+
 class Thing:
     """A resource row with its type. `properties` have defaults and the right types; every one is there.
 
@@ -92,19 +96,27 @@ class Thing:
         return self._shown
 
     async def keep(self, physical_id: str | None = None) -> None:
-        """Store the id outside and `data` now."""
+        """Store the id outside and `data` now. Raises `MadeTwice`."""
         if physical_id is not None:
             self.row.physical_id = physical_id
         values = {"physical_id": self.row.physical_id, "data": self.row.data}
+        is_first = True
 
         async def store(tx: Any) -> None:
-            await tx.update(model.RESOURCES, {"id": self.row.id}, **values)
+            nonlocal is_first
+            if physical_id is not None:
+                known = await tx.find(model.RESOURCES, id=self.row.id)
+                is_first = known is not None and known.physical_id in (None, physical_id)
+            if is_first:
+                await tx.update(model.RESOURCES, {"id": self.row.id}, **values)
 
         if self._write is not None:
             await self._write(store)
         else:
             async with self.house.store.transaction() as tx:
                 await store(tx)
+        if not is_first:
+            raise MadeTwice
 
     async def is_claimed(self, physical_id: str) -> bool:
         """Whether another resource of any stack is this thing outside."""

@@ -29,8 +29,8 @@ def take_over(rng: random.Random, loop: VirtualLoop) -> None:
     os.getloadavg = lambda: (0.0, 0.0, 0.0)
     time.monotonic = loop.time
     time.perf_counter = loop.time
-    time.time = lambda: _EPOCH_S + loop.time()
-    time.time_ns = lambda: int((_EPOCH_S + loop.time()) * 1e9)
+    time.time = lambda: _EPOCH_S + loop.time() + loop.clock_ahead_s
+    time.time_ns = lambda: int(time.time() * 1e9)
     ids._last_tick = 0
 
 

@@ -4,6 +4,7 @@ Read from rows and from the fake world, not from what the code under test says a
 network's topology, which is derived from rows by the room's own `read_things`.
 """
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any, Protocol
@@ -48,6 +49,7 @@ TABLES = {
     "group": network.SECURITY_GROUPS,
     "image": image.IMAGES,
     "stack": orchestration.STACKS,
+    "server group": compute.SERVER_GROUPS,
 }
 
 
@@ -58,6 +60,7 @@ async def check_always(cloud: Cloud, store: Store) -> list[str]:
     broken += _over_quota(servers, await store.all(quota_limits, {"service": "compute"}))
     broken += await _over_capacity(store)
     broken += _twice(await store.all(network.FLOATING_IPS), "floating_ip_address", "floating IP")
+    broken += _together(servers, await store.all(compute.SERVER_GROUPS))
     return broken
 
 
@@ -123,6 +126,19 @@ def _twice(rows: list[Row], column: str, what: str) -> Iterator[str]:
     for value, count in Counter(row[column] for row in rows).items():
         if count > 1:
             yield f"{what} {value} is used {count} times"
+
+
+def _together(servers: list[Row], groups: list[Row]) -> Iterator[str]:
+    """Servers that were to stand apart."""
+    apart = {row.id: row.name for row in groups if row.policy == "anti-affinity"}
+    standing = Counter(
+        (one.server_group_id, one.host)
+        for one in servers
+        if one.server_group_id in apart and one.host is not None and one.state not in ("deleted", "error")
+    )
+    for (group_id, host), count in standing.items():
+        if count > 1:
+            yield f"{count} servers of group {apart[group_id]} stand on {host}"
 
 
 # At rest
@@ -356,13 +372,29 @@ async def _stacks(store: Store) -> list[str]:
             kind = _PHYSICAL.get(row.type)
             if kind is not None and await _is_there(store, kind, row.physical_id):
                 broken.append(f"stack {stack.name} is deleted, and its {row.type} is still there")
+    known = {row.physical_id for row in await store.all(orchestration.RESOURCES)}
+    names = {row.name for row in stacks.values()}
+    for kind in sorted(set(_PHYSICAL.values())):
+        broken += [
+            f"{kind} {row.name} was made by a stack that does not know it"
+            for row in await store.all(TABLES[kind])
+            if row.id not in known
+            and row.get("state") != "deleted"
+            and (made := _MADE_BY_STACK.fullmatch(row.name or "")) is not None
+            and made[1] in names
+        ]
     return broken
+
+
+_MADE_BY_STACK = re.compile(r"(.+)-[a-z0-9]+-[a-z0-9]{12}")
+"""Names that stacks give: the stack's, the resource's, and chance."""
 
 
 _PHYSICAL = {
     "OS::Neutron::Net": "network",
     "OS::Neutron::Subnet": "subnet",
     "OS::Neutron::Port": "port",
+    "OS::Neutron::SecurityGroup": "group",
     "OS::Nova::Server": "server",
 }
 

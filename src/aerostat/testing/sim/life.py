@@ -26,11 +26,14 @@ from .loop import PROCESS, VirtualLoop
 from .memory import Memory
 from .misfortune import Misfortune
 from .onlooker import onlooker
-from .users import Operator, User
+from .operator import Operator
+from .usage import check_usage
+from .users import User
 
 REST_LIMIT_S = 7500.0  # the longest call takes an hour, and may be lost twice
 LOOK_EVERY_S = 2.0
 PATIENT_EVERY, PATIENCE_S = 10, 1500.0  # twice the longest time between two rounds of a reconciler, and some
+LOOK_EVERY_S_AT_PEACE = 20.0
 UNDERSTOOD = (ApiError, DriverError, StoreUnavailable, Unfinished, LeaseLost, ConnectionLost)
 SHAPES: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("control-1", "api", "engine"),),
@@ -56,6 +59,7 @@ class Life:
         self.founded = founded
         self.cloud = SimCloud(self.loop, self._draw(), self.history, folder, lasting)
         self.memory = Memory(self.history)
+        self._is_peace = False
         self.store = onlooker(self.cloud.database, self.cloud.seal)
 
     def run(self) -> Outcome:
@@ -97,11 +101,17 @@ class Life:
             self.loop.spawn(None, misfortune.run(acts * pause_s / 2 + 2.0), "misfortune"),
         )
         await misfortune.calm()
+        self._is_peace = True
+        for user in users:
+            await user.close_up()
         await self._come_to_rest()
         for task in watching:
             task.cancel()
         for broken in await invariants.check_at_rest(cloud, self.store, self.memory):
             self.history.violated(broken)
+        for tenant_user in {user.tenant.name: user for user in users if user.tenant.project_id}.values():
+            for broken in await check_usage(tenant_user, self.store):
+                self.history.violated(broken)
 
     def _users(self, rng: random.Random) -> list[User]:
         users = [
@@ -119,7 +129,7 @@ class Life:
         """
         before: set[str] = set()
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(LOOK_EVERY_S_AT_PEACE if self._is_peace else LOOK_EVERY_S)
             broken = await invariants.check_always(self.cloud, self.store)
             await invariants.note_disks(self.cloud, self.store, self.memory)
             for one in broken:

@@ -89,6 +89,7 @@ class VirtualLoop(Loop):
     def __init__(self, rng: random.Random, start_s: float = 0.0) -> None:
         self._rng = rng
         self._now_s = start_s
+        self.clock_ahead_s = 0.0
         self._ready: list[_Step] = []
         self._timers: list[tuple[float, int, _Step]] = []
         self._timer_number = 0
@@ -108,12 +109,17 @@ class VirtualLoop(Loop):
     def _jump(self, to_s: float) -> None:
         self._now_s = to_s
         self._still_at = self.steps
-        clock.stop(EPOCH + timedelta(seconds=to_s))
+        clock.stop(EPOCH + timedelta(seconds=to_s + self.clock_ahead_s))
+
+    def set_clock(self, by_s: float) -> None:
+        """Set what clocks show; what is waited for does not come sooner or later for it."""
+        self.clock_ahead_s += by_s
+        self._jump(self._now_s)
 
     # Running
 
     def run_until_complete(self, future: Any) -> Any:
-        task = asyncio.ensure_future(future, loop=self)
+        task = self.spawn(None, future, "the world") if asyncio.iscoroutine(future) else future
         asyncio._set_running_loop(self)
         self._running = True
         self._jump(self._now_s)

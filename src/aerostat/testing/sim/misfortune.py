@@ -11,8 +11,10 @@ from aerostat.kernel.db import Store
 from aerostat.kernel.model import flows
 
 from .cloud import SimCloud
+from .founding import HOSTS
 
 LONGEST_OUTAGE_S = 25.0
+LONGEST_DARK_S = 60.0
 LONGEST_STOP_S = 45.0  # leases last 15
 MOST_STEPS_BEFORE_DEATH = 600
 LONGEST_LIFE_S = 6.0  # of one that is marked for death and has little to do
@@ -29,7 +31,15 @@ class Misfortune:
         self._acts: list[Callable[[], Awaitable[None]]] = []
         if rng.random() < 0.15:
             return
-        kinds = {self._kill: 4, self._stop: 4, self._cut_off: 3, self._database_away: 2, self._guests_act: 3}
+        kinds = {
+            self._kill: 4,
+            self._stop: 4,
+            self._cut_off: 3,
+            self._database_away: 2,
+            self._guests_act: 3,
+            self._power_cut: 1,
+            self._set_clock: 1,
+        }
         chosen = {kind: weight for kind, weight in kinds.items() if rng.random() < 0.6}
         if chosen:
             self._acts = rng.choices(list(chosen), list(chosen.values()), k=rng.randrange(1, 8))
@@ -70,6 +80,8 @@ class Misfortune:
         cloud.wires.heal()
         cloud.database.temper = type(cloud.database.temper)()
         cloud.moods.temper = type(cloud.moods.temper)()
+        for machine in cloud.lasting.hosts.values():
+            machine.moves.calm_down()
         for process in cloud.processes.values():
             process.dies_after, process.stopped_until_s = None, 0.0
         cloud.history.note("world", "everything heals; the dead come back")
@@ -97,6 +109,30 @@ class Misfortune:
         if cloud.processes[name] is process:
             cloud.start(name)
             cloud.history.note("** " + name, "comes back")
+
+    async def _power_cut(self) -> None:
+        """A host is dark for a while, and with it its guests; those that are suspended lie on its disk."""
+        rng, cloud = self._rng, self._cloud
+        name = rng.choice(HOSTS)
+        process = cloud.processes[name]
+        if not process.alive:
+            return
+        cloud.kill(process)
+        machine = cloud.lasting.hosts[name]
+        for guest in machine.domains():
+            if guest.state in ("running", "paused"):
+                machine.guest_shuts_down(guest.id)
+        cloud.history.fault("power cuts", name, "has no power")
+        await asyncio.sleep(10.0 + rng.random() * LONGEST_DARK_S)
+        if cloud.processes[name] is process:
+            cloud.start(name)
+            cloud.history.note("** " + name, "has power again")
+
+    async def _set_clock(self) -> None:
+        """Somebody sets the clock: time itself goes on as before."""
+        by_s = self._rng.choice((-60.0, -5.0, 5.0, 60.0, 900.0, 5400.0))
+        self._cloud.loop.set_clock(by_s)
+        self._cloud.history.fault("clocks set", "world", f"all clocks are set by {by_s:+.0f} s")
 
     async def _stop(self) -> None:
         """SIGSTOP, and SIGCONT some time later: who wakes up does not know that others took over."""

@@ -7,6 +7,7 @@ and to the modules is gone when it ends.
 import contextlib
 import functools
 import gc
+import importlib
 import logging
 import os
 import random
@@ -82,6 +83,7 @@ def _nursery(seeds: Sequence[int], writing: int, plant: Plant | None) -> NoRetur
     signal.signal(signal.SIGTERM, _stop)
     code, child = 0, 0
     try:
+        _import_all()
         template = folder / "founded"
         loop = VirtualLoop(random.Random(0))
         chance.take_over(random.Random(0), loop)
@@ -111,6 +113,16 @@ def _nursery(seeds: Sequence[int], writing: int, plant: Plant | None) -> NoRetur
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os._exit(code)
+
+
+def _import_all() -> None:
+    """Modules that are imported for the first time draw chance of their own: `multiprocessing` makes itself a key.
+    Whoever ran before in this process may have imported some of them; so all are, before the seed takes over.
+    """
+    from aerostat import app
+
+    app.rooms()
+    importlib.import_module("multiprocessing.context")
 
 
 def _child(writing: int, plant: Plant | None, live: Callable[[], Outcome]) -> NoReturn:

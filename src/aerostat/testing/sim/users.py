@@ -69,6 +69,9 @@ class User:
         """Do one thing. Raises `NothingThere`."""
         await self.rng.choices(ACTS, WEIGHTS)[0](self)
 
+    async def close_up(self) -> None:
+        """What must be put right before all comes to rest."""
+
     def new_name(self, kind: str) -> str:
         self._made += 1
         return f"{self.name}-{kind}{self._made}"
@@ -102,6 +105,8 @@ class User:
             return None
         self.history.note(self.name, f"{what} → {reply.status}{_reason(reply)}")
         self.look_through(reply, what, but)
+        if reply.status == 401:
+            self._token = None  # it has ended: the clock may have been set
         if reply.status >= 500 and reply.status != 503:
             self.history.violated(f"{what}: {reply.status} {reply.text[:300]}")
         return reply
@@ -110,10 +115,12 @@ class User:
         """No answer to a tenant holds anything of another's."""
         self.memory.look_for_strangers(self.tenant.name, reply.text, what, but)
 
-    async def make(self, kind: str, path: str, singular: str, body: dict[str, Any]) -> Thing | None:
-        """Ask for a new thing; what was answered is remembered."""
+    async def make(
+        self, kind: str, path: str, singular: str, body: dict[str, Any], **beside: Any
+    ) -> Thing | None:
+        """Ask for a new thing; what was answered is remembered. `beside`: what stands beside it in the request."""
         name = body.get("name") or self.new_name(kind)
-        reply = await self.ask("POST", path, {singular: body}, what=f"create {kind} {name}")
+        reply = await self.ask("POST", path, {singular: body, **beside}, what=f"create {kind} {name}")
         if reply is None or reply.status >= 300:
             return None
         return self.memory.made(kind, reply.data[singular]["id"], name, self.tenant.name)
@@ -124,28 +131,6 @@ class User:
         reply = await self.ask("DELETE", f"{path}/{thing.id}", what=f"delete {thing.kind} {thing.name}")
         if reply is not None and (reply.status < 300 or reply.status == 404):
             thing.gone = True
-
-
-class Operator(User):
-    """The administrator, who moves everybody's servers from host to host."""
-
-    def __init__(self, cloud: Reached, founded: Founded, memory: Memory, rng: random.Random) -> None:
-        office = Tenant("admin", "", "", "", "", "")
-        super().__init__("admin", cloud, founded, office, memory, rng)
-        self._password = founded.admin_password
-
-    async def act(self) -> None:
-        servers = [one for one in self.memory.things.values() if one.kind == "server" and not one.gone]
-        if not servers:
-            raise NothingThere
-        server = self.rng.choice(servers[-4:])
-        live = {"os-migrateLive": {"host": None, "block_migration": "auto"}}
-        body = live if self.rng.random() < 0.6 else {"migrate": None}
-        what = f"{next(iter(body))} {server.name}"
-        await self.ask("POST", f"{SERVERS}/{server.id}/action", body, what=what)
-
-    def look_through(self, reply: Reply, what: str, but: str) -> None:
-        """An administrator sees everything."""
 
 
 def _reason(reply: Reply) -> str:
@@ -174,6 +159,14 @@ async def end_network(user: User) -> None:
     await user.end(network, f"{NET}/networks")
 
 
+async def link_network(user: User) -> None:
+    """Bring a network to the tenant's router, or take it away from there."""
+    subnet = user.pick("subnet")
+    verb = user.rng.choice(("add", "add", "remove"))
+    path = f"{NET}/routers/{user.tenant.router_id}/{verb}_router_interface"
+    await user.ask("PUT", path, {"subnet_id": subnet.id}, what=f"{verb} {subnet.name} at the router")
+
+
 async def make_port(user: User) -> None:
     network = user.find("network", 0.3)
     network_id = network.id if network else user.tenant.network_id
@@ -182,12 +175,19 @@ async def make_port(user: User) -> None:
         # Few addresses to choose from: two users want the same one.
         prefix = user.tenant.cidr.rpartition(".")[0]
         body["fixed_ips"] = [{"ip_address": f"{prefix}.{user.rng.randrange(20, 24)}"}]
+    if (group := user.find("group", 0.4)) is not None:
+        body["security_groups"] = [group.id]
     await user.make("port", f"{NET}/ports", "port", body)
 
 
 async def change_port(user: User) -> None:
-    port = user.pick("port")
-    change = {"admin_state_up": user.rng.random() < 0.7, "description": user.new_name("text")}
+    port, group = user.pick("port"), user.find("group", 0.4)
+    change: dict[str, Any] = {
+        "admin_state_up": user.rng.random() < 0.7,
+        "description": user.new_name("text"),
+    }
+    if group is not None:
+        change["security_groups"] = [group.id]
     await user.ask("PUT", f"{NET}/ports/{port.id}", {"port": change}, what=f"update port {port.name}")
 
 
@@ -218,15 +218,34 @@ async def make_group(user: User) -> None:
     name = user.new_name("group")
     group = await user.make("group", f"{NET}/security-groups", "security_group", {"name": name})
     if group is not None:
-        rule = {
-            "security_group_id": group.id,
-            "direction": "ingress",
-            "protocol": "tcp",
-            "port_range_min": 22,
-            "port_range_max": 22,
-        }
-        path = f"{NET}/security-group-rules"
-        await user.ask("POST", path, {"security_group_rule": rule}, what=f"rule in {name}")
+        await _add_rule(user, group)
+
+
+async def change_group(user: User) -> None:
+    """One rule more, or one less."""
+    group = user.pick("group")
+    if user.rng.random() < 0.5:
+        await _add_rule(user, group)
+        return
+    path = f"{NET}/security-group-rules"
+    reply = await user.ask("GET", f"{path}?security_group_id={group.id}", what=f"rules of {group.name}")
+    if reply is not None and reply.status == 200 and (rules := reply.data["security_group_rules"]):
+        await user.ask(
+            "DELETE", f"{path}/{user.rng.choice(rules)['id']}", what=f"delete rule of {group.name}"
+        )
+
+
+async def _add_rule(user: User, group: Thing) -> None:
+    port = user.rng.randrange(22, 26)
+    rule = {
+        "security_group_id": group.id,
+        "direction": "ingress",
+        "protocol": "tcp",
+        "port_range_min": port,
+        "port_range_max": port,
+    }
+    path = f"{NET}/security-group-rules"
+    await user.ask("POST", path, {"security_group_rule": rule}, what=f"rule in {group.name}")
 
 
 async def end_group(user: User) -> None:
@@ -250,7 +269,25 @@ async def make_server(user: User) -> None:
         "imageRef": user.founded.image_id,
         "networks": networks,
     }
-    await user.make("server", SERVERS, "server", body)
+    if (group := user.find("group", 0.2)) is not None:
+        body["security_groups"] = [{"name": group.name}]
+    hints = {}
+    if (apart := user.find("server group", 0.6)) is not None:
+        hints = {"os:scheduler_hints": {"group": apart.id}}
+    await user.make("server", SERVERS, "server", body, **hints)
+
+
+GROUPS = "/compute/v2.1/os-server-groups"
+
+
+async def make_server_group(user: User) -> None:
+    policy = "anti-affinity" if user.rng.random() < 0.8 else "soft-anti-affinity"
+    body = {"name": user.new_name("apart"), "policy": policy}
+    await user.make("server group", GROUPS, "server_group", body)
+
+
+async def end_server_group(user: User) -> None:
+    await user.end(user.pick("server group"), GROUPS)
 
 
 async def end_server(user: User) -> None:
@@ -352,12 +389,18 @@ def _template(user: User, size: int) -> dict[str, Any]:
     for number in range(size):
         fixed = [{"subnet": {"get_resource": "subnet"}}]
         properties = {"network": {"get_resource": "net"}, "fixed_ips": fixed}
+        if user.rng.random() < 0.3:
+            resources["group"] = {"type": "OS::Neutron::SecurityGroup", "properties": {"rules": []}}
+            properties["security_groups"] = [{"get_resource": "group"}]
         resources[f"port{number}"] = {"type": "OS::Neutron::Port", "properties": properties}
     if size > 1:
+        # Another flavor is a resize, another text for the guest another server in its place.
         properties = {
-            "flavor": "m1.nano",
+            "flavor": user.rng.choice(("m1.nano", "m1.nano", "m1.micro")),
             "image": user.founded.image_id,
             "networks": [{"port": {"get_resource": "port0"}}],
+            "user_data_format": "RAW",
+            "user_data": user.rng.choice(("one", "another")),
         }
         resources["server"] = {"type": "OS::Nova::Server", "properties": properties}
     return {"heat_template_version": "2018-08-31", "resources": resources}
@@ -369,7 +412,7 @@ def _stacks(user: User) -> str:
 
 async def make_stack(user: User) -> None:
     name = user.new_name("stack")
-    body: dict[str, Any] = {"stack_name": name, "template": _template(user, user.rng.randrange(3))}
+    body: dict[str, Any] = {"stack_name": name, "template": _template(user, user.rng.choice((0, 1, 2, 2)))}
     if user.rng.random() < 0.5:
         body["disable_rollback"] = False
     reply = await user.ask("POST", _stacks(user), body, what=f"create stack {name}")
@@ -379,7 +422,7 @@ async def make_stack(user: User) -> None:
 
 async def change_stack(user: User) -> None:
     stack = user.pick("stack")
-    body = {"template": _template(user, user.rng.randrange(3))}
+    body = {"template": _template(user, user.rng.choice((0, 1, 2, 2)))}
     path = f"{_stacks(user)}/{stack.name}/{stack.id}"
     await user.ask("PUT", path, body, what=f"update stack {stack.name}")
 
@@ -447,10 +490,14 @@ WEIGHTED: tuple[tuple[int, Act], ...] = (
     (5, make_floating_ip),
     (5, move_floating_ip),
     (3, end_floating_ip),
-    (2, make_group),
+    (3, make_group),
+    (2, change_group),
     (1, end_group),
+    (2, link_network),
+    (2, make_server_group),
+    (1, end_server_group),
     (6, make_stack),
-    (4, change_stack),
+    (6, change_stack),
     (4, end_stack),
     (4, look_around),
     (2, look_at_server),

@@ -1,13 +1,14 @@
 """A host for a server that has none: chosen by the scheduler, held by a claim."""
 
 from aerostat.kernel.db import Row
+from aerostat.kernel.errors import DriverError
 from aerostat.kernel.work import Work
 
 from .. import model
 from ..errors import NoValidHost
 from ..placing import resources_of
 from ..room import room_of
-from ..scheduling import decide
+from ..scheduling import decide, is_beside_another
 
 
 async def claim_a_host(work: Work, server: Row) -> None:
@@ -21,15 +22,25 @@ async def claim_a_host(work: Work, server: Row) -> None:
     tried = frozenset(work.data.get("tried", ()))
     if server.host is not None and server.host not in tried:
         known = await work.db.find(model.HOSTS, name=server.host)
-        if known is not None and await placing.claim(server, known.id, resources):
+        if (
+            known is not None
+            and not await is_beside_another(work.db, server)
+            and await placing.claim(server, known.id, resources)
+        ):
             return
     zone = server.availability_zone
     decision = await decide(work.house, work.db, server, resources, work.request_id, tried)
     verdicts = decision.verdicts
+    crowded = ""
     for host in decision.ranked:
         # Row first, claim after: a worker that was overtaken learns it here, and claims nothing any more.
         server.host, server.availability_zone = host.name, host.zone
         await work.save()
+        # Members of a group that are placed at once do not know of each other before their rows say where they go.
+        if await is_beside_another(work.db, server):
+            crowded = f"{host.name} was given to another member of the group at the same time"
+            verdicts.append({"filter": "anti_affinity", "host": host.name, "reason": crowded})
+            continue
         if await placing.claim(server, host.id, resources):
             work.record(
                 "done", reason=f"{host.name} was chosen", data={"host": host.name, "refused": verdicts}
@@ -37,6 +48,9 @@ async def claim_a_host(work: Work, server: Row) -> None:
             return
         verdicts.append({"filter": "claim", "host": host.name, "reason": "its room was taken meanwhile"})
     server.host, server.availability_zone = None, zone
+    if crowded:
+        await work.save()
+        raise DriverError("No host was found that is free of the server's group.", detail=crowded, retry=True)
     reason = decision.reason
     if tried and (last := work.data.get("last_refusal")):
         reason = f"{reason} {last}"

@@ -71,9 +71,7 @@ async def look_for_files(work: Work, server: Row) -> None:
     if asked is False and shared:
         raise StorageIsShared(host=work.data["target"])
     if not shared:
-        await target.clear_files(
-            server.id
-        )  # what an earlier stay of it left there would be taken for its disk
+        await target.clear_files(server.id)
         client = work.house.client("image", internal_context(work.request_id, "compute"))
         await target.ensure_image(imaging.spec_of(await client.get_image(server.image_id)))
 

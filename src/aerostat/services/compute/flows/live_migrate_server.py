@@ -81,10 +81,9 @@ async def prepare_target(work: Work, server: Row) -> None:
     if asked is False and not shared:
         raise StorageNotShared(host=work.data["target"])
     if not shared:
-        await target.clear_files(
-            server.id
-        )  # what an earlier stay of it left there would be taken for its disk
-        await target.fetch_files(server.id, (await moves.of_flow(work)).source_host)
+        source = (await moves.of_flow(work)).source_host
+        await target.clear_files(server.id)
+        await target.fetch_files(server.id, source, running=True)
     landing = await target.prepare_landing(await guest_of(work.house, server, work.request_id))
     await networking.announce_move(room.network_admin(work.request_id), server, work.data["target"])
     work.data["landing"] = msgspec.to_builtins(landing)

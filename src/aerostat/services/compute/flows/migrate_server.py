@@ -53,21 +53,18 @@ async def stay(work: Work, server: Row) -> None:
 
 
 @migrate_server.step
-async def stop(work: Work, server: Row) -> None:
-    """Its files are whole only while it is off."""
-    source = (await moves.of_flow(work)).source_host
-    await room_of(work.house).host(source, work.request_id).set_power(server.id, "shutoff")
-
-
-@migrate_server.step
 async def carry_files(work: Work, server: Row) -> None:
-    """To where the target sees them; with shared storage it does already."""
+    """To where the target sees them; with shared storage it does already. They are whole only while the guest is off,
+    so it is stopped in the same step: it may have been started since the last attempt.
+    """
     source = (await moves.of_flow(work)).source_host
-    target = room_of(work.house).host(work.data["target"], work.request_id)
+    room = room_of(work.house)
+    await room.host(source, work.request_id).set_power(server.id, "shutoff")
+    target = room.host(work.data["target"], work.request_id)
     if await target.find_owner(server.id) == source:
         return
-    await target.clear_files(server.id)  # what an earlier stay of it left there would be taken for its disk
-    await target.fetch_files(server.id, source)
+    await target.clear_files(server.id)
+    await target.fetch_files(server.id, source, running=False)
 
 
 @migrate_server.step

@@ -155,4 +155,4 @@ async def _claim(work: Work, server: Row, resources: Mapping[str, int]) -> None:
 
 
 def _larger(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, Any]:
-    return {kind: max(one.get(kind, 0), other.get(kind, 0)) for kind in {*one, *other}}
+    return {kind: max(one.get(kind, 0), other.get(kind, 0)) for kind in {**one, **other}}

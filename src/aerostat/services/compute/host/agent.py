@@ -23,7 +23,7 @@ from aerostat.kernel import clock
 from aerostat.kernel.errors import DriverError
 
 from . import orders
-from .arrivals import Arrivals
+from .lateness import Lateness
 from .mover import Mover
 from .orders import (
     CONTROL_TOPIC,
@@ -104,8 +104,9 @@ class HostAgent:
         self._coming: Counter[str] = Counter()  # ports of guests that are being made now
         # By server that is on its way to here, which may take long: its ports, and until when they are waited for.
         self._landing: dict[str, tuple[frozenset[str], datetime]] = {}
-        self._arrivals = Arrivals()
-        self._mover = Mover(name, bus, hypervisor, self._arrivals)
+        self._lateness = Lateness()
+        self._rebuilt: dict[str, datetime | None] = {}
+        self._mover = Mover(name, bus, hypervisor)
         self._verbs: dict[str, tuple[Any, Callable[[Any], Awaitable[Any]]]] = {
             "ensure_image": (orders.EnsureImage, self._ensure_image),
             "ensure_guest": (orders.EnsureGuest, self._ensure_guest),
@@ -133,7 +134,7 @@ class HostAgent:
     async def start(self) -> None:
         """Raises `HostRefused` before anything is served."""
         await self.hypervisor.open()
-        self._arrivals.since = (await be_welcome(self._bus, self._who())).at
+        self._lateness.since = (await be_welcome(self._bus, self._who())).at
         await self._bus.serve(orders.topic_of(self.name), self._answer)
         await self.report()
         self._tasks = [
@@ -204,14 +205,14 @@ class HostAgent:
         again, self._leftovers = sorted(left & self._leftovers), left
         if not again:
             return 0
-        came = {server_id: self._arrivals.of(server_id) for server_id in again}
+        heard = {server_id: self._lateness.newest(server_id) for server_id in again}
         question = orders.WhoLeft(self.name, tuple(again))
         doomed = await self._bus.call(CONTROL_TOPIC, LEFT_VERB, question, timeout_s=30.0, into=list[str])
         removed = 0
         for server_id in doomed:
             async with self._turn(server_id):
-                if self._arrivals.of(server_id) != came[server_id]:
-                    continue  # it has come back since the question was asked
+                if self._lateness.newest(server_id) != heard[server_id]:
+                    continue  # it may have come back since the question was asked
                 await self.hypervisor.remove_domain(server_id)
                 self._landing.pop(server_id, None)  # it does not come any more
             log.warning("files of no server removed", host=self.name, server_id=server_id)
@@ -223,8 +224,11 @@ class HostAgent:
         if found is None:
             raise DriverError(f"The host does not know how to {message.verb}.")
         kind, verb = found
+        order = message.read(kind) if kind is not None else None
+        if isinstance(order, orders.ServerOrder | orders.GuestOrder):
+            self._lateness.admit(order.server_id, order.at)
         try:
-            return await verb(message.read(kind) if kind is not None else None)
+            return await verb(order)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
@@ -265,18 +269,16 @@ class HostAgent:
 
     async def _ensure_guest(self, order: orders.EnsureGuest) -> Domain:
         async with self._turn(order.spec.id):
-            self._arrivals.note(order.spec.id, order.at)
             if not order.new:
                 await self._check_disk(order.spec.id)
             return await self._make(order.spec, order.power)
 
     async def _rebuild_guest(self, order: orders.RebuildGuest) -> Domain:
         async with self._turn(order.spec.id):
-            self._arrivals.check(order.spec.id, order.at)
-            if not self._arrivals.came_by(order.spec.id, order.at):
+            if order.at is None or self._rebuilt.get(order.spec.id) != order.at:
                 await self.hypervisor.remove_domain(order.spec.id)
             made = await self._make(order.spec, order.power)
-            self._arrivals.note(order.spec.id, order.at)
+            self._rebuilt[order.spec.id] = order.at  # should it come again: the new disk may be in use
             return made
 
     async def _make(self, spec: GuestSpec, power: Power) -> Domain:
@@ -300,7 +302,6 @@ class HostAgent:
 
     async def _remove_guest(self, order: orders.RemoveGuest) -> None:
         async with self._turn(order.server_id):
-            self._arrivals.check(order.server_id, order.at)
             found = await self.hypervisor.inspect_domain(order.server_id)
             awaited, _ = self._landing.pop(order.server_id, (frozenset(), None))
             ports = awaited.union(order.port_ids, found.ports if found is not None else ())
@@ -310,12 +311,11 @@ class HostAgent:
                 await self.hypervisor.remove_domain(order.server_id)
             for port_id in sorted(ports):
                 await self.network.unplug_port(port_id)
-            self._arrivals.forget(order.server_id)
+            self._rebuilt.pop(order.server_id, None)
 
     async def _clear_files(self, order: orders.ClearFiles) -> None:
         """Never a guest's: the order may come again when the server has come and runs here."""
         async with self._turn(order.server_id):
-            self._arrivals.check(order.server_id, order.at)
             if await self.hypervisor.inspect_domain(order.server_id) is not None:
                 raise DriverError("The host still has a guest of this server.", detail=order.server_id)
             await self.hypervisor.remove_domain(order.server_id)
@@ -324,7 +324,6 @@ class HostAgent:
         ports = frozenset(card.port_id for card in order.spec.cards)
         self._landing[order.spec.id] = (ports, clock.now() + LANDING_LIMIT)
         async with self._turn(order.spec.id):
-            self._arrivals.note(order.spec.id, order.at)
             return await self._mover.moves.prepare_landing(await self._plugged(order.spec))
 
     async def _set_power(self, order: orders.SetPower) -> Domain:

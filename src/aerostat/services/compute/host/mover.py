@@ -14,7 +14,6 @@ import structlog
 from aerostat.kernel.errors import DriverError
 
 from . import orders
-from .arrivals import Arrivals
 from .orders import CHUNK_BYTES, CONTROL_TOPIC, LIST_LEAVING_VERB, READ_LEAVING_VERB, Sending
 from .protocol import DomainFile, DomainMoves, Hypervisor, MovesDomains
 
@@ -30,10 +29,9 @@ Verb = tuple[Any, Callable[[Any], Awaitable[Any]]]
 class Mover:
     """The verbs of moving, beside the others of a `HostAgent`."""
 
-    def __init__(self, name: str, bus: Any, hypervisor: Hypervisor, arrivals: Arrivals) -> None:
+    def __init__(self, name: str, bus: Any, hypervisor: Hypervisor) -> None:
         self._name = name
         self._bus = bus
-        self._arrivals = arrivals
         self._hypervisor = hypervisor
         self._sendings: dict[str, asyncio.Task[None]] = {}
         self._aborted: set[str] = set()
@@ -69,7 +67,6 @@ class Mover:
     async def _send_guest(self, order: orders.SendGuest) -> Sending:
         task = self._sendings.get(order.server_id)
         if task is None or task.done():
-            self._arrivals.check(order.server_id, order.at)
             self._aborted.discard(order.server_id)
             work = self.moves.send(order.server_id, order.landing, copy_disks=order.copy_disks)
             task = asyncio.ensure_future(work)
@@ -110,9 +107,10 @@ class Mover:
         await self.moves.abort(order.server_id)
 
     async def _fetch_files(self, order: orders.FetchFiles) -> None:
-        self._arrivals.note(order.server_id, order.at)
         wanted = orders.Leaving(self._name, order.server_id, order.from_host)
         for file in await self._ask(LIST_LEAVING_VERB, wanted, list[DomainFile]):
+            if file.live and not order.running:
+                raise DriverError("The server runs, so its disk would not come whole.", retry=True)
             pieces = self._read_leaving(msgspec.structs.replace(wanted, name=file.name))
             await self.moves.ensure_file(order.server_id, file, pieces)
 

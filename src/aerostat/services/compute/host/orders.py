@@ -3,9 +3,8 @@
 Every order names the server by its id and says all that is needed, so that it can be repeated, to the same host
 process or to the one that took its place. Orders are idempotent as the hypervisor's verbs behind them are.
 
-A queue may also give an order a second time long after it was followed, when others were followed since. Where that
-would harm, the order says when it was given (`at`, by the control side's clock; None from one of before 0.1), and
-`arrivals.py` holds it against when the server came to the host.
+A queue may also give an order a second time long after it was followed, when others were followed since. An `Order`
+says when it was given, and `lateness.py` refuses it then.
 
 Topic `host.<name>`: what a host answers. Topic `compute`: what the control side answers to hosts.
 """
@@ -79,64 +78,71 @@ class GuestSpec(msgspec.Struct, frozen=True, kw_only=True):
     properties: dict[str, str] = {}
 
 
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What changes something about a server. `at`: when it was given, by the control side's clock; None from a control
+    side that does not say it yet.
+    """
+
+    at: datetime | None = None
+
+
+class ServerOrder(Order, frozen=True):
+    server_id: str
+
+
+class GuestOrder(Order, frozen=True):
+    spec: GuestSpec
+
+    @property
+    def server_id(self) -> str:
+        return self.spec.id
+
+
 class EnsureImage(msgspec.Struct, frozen=True):
     image: BaseImageSpec
 
 
-class EnsureGuest(msgspec.Struct, frozen=True):
+class EnsureGuest(GuestOrder, frozen=True):
     """`new`: its disk may be made from the image. Otherwise it must be there, so that nobody finds an empty disk in
     the place of his own.
     """
 
-    spec: GuestSpec
     power: Power = "running"
     new: bool = False
-    at: datetime | None = None
 
 
-class RemoveGuest(msgspec.Struct, frozen=True):
+class RemoveGuest(ServerOrder, frozen=True):
     """`heir`: the guest's files stay and belong to that host; without, they go too if they are this host's."""
 
-    server_id: str
     port_ids: tuple[str, ...] = ()
     heir: str | None = None
-    at: datetime | None = None
 
 
-class RebuildGuest(msgspec.Struct, frozen=True):
+class RebuildGuest(GuestOrder, frozen=True):
     """Throw the disks away and make the guest anew; its ports stay plugged."""
 
-    spec: GuestSpec
     power: Power = "running"
-    at: datetime | None = None
 
 
-class ClearFiles(msgspec.Struct, frozen=True):
+class ClearFiles(ServerOrder, frozen=True):
     """Before a server comes: what an earlier stay of it left would be taken for its disk."""
 
-    server_id: str
-    at: datetime | None = None
 
-
-class SetPower(msgspec.Struct, frozen=True):
-    server_id: str
+class SetPower(ServerOrder, frozen=True):
     power: Power
     limit_s: float = 60.0
 
 
-class Reboot(msgspec.Struct, frozen=True):
-    server_id: str
+class Reboot(ServerOrder, frozen=True):
     hard: bool = False
     limit_s: float = 60.0
 
 
-class PlugCard(msgspec.Struct, frozen=True):
-    server_id: str
+class PlugCard(ServerOrder, frozen=True):
     card: Card
 
 
-class UnplugCard(msgspec.Struct, frozen=True):
-    server_id: str
+class UnplugCard(ServerOrder, frozen=True):
     port_id: str
 
 
@@ -163,18 +169,15 @@ class OfExport(msgspec.Struct, frozen=True):
     offset: int = 0
 
 
-class PrepareLanding(msgspec.Struct, frozen=True):
-    spec: GuestSpec
-    at: datetime | None = None
+class PrepareLanding(GuestOrder, frozen=True):
+    """Make ready for a guest that is sent here while it runs."""
 
 
-class SendGuest(msgspec.Struct, frozen=True):
+class SendGuest(ServerOrder, frozen=True):
     """Send a running guest to where `landing` says. `copy_disks`: the storage is not shared."""
 
-    server_id: str
     landing: Landing
     copy_disks: bool = False
-    at: datetime | None = None
 
 
 class SteerSending(msgspec.Struct, frozen=True):
@@ -190,12 +193,13 @@ class Sending(msgspec.Struct, frozen=True):
     progress: Progress | None = None
 
 
-class FetchFiles(msgspec.Struct, frozen=True):
-    """Get the files of a guest that is off from the host that has them."""
+class FetchFiles(ServerOrder, frozen=True):
+    """Get the files of a guest from the host that has them. `running`: it is to be sent while it runs, and disks that
+    it writes to are only made empty; otherwise it must be off.
+    """
 
-    server_id: str
     from_host: str
-    at: datetime | None = None
+    running: bool = False
 
 
 class ReadFile(msgspec.Struct, frozen=True):
@@ -306,40 +310,42 @@ class HostLink:
 
     async def ensure_guest(self, spec: GuestSpec, power: Power = "running", *, new: bool = False) -> Domain:
         found: Domain = await self._ask(
-            "ensure_guest", EnsureGuest(spec, power, new, clock.now()), Domain, 180.0
+            "ensure_guest", EnsureGuest(spec, power, new, at=clock.now()), Domain, 180.0
         )
         return found
 
     async def rebuild_guest(self, spec: GuestSpec, power: Power = "running") -> Domain:
         found: Domain = await self._ask(
-            "rebuild_guest", RebuildGuest(spec, power, clock.now()), Domain, 180.0
+            "rebuild_guest", RebuildGuest(spec, power, at=clock.now()), Domain, 180.0
         )
         return found
 
     async def remove_guest(
         self, server_id: str, port_ids: tuple[str, ...] = (), heir: str | None = None
     ) -> None:
-        await self._ask("remove_guest", RemoveGuest(server_id, port_ids, heir, clock.now()), None, 120.0)
+        await self._ask("remove_guest", RemoveGuest(server_id, port_ids, heir, at=clock.now()), None, 120.0)
 
     async def clear_files(self, server_id: str) -> None:
         """Before the server comes: remove what an earlier stay left. Refused while there is a guest of it here."""
-        await self._ask("clear_files", ClearFiles(server_id, clock.now()), None, 120.0)
+        await self._ask("clear_files", ClearFiles(server_id, at=clock.now()), None, 120.0)
 
     async def set_power(self, server_id: str, power: Power, limit_s: float = 60.0) -> Domain:
         found: Domain = await self._ask(
-            "set_power", SetPower(server_id, power, limit_s), Domain, limit_s + 60.0
+            "set_power", SetPower(server_id, power, limit_s, at=clock.now()), Domain, limit_s + 60.0
         )
         return found
 
     async def reboot(self, server_id: str, *, hard: bool, limit_s: float = 60.0) -> Domain:
-        found: Domain = await self._ask("reboot", Reboot(server_id, hard, limit_s), Domain, limit_s + 60.0)
+        found: Domain = await self._ask(
+            "reboot", Reboot(server_id, hard, limit_s, at=clock.now()), Domain, limit_s + 60.0
+        )
         return found
 
     async def plug_card(self, server_id: str, card: Card) -> None:
-        await self._ask("plug_card", PlugCard(server_id, card), None, 60.0)
+        await self._ask("plug_card", PlugCard(server_id, card, at=clock.now()), None, 60.0)
 
     async def unplug_card(self, server_id: str, port_id: str) -> None:
-        await self._ask("unplug_card", UnplugCard(server_id, port_id), None, 90.0)
+        await self._ask("unplug_card", UnplugCard(server_id, port_id, at=clock.now()), None, 90.0)
 
     async def find_guest(self, server_id: str) -> Domain | None:
         found: Domain | None = await self._ask("find_guest", OfServer(server_id), Domain | None, 30.0)
@@ -390,12 +396,14 @@ class HostLink:
         return found
 
     async def prepare_landing(self, spec: GuestSpec) -> Landing:
-        found: Landing = await self._ask("prepare_landing", PrepareLanding(spec, clock.now()), Landing, 120.0)
+        found: Landing = await self._ask(
+            "prepare_landing", PrepareLanding(spec, at=clock.now()), Landing, 120.0
+        )
         return found
 
     async def send_guest(self, server_id: str, landing: Landing, *, copy_disks: bool) -> Sending:
         """Begin to send; answers when it is over, or after a short while."""
-        order = SendGuest(server_id, landing, copy_disks, clock.now())
+        order = SendGuest(server_id, landing, copy_disks, at=clock.now())
         found: Sending = await self._ask("send_guest", order, Sending, 60.0)
         return found
 
@@ -407,9 +415,10 @@ class HostLink:
     async def steer_sending(self, server_id: str, wish: Literal["hurry", "abort"]) -> None:
         await self._ask("steer_sending", SteerSending(server_id, wish), None, 60.0)
 
-    async def fetch_files(self, server_id: str, from_host: str) -> None:
-        """Let this host get the files of a guest that is off from another."""
-        await self._ask("fetch_files", FetchFiles(server_id, from_host, clock.now()), None, 3600.0)
+    async def fetch_files(self, server_id: str, from_host: str, *, running: bool) -> None:
+        """Let this host get a guest's files from another; refused if the guest runs and `running` is not said."""
+        order = FetchFiles(server_id, from_host, running, at=clock.now())
+        await self._ask("fetch_files", order, None, 3600.0)
 
     async def list_files(self, server_id: str) -> list[DomainFile]:
         found: list[DomainFile] = await self._ask("list_files", OfServer(server_id), list[DomainFile], 60.0)
