@@ -48,8 +48,7 @@ def main() -> None:
     if args.scale:
         from . import scale
 
-        for line in scale.table(args.scale):
-            lines += _print([line])
+        scale.measure(args.scale, _commit(), args.keep, lambda line: lines.extend(_print([line])))
         if args.out:
             args.out.write_text("\n".join(lines) + "\n")
         return
@@ -76,6 +75,12 @@ def _arguments() -> argparse.Namespace:
         action="append",
         type=_size,
         help="measure a cloud of that size instead; may be repeated: --scale 10:200 --scale 1000:20000",
+    )
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        metavar="FILE",
+        help="with --scale: write each size to this file when it is done, and skip those it has of this commit",
     )
     parser.add_argument("--only", default="*", metavar="PATTERN", help="cases whose names match")
     parser.add_argument("--times", type=float, default=1.0, help="so many times the usual number of runs")
