@@ -50,7 +50,8 @@ async def matching_providers(req: Request) -> list[Row]:
 async def allocation_candidates(req: Request) -> tuple[list[Row], dict[str, dict[str, dict[str, int]]]]:
     """The providers that can give all of `resources`, and for each what it has and what is used of it.
 
-    Those with most of the first class asked come first.
+    Those with most of the first class asked come first. The order is the index's own, among equals too: most hosts of
+    an even cloud are equals, and sorting them would cost by their number.
     """
     check_arguments(req, _OF_CANDIDATES)
     if "resources" not in req.query:
@@ -59,7 +60,8 @@ async def allocation_candidates(req: Request) -> tuple[list[Row], dict[str, dict
     await check_classes(req.db, wanted)
     statement = select(model.PROVIDERS).where(*await _conditions(req))
     statement, inventories = _with_room(statement, wanted)
-    statement = statement.order_by(inventories[0].c.free.desc(), model.PROVIDERS.c.id)
+    most_free = inventories[0].c
+    statement = statement.order_by(most_free.free.desc(), most_free.provider_id.desc())
     for number, inventory in enumerate(inventories):
         statement = statement.add_columns(
             inventory.c.used.label(f"used_{number}"), inventory.c.free.label(f"free_{number}")
