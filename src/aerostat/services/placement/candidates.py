@@ -60,7 +60,7 @@ async def allocation_candidates(req: Request) -> tuple[list[Row], dict[str, dict
         raise BadRequest("Invalid query string parameters: 'resources' is a required property")
     wanted = read_resources(req.argument("resources") or "")
     await check_classes(req.db, wanted)
-    statement = _with_most_room(len(wanted))
+    statement = with_most_room(len(wanted))
     if conditions := await _conditions(req):
         statement = statement.where(*conditions)
     if (limit := req.argument("limit")) is not None and at_least(req, 16):
@@ -123,7 +123,7 @@ def _with_room(count: int) -> Select[Any]:
 
 
 @functools.cache
-def _with_most_room(count: int) -> Select[Any]:
+def with_most_room(count: int) -> Select[Any]:
     """The same, those with most of the first class in front; with what is used and free of each."""
     inventories = _inventories(count)
     statement = _with_room(count)
