@@ -67,6 +67,8 @@ def found(loop: VirtualLoop, folder: Path) -> tuple[Founded, Lasting]:
     lasting = Lasting()
     cloud = SimCloud(loop, random.Random(0), History(loop), folder, lasting)
     founded = loop.run_until_complete(_found(cloud))
+    while cloud.database.writer.in_transaction:  # something on the clock was just at it
+        loop.run_until_complete(asyncio.sleep(0.01))
     cloud.database.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     cloud.database.writer.close()
     cloud.database.reader.close()
