@@ -19,6 +19,13 @@ WIDTH, HEIGHT = 640, 320
 LEFT, RIGHT, TOP, BOTTOM = 70, 20, 40, 60  # around a plot
 BAR, BAR_LEFT = 14, 200
 
+PAGES = {
+    "first": "first",
+    "middle": "in the middle",
+    "of_all_first": "of all projects, first",
+    "of_all_middle": "of all projects, in the middle",
+}
+
 Points = Sequence[tuple[float, float]]
 
 
@@ -144,8 +151,8 @@ def pictures(sizes: list[Size]) -> dict[str, str]:
             "servers in the cloud",
             "CPU ms of a request",
             {
-                name: [(count, by_servers[count].figures[f"page_{name}_ms"]) for count in sorted(by_servers)]
-                for name in ("first", "middle")
+                PAGES[name]: [(count, by_servers[count].figures[f"page_{name}_ms"]) for count in sorted(by_servers)]
+                for name in PAGES
             },
         ),
         "rounds.svg": bar_plot(
@@ -179,9 +186,12 @@ def tables(sizes: list[Size]) -> list[str]:
         "create_ms": "server create",
         "page_first_ms": "page of 100: first",
         "page_middle_ms": "in the middle",
+        "page_of_all_first_ms": "of all projects: first",
+        "page_of_all_middle_ms": "in the middle",
         "idle_cores": "idle, cores",
         "pss_mib": "PSS, MiB",
         "pss_of_1000_servers_mib": "for 1,000 servers",
+        "pace_ms": "a fixed loop",
     }
     lines = ["| hosts | servers | " + " | ".join(names.values()) + " |", "|---:" * (len(names) + 2) + "|"]
     for size in sizes:
