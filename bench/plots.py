@@ -191,11 +191,10 @@ def tables(sizes: list[Size]) -> list[str]:
         "idle_cores": "idle, cores",
         "pss_mib": "PSS, MiB",
         "pss_of_1000_servers_mib": "for 1,000 servers",
-        "pace_ms": "a fixed loop",
     }
     lines = ["| hosts | servers | " + " | ".join(names.values()) + " |", "|---:" * (len(names) + 2) + "|"]
     for size in sizes:
-        cells = [_figure(name, size.figures[name]) for name in names]
+        cells = [_figure(name, size.figures[name]) if name in size.figures else "–" for name in names]
         lines.append(f"| {size.hosts:,} | {size.servers:,} | " + " | ".join(cells) + " |")
     lines += ["", "| a round, CPU ms: still / all anew | "]
     lines[-1] += " | ".join(f"{size.hosts:,} : {size.servers:,}" for size in sizes) + " |"

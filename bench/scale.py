@@ -68,22 +68,19 @@ class Size(msgspec.Struct, kw_only=True):
 Tell = Callable[[str], object]
 
 
-def measure(sizes: list[tuple[int, int]], commit: str, keep: Path | None, tell: Tell) -> None:
-    """Measure each (hosts, servers) and tell each figure as soon as it is known. What `keep` has of this commit
-    stands.
-    """
-    for hosts, servers in sizes:
-        known = {(one.hosts, one.servers): one for one in read_sizes(keep)}
-        name = f"{hosts:,} hosts, {servers:,} servers"
-        if (hosts, servers) in known and known[hosts, servers].commit == commit:
-            tell(f"{name}: measured already")
-            continue
-        size = Size(hosts=hosts, servers=servers, commit=commit)
-        with tempfile.TemporaryDirectory(prefix="aerostat-scale-") as folder:
-            asyncio.run(_measure(Path(folder), size, lambda line: tell(f"{name}: {line}")))  # noqa: B023
-        if keep is not None:
-            known[hosts, servers] = size
-            write_sizes(keep, [known[key] for key in sorted(known)])
+def measure(hosts: int, servers: int, commit: str, keep: Path | None, tell: Tell) -> None:
+    """Measure this size and tell each figure as soon as it is known. What `keep` has of this commit stands."""
+    known = {(one.hosts, one.servers): one for one in read_sizes(keep)}
+    name = f"{hosts:,} hosts, {servers:,} servers"
+    if (hosts, servers) in known and known[hosts, servers].commit == commit:
+        tell(f"{name}: measured already")
+        return
+    size = Size(hosts=hosts, servers=servers, commit=commit)
+    with tempfile.TemporaryDirectory(prefix="aerostat-scale-") as folder:
+        asyncio.run(_measure(Path(folder), size, lambda line: tell(f"{name}: {line}")))
+    if keep is not None:
+        known[hosts, servers] = size
+        write_sizes(keep, [known[key] for key in sorted(known)])
 
 
 def read_sizes(path: Path | None) -> list[Size]:
@@ -129,7 +126,6 @@ async def _measure(folder: Path, size: Size, tell: Tell) -> None:
         put("create_ms", statistics.fmean(size.fills_ms))
         put("pss_mib", _pss_mib())
         put("pss_of_1000_servers_mib", (size.figures["pss_mib"] - empty_mib) * 1000 / size.servers)
-        put("pace_ms", await _cpu_ms(_fixed_loop, 1))
         put("decision_ms", await _decision_ms(house, DECISIONS, too_large=False))
         put("refusal_ms", await _decision_ms(house, REFUSALS, too_large=True))
         for name, ms in (await _pages_ms(house, user)).items():
@@ -228,11 +224,6 @@ async def _pages_ms(house: House, user: Context) -> dict[str, float]:
         name: await _cpu_ms(lambda: caller.get(path, limit=100, **query), PAGES)  # noqa: B023
         for name, query in asked.items()
     }
-
-
-async def _fixed_loop() -> None:
-    """Always the same work: tells how much of a core one had, beside neighbours on the machine."""
-    sum(number * number for number in range(200_000))
 
 
 async def _digests(house: House) -> None:
