@@ -42,6 +42,8 @@ AT_ONCE = 50
 SERVERS_OF_A_NETWORK = 1000
 HOSTS_LIMIT_S, SETTLE_S, IDLE_S = 300.0, 3.0, 65.0  # within IDLE_S every frequent reconciler has had a turn
 STALL_LIMIT_S = 120.0
+# In their rounds each host is asked for a digest of its guests.
+ASK_HOSTS = ("compute.cards", "compute.orphans", "compute.power")
 # What remembers earlier rounds, and compares everything every ten minutes to six hours all the same.
 LOOKS_ANEW = (
     "compute.cards", "compute.orphans", "compute.power", "compute.providers", "network.agents", "network.port_status",
