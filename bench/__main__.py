@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import aerostat
@@ -48,8 +49,10 @@ def main() -> None:
     if args.scale:
         from . import scale
 
-        for line in scale.table(args.scale):
-            lines += _print([line])
+        if len(args.scale) > 1:
+            _each_in_a_process(args.scale, args.keep, lambda line: lines.extend(_print([line])))
+        else:
+            scale.measure(*args.scale[0], _commit(), args.keep, lambda line: lines.extend(_print([line])))
         if args.out:
             args.out.write_text("\n".join(lines) + "\n")
         return
@@ -77,11 +80,31 @@ def _arguments() -> argparse.Namespace:
         type=_size,
         help="measure a cloud of that size instead; may be repeated: --scale 10:200 --scale 1000:20000",
     )
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        metavar="FILE",
+        help="with --scale: write each size to this file when it is done, and skip those it has of this commit",
+    )
     parser.add_argument("--only", default="*", metavar="PATTERN", help="cases whose names match")
     parser.add_argument("--times", type=float, default=1.0, help="so many times the usual number of runs")
     parser.add_argument("--profile", action="store_true", help="wait before the cases, to attach a profiler")
     parser.add_argument("--out", type=Path, help="write the table to this file, too")
     return parser.parse_args()
+
+
+def _each_in_a_process(
+    sizes: list[tuple[int, int]], keep: Path | None, tell: Callable[[str], object]
+) -> None:
+    """Memory that one size took is not given back to the next."""
+    kept = ["--keep", str(keep)] if keep is not None else []
+    for hosts, servers in sizes:
+        words = [sys.executable, "-m", "bench", "--scale", f"{hosts}:{servers}", *kept]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+            for line in process.stdout or ():
+                tell(line.rstrip())
+        if process.returncode:
+            sys.exit(process.returncode)
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -197,6 +197,7 @@ async def test_a_port_is_up_when_it_is_plugged(drivers: Drivers) -> None:
     seen: list[tuple[str, bool]] = []
     drivers.network.on_port_up(lambda port_id, is_up: seen.append((port_id, is_up)))
     await drivers.network.ensure_things([NETWORK, SUBNET, OPEN, GUEST])
+    await drivers.network.check_answers()
     assert await drivers.network.list_up_ports() == frozenset()
     tap = await drivers.host.plug_port(GUEST.id, GUEST.mac, 1442)
     assert tap == tap_name(GUEST.id)

@@ -96,6 +96,49 @@ async def test_agents(api: Api) -> None:
     assert (await root.refused("GET", url))[:2] == (404, "AgentNotFound")
 
 
+async def test_agents_of_a_host_live_while_it_carries_a_port(api: Api) -> None:
+    root = api("root")
+    network = await api.make("networks")
+    port = await root.make("ports", network_id=network["id"], **{"binding:host_id": "node1"})
+    await api.settle()
+    half = api.house.state["network.host_half"]("node1")
+
+    async def alive() -> dict[str, bool]:
+        found = (await root.get("agents?host=node1"))["agents"]
+        return {one["agent_type"]: one["alive"] for one in found}
+
+    async def pass_time(minutes: float) -> None:
+        clock.step(minutes=minutes)
+        await api.settle()
+
+    clock.stop()
+    try:
+        await half.plug_port(port["id"], port["mac_address"], 1442)
+        await pass_time(1)
+        both = {"OVN Controller Gateway agent": True, "OVN Metadata agent": True}
+        assert await alive() == both
+        for _ in range(5):
+            await pass_time(0.5)
+        assert await alive() == both
+        await half.unplug_port(port["id"])
+        await api.settle()
+        for _ in range(5):
+            await pass_time(0.5)
+        assert await alive() == dict.fromkeys(both, False)
+        await half.plug_port(port["id"], port["mac_address"], 1442)
+        await api.settle()
+        api.driver.fail("check_answers", times=1000)
+        for _ in range(5):
+            await pass_time(0.5)
+        for agent in (await root.get("agents?host=node1"))["agents"]:
+            await root.delete(f"agents/{agent['id']}")
+        api.driver.faults.heal()
+        await pass_time(0.5)
+        assert await alive() == both
+    finally:
+        clock.run()
+
+
 async def test_extensions(api: Api) -> None:
     aliases = {one["alias"] for one in (await api.get("extensions"))["extensions"]}
     assert {"router", "security-group", "quotas", "standard-attr-tag", "extraroute"} <= aliases

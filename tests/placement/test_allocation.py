@@ -1,12 +1,17 @@
 """Allocations in each version's form, candidates, usages, and capacity that is never passed."""
 
 import asyncio
+import contextlib
+import sqlite3
 from typing import Any
 
 import pytest
+from sqlalchemy.dialects.sqlite import dialect
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from aerostat.kernel.ids import new_id
 from aerostat.services.placement import model
+from aerostat.services.placement.candidates import with_most_room
 
 from .conftest import Api
 
@@ -227,6 +232,21 @@ async def test_a_limit_lets_those_with_most_room_through(api: Api) -> None:
     path = "/allocation_candidates?resources=MEMORY_MB:500"
     assert list((await api.get(f"{path}&limit=1"))["provider_summaries"]) == [large]
     assert set((await api.get(path))["provider_summaries"]) == {middle, large}
+
+
+def test_equals_are_not_sorted() -> None:
+    """Nearly all hosts of an even cloud have equally much free; a limited look must not pass them all."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as database:
+        for table in model.TABLES.sorted_tables:
+            database.execute(str(CreateTable(table).compile(dialect=dialect())))
+            for index in table.indexes:
+                database.execute(str(CreateIndex(index).compile(dialect=dialect())))
+        asked = {"class_0": "MEMORY_MB", "amount_0": 1, "class_1": "VCPU", "amount_1": 1}
+        statement = with_most_room(2).limit(24).params(asked)
+        sql = statement.compile(dialect=dialect(), compile_kwargs={"literal_binds": True})
+        plan = [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {sql}")]
+    assert "placement_inventories_most_room" in plan[0]
+    assert not [step for step in plan if "TEMP B-TREE" in step]
 
 
 async def test_an_inventory_larger_than_any_number(api: Api) -> None:

@@ -66,7 +66,7 @@ async def read_page(
         found = await req.db.fetch(select(table).where(table.c[marker_column] == marker))
         if not found:
             raise BadRequest(f"marker [{marker}] not found")
-        clauses.append(_after(table, order, found[0]))
+        clauses.append(after(table, order, found[0]))
     statement = select(table).where(and_(True, *clauses)).order_by(*_ordering(table, order))
     if limit is not None:
         statement = statement.limit(limit + 1)
@@ -141,8 +141,12 @@ def _ordering(table: Table, order: Sequence[Order]) -> list[Any]:
     return parts
 
 
-def _after(table: Table, order: Sequence[Order], marker: Any) -> ColumnElement[bool]:
-    """Rows that come after `marker` in `order`: strictly later in one key, equal in those before it."""
+def after(table: Table, order: Sequence[Order], marker: Any) -> ColumnElement[bool]:
+    """Rows that come after `marker` in `order`: strictly later in one key, equal in those before it.
+
+    That none is earlier in the first key follows from it, and is said all the same: alternatives do not tell a
+    database where in an index to begin.
+    """
     alternatives: list[ColumnElement[bool]] = []
     equal: list[ColumnElement[bool]] = []
     for part in order:
@@ -155,7 +159,12 @@ def _after(table: Table, order: Sequence[Order], marker: Any) -> ColumnElement[b
             later = or_(later, column.is_(None))
         alternatives.append(and_(*equal, later))
         equal.append(column == value)
-    return or_(*alternatives) if alternatives else false()
+    if not alternatives:
+        return false()
+    first, value = table.c[order[0].column], marker[order[0].column]
+    if first.nullable or value is None:
+        return or_(*alternatives)
+    return and_(first <= value if order[0].descending else first >= value, or_(*alternatives))
 
 
 def next_url(req: Request, page: Page, *, marker: str | None = None) -> str:

@@ -106,6 +106,7 @@ SERVERS = new_table(
     created_at(),
     updated_at(),
     Index("compute_servers_project", "project_id", "created_at"),
+    Index("compute_servers_created", "created_at"),
     Index("compute_servers_host", "host", "state"),
     Index("compute_servers_stale", "interfaces_stale", "id"),
     Index("compute_servers_changed", "updated_at"),

@@ -26,6 +26,7 @@ ROUTER_OWNERS = (
     "network:ha_router_replicated_interface",
 )
 AUTOMATIC_MODES = ("slaac", "dhcpv6-stateless")
+_NEAR = 16  # addresses of a pool that are looked at first; then one at 16, 32, 64 and so on
 
 Fixed = Mapping[str, str]
 
@@ -87,19 +88,48 @@ async def fixed_ips(tx: Any, port_ids: Sequence[str]) -> dict[str, list[dict[str
     return found
 
 
-async def first_free(tx: Transaction, subnet: Row) -> str | None:
-    """The lowest address of the subnet's pools that nobody has."""
-    taken = {row.ip_address for row in await tx.all(ADDRESSES, {"subnet_id": subnet.id})}
-    if subnet.gateway_ip:
-        taken.add(subnet.gateway_ip)
+async def find_free(tx: Transaction, subnet: Row) -> str | None:
+    """An address of the subnet's pools that nobody has: the lowest where few are taken, else one behind a taken one.
+
+    It looks at some addresses only, so a port costs the same in a subnet with thousands of them.
+    """
     for pool in subnet.allocation_pools:
-        address: Any = ipaddress.ip_address(pool["start"])
-        last = ipaddress.ip_address(pool["end"])
-        while address <= last:
-            if str(address) not in taken:
-                return str(address)
-            address += 1
+        first = ipaddress.ip_address(pool["start"])
+        length = int(ipaddress.ip_address(pool["end"])) - int(first) + 1
+        place = await _free_place(tx, subnet, first, length)
+        if place is not None:
+            return str(first + place)
     return None
+
+
+async def _free_place(tx: Transaction, subnet: Row, first: Address, length: int) -> int | None:
+    """How far behind `first` an address is free, if one of `length` is."""
+    near = range(min(length, _NEAR))
+    far = [_NEAR << step for step in range(length.bit_length()) if _NEAR << step < length]
+    taken, free = await _look(tx, subnet, first, [*near, *far])
+    if free is None:  # the pool is nearly full, or full
+        everyone = {row.ip_address for row in await tx.all(ADDRESSES, {"subnet_id": subnet.id})}
+        everyone.add(subnet.gateway_ip)
+        return next((place for place in range(length) if str(first + place) not in everyone), None)
+    while free - taken > 1:
+        between = range(taken + 1, free, max(1, (free - taken) // _NEAR))
+        taken, nearer = await _look(tx, subnet, first, between, taken)
+        free = free if nearer is None else nearer
+    return free
+
+
+async def _look(
+    tx: Transaction, subnet: Row, first: Address, places: Sequence[int], before: int = -1
+) -> tuple[int, int | None]:
+    """The first of these places that is free, and the one looked at before it; None: all are taken."""
+    names = [str(first + place) for place in places]
+    rows = await tx.all(ADDRESSES, {"subnet_id": subnet.id, "ip_address": names})
+    taken = {row.ip_address for row in rows} | {subnet.gateway_ip}
+    for place, name in zip(places, names, strict=True):
+        if name not in taken:
+            return before, place
+        before = place
+    return before, None
 
 
 async def _take(tx: Transaction, port: Row, subnet: Row, address: str, place: int) -> dict[str, str]:
@@ -126,7 +156,7 @@ async def _usual(tx: Transaction, port: Row, subnets: Sequence[Row]) -> list[tup
     for version in (4, 6):
         chosen = [one for one in fitting if one.ip_version == version and not is_automatic(one)]
         for subnet in chosen:
-            address = await first_free(tx, subnet)
+            address = await find_free(tx, subnet)
             if address is not None:
                 wanted.append((subnet, address))
                 break
@@ -165,7 +195,7 @@ async def _asked(tx: Transaction, port: Row, subnets: Sequence[Row], asked: Fixe
             )
         return subnet, own
     if address is None:
-        free = await first_free(tx, subnet)
+        free = await find_free(tx, subnet)
         if free is None:
             raise IpAddressGenerationFailure(net_id=port.network_id)
         return subnet, free

@@ -114,6 +114,7 @@ PORTS = _standard_table(
     UniqueConstraint("network_id", "mac_address", name="network_ports_mac"),
 )
 Index("network_ports_changed", PORTS.c.updated_at)
+Index("network_ports_carried", PORTS.c.host, PORTS.c.status)
 
 ADDRESSES = new_table(
     TABLES,

@@ -26,6 +26,7 @@ class Room:
         self.faults = driver.world.faults if isinstance(driver, FakeNetworkDriver) else None
         self.progress = Progress()
         self.ports_compared_at = self.ports_looked_at = port_status.NEVER
+        self.agents_looked_at = port_status.NEVER
         self.told: dict[str, bool] = {}  # port id → is up, as the driver said since the last look
 
 

@@ -4,10 +4,11 @@ One statement does it: an index over what is free leads to those with room, the 
 in front, so that a limit costs by what it lets through and not by how many providers there are.
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import literal, select
+from sqlalchemy import Integer, Select, String, bindparam, select
 
 from aerostat.kernel.db import Row
 from aerostat.kernel.errors import BadRequest
@@ -39,36 +40,34 @@ async def list_providers(req: Request) -> list[Row]:
 
 async def matching_providers(req: Request) -> list[Row]:
     """Providers that match the query's name, uuid, in_tree, member_of, required and resources."""
-    statement = select(model.PROVIDERS).where(*await _conditions(req)).order_by(model.PROVIDERS.c.name)
+    statement, asked = select(model.PROVIDERS), {}
     if "resources" in req.query:
         wanted = read_resources(req.argument("resources") or "")
         await check_classes(req.db, wanted)
-        statement, _ = _with_room(statement, wanted)
-    return await req.db.fetch(statement)
+        statement, asked = _with_room(len(wanted)), _asked(wanted)
+    statement = statement.where(*await _conditions(req)).order_by(model.PROVIDERS.c.name)
+    return await req.db.fetch(statement, asked)
 
 
 async def allocation_candidates(req: Request) -> tuple[list[Row], dict[str, dict[str, dict[str, int]]]]:
     """The providers that can give all of `resources`, and for each what it has and what is used of it.
 
-    Those with most of the first class asked come first.
+    Those with most of the first class asked come first. The order is the index's own, among equals too: most hosts of
+    an even cloud are equals, and sorting them would cost by their number.
     """
     check_arguments(req, _OF_CANDIDATES)
     if "resources" not in req.query:
         raise BadRequest("Invalid query string parameters: 'resources' is a required property")
     wanted = read_resources(req.argument("resources") or "")
     await check_classes(req.db, wanted)
-    statement = select(model.PROVIDERS).where(*await _conditions(req))
-    statement, inventories = _with_room(statement, wanted)
-    statement = statement.order_by(inventories[0].c.free.desc(), model.PROVIDERS.c.id)
-    for number, inventory in enumerate(inventories):
-        statement = statement.add_columns(
-            inventory.c.used.label(f"used_{number}"), inventory.c.free.label(f"free_{number}")
-        )
+    statement = with_most_room(len(wanted))
+    if conditions := await _conditions(req):
+        statement = statement.where(*conditions)
     if (limit := req.argument("limit")) is not None and at_least(req, 16):
         if (count := read_count(limit)) is None:
             raise BadRequest(f"Invalid query string parameters: limit is a positive number, not {limit}")
         statement = statement.limit(count)
-    rows = await req.db.fetch(statement)
+    rows = await req.db.fetch(statement, _asked(wanted))
     summaries = {
         row.id: {
             name: {"capacity": row[f"used_{number}"] + row[f"free_{number}"], "used": row[f"used_{number}"]}
@@ -104,18 +103,45 @@ async def _conditions(req: Request) -> list[Any]:
     return conditions
 
 
-def _with_room(statement: Any, wanted: Mapping[str, int]) -> tuple[Any, list[Any]]:
-    """The statement for those providers only that can give all of `wanted`, and the inventories it joins, in order."""
-    inventories = []
-    for number, (name, amount) in enumerate(wanted.items()):
-        inventory = model.INVENTORIES.alias(f"inventory_{number}")
-        inventories.append(inventory)
-        own = inventory.c
+# Statements for so many classes, each built once: building one takes longer than running it.
+
+
+@functools.cache
+def _with_room(count: int) -> Select[Any]:
+    """The providers that can give all of `count` classes."""
+    statement = select(model.PROVIDERS)
+    for number, inventory in enumerate(_inventories(count)):
+        own, amount = inventory.c, bindparam(f"amount_{number}", type_=Integer)
         statement = statement.join(inventory, own.provider_id == model.PROVIDERS.c.id).where(
-            own.resource_class == name,
+            own.resource_class == bindparam(f"class_{number}", type_=String),
             own.free >= amount,
             own.min_unit <= amount,
             own.max_unit >= amount,
-            literal(amount) % own.step_size == 0,
+            amount % own.step_size == 0,
         )
-    return statement, inventories
+    return statement
+
+
+@functools.cache
+def with_most_room(count: int) -> Select[Any]:
+    """The same, those with most of the first class in front; with what is used and free of each."""
+    inventories = _inventories(count)
+    statement = _with_room(count)
+    for number, inventory in enumerate(inventories):
+        own = inventory.c
+        statement = statement.add_columns(own.used.label(f"used_{number}"), own.free.label(f"free_{number}"))
+    most = inventories[0].c
+    return statement.order_by(most.free.desc(), most.provider_id.desc())
+
+
+@functools.cache
+def _inventories(count: int) -> list[Any]:
+    return [model.INVENTORIES.alias(f"inventory_{number}") for number in range(count)]
+
+
+def _asked(wanted: Mapping[str, int]) -> dict[str, str | int]:
+    """The parameters of these statements."""
+    asked: dict[str, str | int] = {}
+    for number, (name, amount) in enumerate(wanted.items()):
+        asked |= {f"class_{number}": name, f"amount_{number}": amount}
+    return asked

@@ -39,7 +39,7 @@ INVENTORIES = new_table(
     # Kept with every claim, so that «who has room» is a look at an index and not a sum over all allocations.
     Column("used", BigInteger, nullable=False, default=0),
     Column("free", BigInteger, nullable=False),
-    Index("placement_inventories_room", "resource_class", "free"),
+    Index("placement_inventories_most_room", "resource_class", "free", "provider_id"),
 )
 
 PROVIDER_TRAITS = new_table(

@@ -56,27 +56,31 @@ class FakeWorld:
         self.listeners: dict[tuple[str, str, int], tuple[str, int]] = {}
         self.faults = Faults()
         self._watchers: list[PortUp] = []
-        self._up: frozenset[str] = frozenset()
+        self._up: set[str] = set()
 
     def watch(self, callback: PortUp) -> None:
         self._watchers.append(callback)
 
     def up_ports(self) -> frozenset[str]:
-        return frozenset(
-            thing.id
-            for thing in self.things.values()
-            if isinstance(thing, Port) and thing.kind == "guest" and thing.enabled and self._is_carried(thing)
-        )
+        return frozenset(thing.id for thing in self.things.values() if self._is_up(thing))
+
+    def _is_up(self, thing: Thing | None) -> bool:
+        return isinstance(thing, Port) and thing.kind == "guest" and thing.enabled and self._is_carried(thing)
 
     def _is_carried(self, port: Port) -> bool:
         """On the host that it is bound to; without one, anywhere."""
         hosts = {host for host in (port.host, port.next_host) if host is not None} or set(self.plugged)
         return any(port.id in self.plugged[host] for host in hosts if host in self.plugged)
 
-    def settle(self) -> None:
-        """Tell the watchers which ports came up and went down since the last time."""
-        before, self._up = self._up, self.up_ports()
-        for port_id in sorted(before ^ self._up):
+    def settle(self, keys: Iterable[Key] | None = None) -> None:
+        """Tell the watchers which ports came up and went down since the last time: of these things, or of all."""
+        if keys is None:
+            moved = self._up ^ self.up_ports()
+        else:
+            ports = {key.id: self.things.get(key) for key in keys if key.kind == "port"}
+            moved = {id for id, port in ports.items() if self._is_up(port) != (id in self._up)}
+        self._up ^= moved
+        for port_id in sorted(moved):
             for callback in self._watchers:
                 callback(port_id, port_id in self._up)
 
@@ -102,13 +106,13 @@ class FakeNetworkDriver:
         self._check_references(wanted)
         changed = [key for key, thing in wanted.items() if self.world.things.get(key) != thing]
         self.world.things.update(wanted)
-        self.world.settle()
+        self.world.settle(changed)
         return Changes(ensured=tuple(changed))
 
     async def remove_things(self, keys: Iterable[Key]) -> Changes:
         await self.faults.meet("remove_things")
         gone = [key for key in keys if self.world.things.pop(key, None) is not None]
-        self.world.settle()
+        self.world.settle(gone)
         return Changes(removed=tuple(gone))
 
     async def sync(self, topology: Iterable[Thing]) -> Changes:
@@ -126,6 +130,9 @@ class FakeNetworkDriver:
 
     def fingerprint(self, thing: Thing) -> str:
         return hashlib.sha256(msgspec.json.encode(thing)).hexdigest()[:16]
+
+    async def check_answers(self) -> None:
+        await self.faults.meet("check_answers")
 
     async def list_up_ports(self) -> frozenset[str]:
         await self.faults.meet("list_up_ports")
@@ -179,13 +186,13 @@ class FakeHostNetworkDriver:
     async def plug_port(self, port_id: str, mac: str, mtu: int) -> str:
         await self.faults.meet("plug_port")
         tap = self.world.plugged[self.host][port_id] = tap_name(port_id)
-        self.world.settle()
+        self.world.settle([Key("port", port_id)])
         return tap
 
     async def unplug_port(self, port_id: str) -> None:
         await self.faults.meet("unplug_port")
         self.world.plugged[self.host].pop(port_id, None)
-        self.world.settle()
+        self.world.settle([Key("port", port_id)])
 
     async def list_plugged_ports(self) -> dict[str, str]:
         await self.faults.meet("list_plugged_ports")

@@ -264,6 +264,9 @@ class NetworkDriver(Protocol):
     def fingerprint(self, thing: Thing) -> str:
         """What `list_things` shows for a thing that is there exactly as described."""
 
+    async def check_answers(self) -> None:
+        """DriverError unless the topology can be read now. Costs the same however much there is to read."""
+
     async def list_up_ports(self) -> frozenset[str]:
         """Ids of guest ports that are plugged on some host and carry packets."""
 

@@ -5,10 +5,10 @@ everything. A driver that fails leaves the changes where they are, for the next 
 """
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import Table, select
 
 from aerostat.kernel import clock, operation
 from aerostat.kernel.db import Row, Store
@@ -125,11 +125,10 @@ async def _note(store: Store, things: list[Thing], pending: list[Row]) -> None:
 
     A floating IP that was led elsewhere since `things` were read is not in the world yet: its change is still to come.
     """
-    there = {thing.id for thing in things if isinstance(thing, Port)}
+    there = [thing.id for thing in things if isinstance(thing, Port)]
     led = {thing.id: thing for thing in things if isinstance(thing, FloatingIP)}
-    down = await store.all(PORTS, {"status": "DOWN", "device_owner": _SERVICES})
-    ports = [row.id for row in down if row.id in there]
-    floating = [row.id for row in await store.all(FLOATING_IPS, {"status": "DOWN"}) if row.id in led]
+    ports = await _down(store, PORTS, there, device_owner=_SERVICES)
+    floating = await _down(store, FLOATING_IPS, list(led))
     if not pending and not ports and not floating:
         return
     async with store.transaction() as tx:
@@ -140,6 +139,15 @@ async def _note(store: Store, things: list[Thing], pending: list[Row]) -> None:
             await tx.update(FLOATING_IPS, {"id": id, **as_read}, status="ACTIVE")
         if pending:
             await tx.delete(CHANGES, id=[row.id for row in pending])
+
+
+async def _down(store: Store, table: Table, ids: list[str], **where: Any) -> list[str]:
+    """Those of `ids` whose rows say that they are not in use."""
+    found: list[str] = []
+    for start in range(0, len(ids), MOST_AT_ONCE):
+        some = {"id": ids[start : start + MOST_AT_ONCE], "status": "DOWN"}
+        found += [row.id for row in await store.all(table, some | where)]
+    return found
 
 
 RECONCILER = Reconciler(TOPOLOGY, every=LOOK_EVERY_S, run=reconcile)

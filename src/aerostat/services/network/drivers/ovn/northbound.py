@@ -67,6 +67,9 @@ class OvnNetworkDriver:
             for row in self._compile(thing)
         )
 
+    async def check_answers(self) -> None:
+        await self._database.read(lambda mirror: None)
+
     async def list_up_ports(self) -> frozenset[str]:
         def read(mirror: Mirror) -> frozenset[str]:
             rows = mirror.rows("Logical_Switch_Port")
