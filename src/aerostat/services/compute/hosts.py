@@ -28,7 +28,7 @@ from .host.orders import (
 )
 from .imaging import read_piece
 from .room import Room
-from .states import DESIRED_POWER, RESTING, SETTLED
+from .states import RESTING, SETTLED, desired_power
 
 log = structlog.get_logger(__name__)
 
@@ -181,7 +181,7 @@ class HostDesk:
         server = await self._house.store.find(model.SERVERS, id=event.server_id)
         if server is None or server.state not in RESTING or server.host != event.host:
             return
-        if DESIRED_POWER.get(server.state) != _AFTER.get(event.what):
+        if desired_power(server.state, server.flavor_before) != _AFTER.get(event.what):
             self._house.nudge(POWER)
 
     async def heed_ports(self, message: Message) -> None:
