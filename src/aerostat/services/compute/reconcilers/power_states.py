@@ -102,7 +102,9 @@ async def _apply(house: Any, repair: Repair) -> None:
         power = POWER_STATES[found.state]
         await store.update(model.SERVERS, {"id": server.id, **guard}, power_state=power)
     elif repair.what == "set":
-        found = await host.set_power(server.id, desired_power(server.state, server.flavor_before))
+        wanted = desired_power(server.state, server.flavor_before)
+        assert wanted is not None, "only servers of which something is desired are repaired"
+        found = await host.set_power(server.id, wanted)
         power = POWER_STATES[found.state]
         await store.update(model.SERVERS, {"id": server.id, **guard}, power_state=power)
     elif repair.what == "believe_stopped":
