@@ -52,7 +52,8 @@ def test_a_token_that_ends_is_renewed_and_the_rest_is_told() -> None:
         return httpx.Response(200, json={"servers": []})
 
     values = dict.fromkeys(
-        ("OS_USERNAME", "OS_PASSWORD", "OS_PROJECT_NAME", "OS_USER_DOMAIN_NAME", "OS_PROJECT_DOMAIN_NAME"), "x"
+        ("OS_USERNAME", "OS_PASSWORD", "OS_PROJECT_NAME", "OS_USER_DOMAIN_NAME", "OS_PROJECT_DOMAIN_NAME"),
+        "x",
     )
     api = Api({**values, "OS_AUTH_URL": "http://cloud/identity/v3"})
     api._http = httpx.Client(transport=httpx.MockTransport(answer))

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from aerostat.cli import main
-from aerostat.cli.doctor import cloud, examine, machine
+from aerostat.cli.doctor import cloud, examine, host, machine
 from aerostat.cli.guests import find_guests
 from aerostat.kernel.state_folder import StateFolder, write_private
 
@@ -39,8 +39,26 @@ def test_a_healthy_folder_has_no_bad_findings(folder, capsys):
     findings = json.loads(capsys.readouterr().out)
     of_cloud = [finding for finding in findings if finding["name"] in cloud.CHECKS]
     assert {finding["verdict"] for finding in of_cloud} <= {"good", "note"}, of_cloud
-    assert {finding["name"] for finding in findings} == {*machine.CHECKS, *cloud.CHECKS}
+    assert {finding["name"] for finding in findings} == {*machine.CHECKS, *cloud.CHECKS, *host.CHECKS}
     assert code == any(finding["verdict"] == "bad" for finding in findings)
+
+
+def test_what_a_joined_machine_lacks_is_told_by_its_package(folder, monkeypatch):
+    assert "has not joined" in host.check_host(folder).words
+    nowhere = folder.path / "nothing.sock"
+    write_private(
+        folder.settings,
+        '[kernel]\nroles = ["host"]\nhost_name = "node-7"\nbus_url = "amqp://queue.example/"\n'
+        f'[network]\nswitch = "unix:{nowhere}"\n'
+        f'[compute]\nlibvirt_uri = "qemu+unix:///system?socket={nowhere}"\n',
+    )
+    finding = host.check_host(folder)
+    assert is_bad(finding, f"there is no {nowhere}", "Open vSwitch", "libvirt")
+    monkeypatch.setenv("PATH", str(folder.path))
+    finding = host.check_host(folder)
+    packages = "libvirt-daemon-system openvswitch-switch ovn-host qemu-system-x86 qemu-utils"
+    assert is_bad(finding, "not installed: libvirtd, ovn-controller", f"apt-get install {packages}")
+    assert "does not run" not in finding.words
 
 
 def test_before_the_first_start_nothing_is_wrong(tmp_path):

@@ -109,6 +109,7 @@ class Storm:
 
     def operations(self) -> list[tuple[str, Callable[[], Any], Callable[[], str]]]:
         one, two = partial(self._server_end, "one"), partial(self._server_end, "two")
+        confirmed = partial(self._server_end, "two", passing=("BUILD", "VERIFY_RESIZE"))
         return [
             ("create one", partial(self._create, "one"), one),
             ("create two", partial(self._create, "two"), two),
@@ -117,7 +118,7 @@ class Storm:
             ("move one while it runs", partial(self._act, "one", "ACTIVE", self._move_live), one),
             ("stop two", partial(self._act, "two", "ACTIVE", self._stop), two),
             ("move two", partial(self._act, "two", "SHUTOFF", self._move_cold), two),
-            ("confirm that", partial(self._act, "two", "VERIFY_RESIZE", self._confirm), two),
+            ("confirm that", partial(self._act, "two", "VERIFY_RESIZE", self._confirm), confirmed),
             ("start two", partial(self._act, "two", "SHUTOFF", self._start), two),
             ("change the stack", partial(self._put_stack, 2), self._stack_end),
             ("reset one", partial(self._act, "one", "ACTIVE", self._reset), one),
@@ -150,6 +151,26 @@ class Storm:
         ended = why_not or str(eventually(partial(_patiently, end), ENDED_LIMIT_S, why=f"{told}: an end"))
         print(f"{time.monotonic() - began_at:6.1f} s  {told}: {ended}", flush=True)
         self._ends.append(ended)
+
+    def put_right(self) -> None:
+        """What ended badly, as its user would."""
+        for server in self.admin.compute.servers(all_projects=True):
+            if server.status == "VERIFY_RESIZE":
+                self._confirm(server)
+                eventually(partial(self._is_confirmed, server), ENDED_LIMIT_S, why="it is confirmed")
+            if self._is("SHUTOFF", server):
+                self._start(server)
+            elif self._is("ERROR", server):
+                assert self.admin.compute.get_server(server.id).fault["message"], "an error has a reason"
+                self._reset(server)
+            eventually(partial(self._is, "ACTIVE", server), ENDED_LIMIT_S, why=f"{server.name} runs")
+
+    def _is_confirmed(self, server: Any) -> bool:
+        return not self._is("VERIFY_RESIZE", server)
+
+    def _is(self, status: str, server: Any) -> bool:
+        now = self.admin.compute.get_server(server.id)
+        return now.status == status and now.task_state is None
 
     def clear(self) -> None:
         """Delete everything; what a deletion meets is no excuse."""
@@ -204,7 +225,6 @@ class Storm:
         """What there should be, by the cloud's own word."""
         wanted = World()
         for server in self.admin.compute.servers(all_projects=True):
-            assert server.status == "ACTIVE" or server.fault["message"], server
             at = self.hosts.hosts.index(server.compute_host)
             ports = {port.id for port in self.admin.network.ports(device_id=server.id)}
             wanted.guests[at].add(f"instance-{server.id}")
@@ -248,10 +268,12 @@ class Storm:
             )
         return True
 
-    def _server_end(self, name: str) -> str:
-        """How it ended, with the reason if it did not end well; empty while it goes on."""
+    def _server_end(self, name: str, passing: tuple[str, ...] = ("BUILD",)) -> str:
+        """How it ended, with the reason if it did not end well; empty while it goes on. `passing`: statuses that do not
+        tell by themselves whether anything goes on.
+        """
         server = self._server(name)
-        if server is None or server.task_state is not None or server.status == "BUILD":
+        if server is None or server.task_state is not None or server.status in passing:
             return ""
         server = self.admin.compute.get_server(server.id)
         return server.status if server.status != "ERROR" else f"ERROR, {server.fault['message']}"

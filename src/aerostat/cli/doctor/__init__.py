@@ -19,10 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from aerostat.cli.doctor import cloud, machine
+    from aerostat.cli.doctor import cloud, host, machine
 
     folder = folder_of(args)
-    findings = [examine(check, name, folder) for name, check in {**machine.CHECKS, **cloud.CHECKS}.items()]
+    checks = {**machine.CHECKS, **cloud.CHECKS, **host.CHECKS}
+    findings = [examine(check, name, folder) for name, check in checks.items()]
     if args.output == "json":
         print(json.dumps([finding.as_dict() for finding in findings], indent=2))
     else:
