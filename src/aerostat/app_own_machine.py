@@ -3,6 +3,7 @@
 `settle_in` finds them, says what is missing by its package's name, and sets in the switch what is ours to set.
 """
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ from aerostat.services.network.drivers.ovn.chassis import (
 log = structlog.get_logger(__name__)
 
 LIBVIRT_SOCKET = Path("/run/libvirt/libvirt-sock")
+FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"  # which a user who became root may not have in their path
 # Program → Debian package.
 PROGRAMS = {
     "qemu-system-x86_64": "qemu-system-x86",
@@ -64,7 +66,8 @@ NO_SOUTHBOUND = Missing(
 
 def find_missing(config: Config) -> list[Missing]:
     """Looks only."""
-    absent = sorted(name for name in PROGRAMS if shutil.which(name) is None)
+    path = f"{os.environ.get('PATH', '')}:{FOLDERS}"
+    absent = sorted(name for name in PROGRAMS if shutil.which(name, path=path) is None)
     found = []
     if absent:
         packages = " ".join(sorted({PROGRAMS[name] for name in absent}))

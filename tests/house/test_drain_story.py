@@ -131,6 +131,13 @@ def test_no_host_has_room(cloud: Cloud, on_first: Any) -> None:
     assert "No valid host" in outcome.stay["one"]
 
 
+@pytest.mark.parametrize(("words", "said"), [(("--stop",), "not both"), (("--at-once", "0"), "one at least")])
+def test_words_that_make_no_sense(cloud: Cloud, words: tuple[str, ...], said: str) -> None:
+    typed = commanded(cloud, *words)
+    assert said in typed.communicate(timeout=WAIT_S)[1]
+    assert typed.returncode == 1
+
+
 def test_a_guest_that_is_too_busy_is_waited_for_so_long_and_no_longer(cloud: Cloud, on_first: Any) -> None:
     busy, quick = on_first("busy"), on_first("quick")
     hypervisor(cloud).moves.make_busy(busy.id)

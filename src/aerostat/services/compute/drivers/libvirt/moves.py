@@ -81,8 +81,8 @@ class Moves:
     async def prepare_landing(self, spec: DomainSpec) -> Landing:
         if not self._settings.landing_uri:
             raise DriverError(
-                "The host cannot take in running servers.",
-                detail="there is no URI by which other hosts' libvirt reaches its own: compute.migration_uri",
+                f"{self._settings.own_name} cannot take in running servers: other hosts' libvirt does not reach its own"
+                " (compute.migration_uri)."
             )
         folder = self._settings.folder(spec.id)
         if not folder.root_disk.exists():
