@@ -20,6 +20,8 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError(
             "--stop or --move, not both: servers that are told to stop cannot go while they run"
         )
+    if args.at_once < 1:
+        raise CommandError("--at-once N: one at least")
     with Api.as_user(kernel_settings_of(args)) as api:
         service = find_service(api, args.name)
         draining = args.verb == "drain"
@@ -48,8 +50,6 @@ def find_service(api: Api, name: str) -> dict[str, Any]:
 
 def _move(api: Api, args: argparse.Namespace) -> int:
     """0 if the host is empty afterwards, 1 if something is left there."""
-    if args.at_once < 1:
-        raise CommandError("--at-once N: one at least")
     emptying = Emptying(api, args.name, at_once=args.at_once, limit_s=args.limit)
     try:
         outcome = emptying.run()
