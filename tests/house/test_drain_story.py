@@ -123,12 +123,13 @@ def test_each_that_stays_has_a_reason(cloud: Cloud, on_first: Any) -> None:
 
 
 def test_no_host_has_room(cloud: Cloud, on_first: Any) -> None:
-    on_first("one")
+    servers = [on_first("one"), on_first("one")]
     for service in cloud.connection.compute.services():
         if service.host != HOSTS[0]:
             cloud.connection.compute.disable_service(service, service.host, "nova-compute")
     outcome, _ = empty(cloud)
-    assert "No valid host" in outcome.stay["one"]
+    assert set(outcome.stay) == {f"one ({server.id})" for server in servers}
+    assert all("No valid host" in reason for reason in outcome.stay.values())
 
 
 @pytest.mark.parametrize(("words", "said"), [(("--stop",), "not both"), (("--at-once", "0"), "one at least")])
@@ -153,6 +154,17 @@ def test_a_guest_that_is_too_busy_is_waited_for_so_long_and_no_longer(cloud: Clo
     outcome, _ = empty(cloud)
     hurry.join()
     assert outcome == Outcome(gone=["busy"]), "what was begun before is followed"
+
+
+def test_one_that_is_deleted_half_way_is_not_waited_for(cloud: Cloud, on_first: Any) -> None:
+    server = on_first("short")
+    cloud.connection.compute.stop_server(server)
+    wait(cloud.connection, server, "SHUTOFF")
+    cloud.connection.compute.migrate_server(server)
+    wait(cloud.connection, server, "VERIFY_RESIZE")
+    cloud.connection.compute.delete_server(server)
+    cloud.connection.compute.wait_for_delete(server, interval=0.02, wait=WAIT_S)
+    assert empty(cloud, limit_s=5.0) == (Outcome(), [])
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])

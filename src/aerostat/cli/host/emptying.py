@@ -91,17 +91,15 @@ class Emptying:
                 break
             time.sleep(LOOK_EVERY_S)
         self._show("", over=True)
-        self._outcome.stay = {self._names.get(id, id): reason for id, reason in self._stay.items()}
+        self._outcome.stay = {self._label(id): reason for id, reason in self._stay.items()}
         return self._outcome
 
     def _round(self) -> bool:
         """One look at everything, and the next moves; true when there is nothing more to do or to wait for."""
         here = {server["id"]: server for server in servers_on(self._api, self._host)}
-        unconfirmed = self._unconfirmed()
+        unconfirmed = {id for id in self._unconfirmed() if self._confirm(id)}
         for id, server in here.items():
             self._names[id] = server["name"]
-        for id in unconfirmed:
-            self._confirm(id)
         for id in [id for id in self._leaving if id not in unconfirmed]:
             self._look_after(id, here.get(id))
         waits = False
@@ -165,16 +163,18 @@ class Emptying:
         found = self._api.get("compute", f"/os-migrations?{query}", version="2.23")["migrations"]
         return {one["instance_uuid"] for one in found}
 
-    def _confirm(self, id: str) -> None:
+    def _confirm(self, id: str) -> bool:
+        """False if there is nothing to confirm: it was deleted, or goes back."""
         server = self._find(id)
         if server is None or server["status"] != "VERIFY_RESIZE":
-            return
+            return False
         self._leaving.setdefault(id, Leaving(server["name"], time.monotonic(), is_live=False))
         try:
             self._api.post("compute", f"/servers/{id}/action", {"confirmResize": None})
         except ApiFailed as error:
-            if error.status not in (404, 409):  # it is being confirmed, or was reverted
+            if error.status not in (404, 409):  # it is being confirmed
                 raise
+        return True
 
     def _find(self, id: str) -> dict[str, Any] | None:
         try:
@@ -210,6 +210,12 @@ class Emptying:
             self._stay.setdefault(id, "its turn did not come in time")
         if complaint:
             self._stay.setdefault("the cloud", complaint)
+
+    def _label(self, id: str) -> str:
+        """Its name, with the id where others are called the same."""
+        name = self._names.get(id, id)
+        namesakes = [one for one in self._stay if self._names.get(one) == name]
+        return name if len(namesakes) < 2 else f"{name} ({id})"
 
     # On a terminal
 
