@@ -46,6 +46,11 @@ class Server:
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, f"{self.name} does not run"
+        return self._process.pid
+
     def command(self, *words: str | Path) -> list[str]:
         """`words` to be run as the server's user, and to die with us."""
         return ["setpriv", "--pdeathsig", "KILL", *self._drop, "--", *map(str, words)]

@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from aerostat.app_own_machine import Around, settle_in
 from aerostat.kernel.bus import Bus, Message
 from aerostat.kernel.config import Config
 from aerostat.kernel.errors import DriverError
@@ -33,18 +34,22 @@ log = structlog.get_logger(__name__)
 
 async def run_host(config: Config, number: int | None, bus: Bus, ready: Callable[..., None] | None) -> None:
     """Serve until cancelled; `ready` is told what was found out about the machine."""
-    async with open_host(config, place_of(config, number), bus) as facts:
+    place = place_of(config, number)
+    around = made_by_up(config, place) if number is not None else await settle_in(config, place)
+    async with open_host(config, place, bus, around) as facts:
         if ready is not None:
             ready(**facts)
         await asyncio.Event().wait()
 
 
 @asynccontextmanager
-async def open_host(config: Config, place: HostPlace, bus: Bus) -> AsyncIterator[dict[str, Any]]:
+async def open_host(
+    config: Config, place: HostPlace, bus: Bus, around: Around
+) -> AsyncIterator[dict[str, Any]]:
     """Open drivers and agent; yields the facts that `aerostat status` shows."""
     name = place.name
-    network = OvnHostNetworkDriver(OvnHost.at(place, place_of(config)).switch, place.prefix)
-    hypervisor = LibvirtHypervisor(libvirt_settings(config, place))
+    network = OvnHostNetworkDriver(around.switch, place.prefix, stands_alone=place.stands_alone)
+    hypervisor = LibvirtHypervisor(around.libvirt)
     async with AsyncExitStack() as stack:
         await network.start()
         stack.push_async_callback(network.close)
@@ -58,7 +63,7 @@ async def open_host(config: Config, place: HostPlace, bus: Bus) -> AsyncIterator
             hypervisor,
             network,
             report_s=config.section(ComputeConfig).report_s,
-            address=place.address,
+            address=around.address,
             machine_id=config.folder.machine_id(),
         )
         await agent.start()
@@ -73,6 +78,12 @@ async def open_host(config: Config, place: HostPlace, bus: Bus) -> AsyncIterator
         }
 
 
+def made_by_up(config: Config, place: HostPlace) -> Around:
+    """A host of those that `up` makes of its machine."""
+    switch = OvnHost.at(place, place_of(config)).switch
+    return Around(switch, libvirt_settings(config, place), place.address)
+
+
 def libvirt_settings(config: Config, place: HostPlace) -> LibvirtSettings:
     """The host's libvirt: in this process, or the daemon beside it."""
     shared = config.section(ComputeConfig).instances
@@ -83,7 +94,10 @@ def libvirt_settings(config: Config, place: HostPlace) -> LibvirtSettings:
         shared_instances=Path(shared) if shared else None,
         address=place.address,
     )
-    return dataclasses.replace(settings, uri=uri_of(settings)) if place.has_daemon else settings
+    if not place.has_daemon:
+        return settings
+    uri = uri_of(settings)
+    return dataclasses.replace(settings, uri=uri, landing_uri=uri)
 
 
 def _network_verbs(network: HostNetworkDriver) -> Callable[[Message], Any]:

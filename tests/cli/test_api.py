@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import httpx
 import pytest
 
-from aerostat.cli.api import Api
+from aerostat.cli.api import Api, ApiFailed
 from aerostat.kernel.config import load
 from aerostat.kernel.state_folder import StateFolder, StateFolderError
 
@@ -31,3 +32,34 @@ def test_else_it_is_the_folder_s_administrator(
     folder.create()
     folder.ensure_secrets()
     assert Api.as_user(load(folder)).user_name == "admin"
+
+
+def test_a_token_that_ends_is_renewed_and_the_rest_is_told() -> None:
+    """Some commands take longer than a token lives."""
+    asked: list[str] = []
+    tokens = iter(("old", "new"))
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        if request.url.path.endswith("/auth/tokens"):
+            endpoint = {"interface": "public", "url": "http://cloud/compute/v2.1"}
+            body = {"token": {"catalog": [{"type": "compute", "endpoints": [endpoint]}]}}
+            return httpx.Response(201, json=body, headers={"X-Subject-Token": next(tokens)})
+        if request.headers["X-Auth-Token"] == "old":
+            return httpx.Response(401)
+        if request.url.path.endswith("/busy"):
+            return httpx.Response(409, json={"conflictingRequest": {"message": "It is busy.", "code": 409}})
+        return httpx.Response(200, json={"servers": []})
+
+    values = dict.fromkeys(
+        ("OS_USERNAME", "OS_PASSWORD", "OS_PROJECT_NAME", "OS_USER_DOMAIN_NAME", "OS_PROJECT_DOMAIN_NAME"),
+        "x",
+    )
+    api = Api({**values, "OS_AUTH_URL": "http://cloud/identity/v3"})
+    api._http = httpx.Client(transport=httpx.MockTransport(answer))
+    with api:
+        assert api.get("compute", "/servers") == {"servers": []}
+        assert [path.rpartition("/")[2] for path in asked] == ["tokens", "servers", "tokens", "servers"]
+        with pytest.raises(ApiFailed) as caught:
+            api.get("compute", "/busy")
+    assert (caught.value.status, caught.value.words, caught.value.is_passing) == (409, "It is busy.", False)

@@ -12,8 +12,9 @@ import time
 
 import pytest
 
+from aerostat import app_own_machine
 from aerostat.cli import main
-from aerostat.cli.doctor import cloud, examine, machine, reach
+from aerostat.cli.doctor import cloud, examine, host, machine, reach
 from aerostat.cli.guests import find_guests
 from aerostat.kernel import clock, operation
 from aerostat.kernel import model as kernel_model
@@ -43,8 +44,28 @@ def test_a_healthy_folder_has_no_bad_findings(folder, capsys):
     findings = json.loads(capsys.readouterr().out)
     of_cloud = [finding for finding in findings if finding["name"] in cloud.CHECKS]
     assert {finding["verdict"] for finding in of_cloud} <= {"good", "note"}, of_cloud
-    assert {finding["name"] for finding in findings} == {*machine.CHECKS, *cloud.CHECKS, *reach.CHECKS}
+    checks = {*machine.CHECKS, *cloud.CHECKS, *reach.CHECKS, *host.CHECKS}
+    assert {finding["name"] for finding in findings} == checks
     assert code == any(finding["verdict"] == "bad" for finding in findings)
+
+
+def test_what_a_joined_machine_lacks_is_told_by_its_package(folder, monkeypatch):
+    assert "has not joined" in host.check_host(folder).words
+    nowhere = folder.path / "nothing.sock"
+    write_private(
+        folder.settings,
+        '[kernel]\nroles = ["host"]\nhost_name = "node-7"\nbus_url = "amqp://queue.example/"\n'
+        f'[network]\nswitch = "unix:{nowhere}"\n'
+        f'[compute]\nlibvirt_uri = "qemu+unix:///system?socket={nowhere}"\n',
+    )
+    finding = host.check_host(folder)
+    assert is_bad(finding, f"there is no {nowhere}", "Open vSwitch", "libvirt")
+    monkeypatch.setenv("PATH", str(folder.path))
+    monkeypatch.setattr(app_own_machine, "FOLDERS", "")
+    finding = host.check_host(folder)
+    packages = "libvirt-daemon-system openvswitch-switch ovn-host qemu-system-x86 qemu-utils"
+    assert is_bad(finding, "not installed: libvirtd, ovn-controller", f"apt-get install {packages}")
+    assert "does not run" not in finding.words
 
 
 def test_before_the_first_start_nothing_is_wrong(tmp_path):

@@ -53,6 +53,14 @@ def test_tcg_limits_its_code_cache_and_kvm_has_none():
     assert native.find("cpu").get("mode") == "host-model"
 
 
+def test_qemu_is_root_s_where_libvirt_would_choose_another_user():
+    assert built().find("seclabel") is None
+    label = built(Machine(qemu_as_root=True)).find("seclabel")
+    assert label is not None
+    assert label.attrib == {"type": "static", "model": "dac", "relabel": "no"}
+    assert label.findtext("label") == "+0:+0"
+
+
 def test_q35_has_spare_ports_for_what_is_plugged_in_later_and_pc_needs_none():
     def ports(domain):
         return len(domain.findall("devices/controller[@model='pcie-root-port']"))

@@ -11,7 +11,8 @@ from aerostat.kernel.clock import clock
 from aerostat.kernel.errors import DriverError
 from aerostat.services.compute import model
 from aerostat.services.compute.host.orders import CONTROL_TOPIC, LIST_LEAVING_VERB, Leaving
-from aerostat.services.compute.hosts import HostDesk
+from aerostat.services.compute.hosts import POWER, HostDesk
+from aerostat.services.compute.states import SHUTDOWN
 
 from .conftest import Cloud
 
@@ -347,6 +348,24 @@ async def test_a_cold_migration_is_reverted(cloud: Cloud, stopped: bool) -> None
     await check_lives_on(cloud, server_id, source)
     assert disk(cloud, source, server_id) == content
     assert [one["status"] for one in await migrations(cloud)] == ["reverted"]
+
+
+async def test_a_stopped_server_stays_off_on_its_way(cloud: Cloud) -> None:
+    server_id = await cloud.active_server()
+    await cloud.act(server_id, "os-stop")
+    await cloud.settle()
+    await cold(cloud, server_id)
+    target = (await row(cloud, server_id)).host
+    for _ in range(2):
+        assert (await cloud.host(target).inspect_domain(server_id)).state == "shutoff"
+        assert (await row(cloud, server_id)).power_state == SHUTDOWN
+        cloud.house.nudge(POWER)
+        await cloud.settle()
+    assert cloud.host(target).guest(server_id).started_at_s == 0.0, "nobody ever started it there"
+    await cloud.act(server_id, "confirmResize")
+    await cloud.settle()
+    assert (await cloud.server(server_id))["status"] == "SHUTOFF"
+    await check_lives_on(cloud, server_id, target)
 
 
 async def test_a_cold_migration_that_fails_changes_nothing(cloud: Cloud) -> None:

@@ -113,7 +113,7 @@ def test_the_plan(state: str, found: str | None, what: str | None) -> None:
     from aerostat.services.compute.states import DESIRED_POWER, POWER_STATES
 
     power = POWER_STATES[DESIRED_POWER[state]]
-    server = Row(id="s", host="h", state=state, power_state=power)
+    server = Row(id="s", host="h", state=state, power_state=power, flavor_before=None)
     guest: Any = {}
     if found is not None:
         guest = {"s": Domain(id="s", name="n", state=found, vcpus=1, memory_mib=1)}  # type: ignore[arg-type]

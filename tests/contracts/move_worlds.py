@@ -125,7 +125,7 @@ class LibvirtPair(Pair):
                 shared_instances=self.state / "shared" if shared else None,
                 address=f"172.31.253.{number}",
             )
-            settings = dataclasses.replace(settings, uri=uri_of(settings))
+            settings = dataclasses.replace(settings, uri=uri_of(settings), landing_uri=uri_of(settings))
             daemons.append(libvirtd(settings, f"libvirt-{name}", f"{self.prefix}-{name}"))
             setattr(self, name, LibvirtHypervisor(settings))
         self.caches = [self.state / name / "libvirt" / "cache" for name in ("one", "two")]

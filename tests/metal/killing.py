@@ -15,6 +15,16 @@ OURS = ("control", "host", "supervisor")
 DAEMONS = ("ovn-nb", "ovn-sb", "ovn-northd", "ovs-db", "ovs-switch", "ovn-controller")
 HALTS = b"\xfa\xf4\xeb\xfd".ljust(510, b"\0") + b"\x55\xaa"
 """A disk of one sector that halts the processor (cli; hlt; jmp to hlt): a guest that costs nothing."""
+OBEYS = (
+    (
+        b"\xba\x02\x06\xb8\x00\x01\xef"  # mov dx, 0x602; mov ax, 0x100; out dx, ax: ask to be told of the power button
+        b"\xfb\xf4\xba\x00\x06\xed\xf6\xc4\x01\x74\xf6"  # sti; hlt; mov dx, 0x600; in ax, dx; until it is pressed
+        b"\xba\x04\x06\xb8\x00\x20\xef"  # mov dx, 0x604; mov ax, 0x2000; out dx, ax: off
+        b"\xfa\xf4\xeb\xfd"
+    ).ljust(510, b"\0")
+    + b"\x55\xaa"
+)
+"""A disk of one sector that waits for the power button, and then switches off: it costs next to nothing."""
 READY_LIMIT_S = 90.0
 
 Unreachable = (keystoneauth1.exceptions.ConnectFailure, keystoneauth1.exceptions.RetriableConnectionFailure)

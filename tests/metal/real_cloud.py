@@ -150,15 +150,15 @@ class RealCloud:
         """Pids of the QEMU processes."""
         return [pid for pid, words in self.pids().items() if words[0].endswith("qemu-system-x86_64")]
 
-    def taps(self) -> set[str]:
-        listed = subprocess.run(
-            ["ip", "-n", f"{self.folder.prefix}-host", "-j", "link"], capture_output=True, check=True
-        )
+    def taps(self, namespace: str = "") -> set[str]:
+        """Those of one host, by its namespace; of the first if none is named."""
+        space = namespace or f"{self.folder.prefix}-host"
+        listed = subprocess.run(["ip", "-n", space, "-j", "link"], capture_output=True, check=True)
         return {link["ifname"] for link in json.loads(listed.stdout) if link["ifname"].startswith("tap")}
 
     def guest_ports(self) -> set[str]:
         """Logical switch ports that belong to guests: those that carry addresses and no type."""
-        rows = self._northbound("Logical_Switch_Port", "name,type")
+        rows = self.northbound("Logical_Switch_Port", "name,type")
         return {name for name, kind in rows if not kind}
 
     def logical_things(self) -> set[tuple[str, str]]:
@@ -166,10 +166,11 @@ class RealCloud:
         found = set()
         tables = ("Logical_Switch", "Logical_Switch_Port", "Logical_Router", "Logical_Router_Port")
         for table in (*tables, "NAT", "Port_Group", "ACL", "DHCP_Options"):
-            found |= {(table, uuid[1]) for (uuid,) in self._northbound(table, "_uuid")}
+            found |= {(table, uuid[1]) for (uuid,) in self.northbound(table, "_uuid")}
         return found
 
-    def _northbound(self, table: str, columns: str) -> list[list[Any]]:
+    def northbound(self, table: str, columns: str) -> list[list[Any]]:
+        """These columns of every row of a table of OVN's northbound database."""
         database = f"--db=unix:{self.folder.ovn}/nb.sock"
         words = ["--timeout=20", "--format=json", f"--columns={columns}", "list", table]
         listed = subprocess.run(["ovn-nbctl", database, *words], capture_output=True, check=True)

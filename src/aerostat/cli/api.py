@@ -25,7 +25,17 @@ UNSAID = {
 
 
 class ApiFailed(CommandError):
-    """The API is not there, or refused; the message is its own."""
+    """The API is not there, or refused. `status` is that of HTTP, 0 if nobody answered; `words` are the API's own."""
+
+    def __init__(self, message: str, *, status: int = 0, words: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.words = words or message
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether the same may be answered later: nobody was there, or somebody who could not."""
+        return self.status == 0 or self.status in (429, 502, 503, 504)
 
 
 class Api:
@@ -94,9 +104,14 @@ class Api:
         if service not in self._endpoints:
             raise ApiFailed(f"this cloud has no {service} service")
         asked = {"OpenStack-API-Version": f"{service} {version}"} if version else {}
-        return self._send(
-            method, self._endpoints[service] + path, headers={**asked, **(headers or {})}, **more
-        )
+        url, headers = self._endpoints[service] + path, {**asked, **(headers or {})}
+        try:
+            return self._send(method, url, headers=headers, **more)
+        except ApiFailed as error:
+            if error.status != 401:
+                raise
+        self._sign_in()  # the token has ended: some commands take long
+        return self._send(method, url, headers=headers, **more)
 
     def _sign_in(self) -> None:
         values = self._values
@@ -124,7 +139,9 @@ class Api:
         except httpx.HTTPError as error:
             raise ApiFailed(f"{self._base_url} does not answer ({error}); is the cloud up?") from None
         if response.is_error:
-            raise ApiFailed(f"{method} {httpx.URL(url).path}: {response.status_code} {_message(response)}")
+            words = _message(response)
+            message = f"{method} {httpx.URL(url).path}: {response.status_code} {words}"
+            raise ApiFailed(message, status=response.status_code, words=words)
         return response
 
 

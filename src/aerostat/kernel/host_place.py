@@ -29,6 +29,8 @@ class HostPlace(msgspec.Struct, frozen=True, kw_only=True):
     has_daemon: bool
     """libvirt is a daemon beside the host's process, which then need not be in the host's network namespace. Several
     hosts need it to send guests to each other, and so does a process that has to reach a queue over the network."""
+    stands_alone: bool = False
+    """On a machine of its own, with nothing around it that `up` made: switch and libvirt are the machine's."""
 
     @property
     def is_first(self) -> bool:
@@ -54,9 +56,9 @@ class HostPlace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def place_of(config: Config, number: int | None = FIRST) -> HostPlace:
-    """The place of one host; None is a host that stands for itself, with nothing around it that `up` made."""
+    """The place of one host; None is a host on a machine of its own."""
     if number is None:
-        return msgspec.structs.replace(place_of(config), has_daemon=False)
+        return msgspec.structs.replace(place_of(config), has_daemon=False, stands_alone=True)
     folder, name = config.folder, config.kernel.host_name
     is_first = number == FIRST
     return HostPlace(

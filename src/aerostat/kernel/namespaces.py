@@ -29,9 +29,9 @@ _FOLDER = Path("/run/netns")
 _SIOCETHTOOL, _ETHTOOL_STXCSUM = 0x8946, 0x17
 
 
-async def run_inside(namespace: str, work: Callable[[], T], timeout_s: float = 20.0) -> T:
-    """Run blocking `work` in a thread of its own inside `namespace`; DriverError when there is no such
-    namespace.
+async def run_inside(namespace: str | None, work: Callable[[], T], timeout_s: float = 20.0) -> T:
+    """Run blocking `work` in a thread of its own inside `namespace` (None: where we are); DriverError when there is no
+    such namespace.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
@@ -46,9 +46,10 @@ async def run_inside(namespace: str, work: Callable[[], T], timeout_s: float = 2
 
     def enter_and_work() -> None:
         try:
-            if not is_namespace(namespace):
-                raise DriverError(f"there is no network namespace {namespace}", retry=True)
-            netns.setns(namespace)
+            if namespace is not None:
+                if not is_namespace(namespace):
+                    raise DriverError(f"there is no network namespace {namespace}", retry=True)
+                netns.setns(namespace)
             outcome: tuple[T | None, BaseException | None] = work(), None
         except BaseException as error:
             outcome = None, error

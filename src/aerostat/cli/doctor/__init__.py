@@ -20,14 +20,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from aerostat.cli.doctor import cloud, machine, reach
+    from aerostat.cli.doctor import cloud, host, machine, reach
 
     folder = folder_of(args)
     if (file := file_of(args)) is not None:
         folder.settings = file.absolute()
         if not file.is_file():
             raise CommandError(f"there is no settings file {file}")
-    checks = {**machine.CHECKS, **cloud.CHECKS, **reach.CHECKS}
+    checks = {**machine.CHECKS, **cloud.CHECKS, **reach.CHECKS, **host.CHECKS}
     findings = [examine(check, name, folder) for name, check in checks.items()]
     if args.output == "json":
         print(json.dumps([finding.as_dict() for finding in findings], indent=2))

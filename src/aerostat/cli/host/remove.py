@@ -8,7 +8,8 @@ import argparse
 
 from aerostat.cli import CommandError
 from aerostat.cli.api import Api
-from aerostat.cli.host.drain import find_service, servers_on
+from aerostat.cli.host.drain import find_service
+from aerostat.cli.host.emptying import servers_on
 from aerostat.cli.host.token import checked_name, open_broker, rights_of, user_of
 from aerostat.cli.settings import settings_of
 from aerostat.kernel.bus.broker import BrokerError
@@ -24,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
         if servers and not args.force:
             raise CommandError(
                 f"{len(servers)} servers are on {name} ({', '.join(one['name'] for one in servers[:3])} …): delete them"
-                " or move them away, or --force if the machine is lost"
+                f" or move them away (aerostat host drain {name} --move), or --force if the machine is lost"
             )
         headers = {"X-Aerostat-Force": "true"} if args.force else {}
         if config.kernel.bus_admin_url:

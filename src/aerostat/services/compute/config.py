@@ -29,5 +29,10 @@ class ComputeConfig(msgspec.Struct, frozen=True, kw_only=True):
     instances: str = ""
     """Folder in which hosts keep their servers' disks; empty: below each host's own state. With one that all hosts
     see, servers change hosts without their disks, and outlive their host."""
+    libvirt_uri: str = "qemu:///system"
+    """libvirt of a compute host on a machine of its own, which the distribution runs."""
+    migration_uri: str = ""
+    """By which the libvirt of other hosts reaches such a host's, `qemu+tls://{address}/system`; empty: no running
+    server comes to it."""
     fake_hosts: int = 0
     """Hosts of the fake world (`up --fake`); 0: as many as `[kernel] hosts` says."""

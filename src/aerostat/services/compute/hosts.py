@@ -32,7 +32,7 @@ from .host.orders import (
 )
 from .imaging import read_piece
 from .room import Room
-from .states import DESIRED_POWER, ENDED_MOVES, RESTING, SETTLED
+from .states import ENDED_MOVES, RESTING, SETTLED, desired_power
 
 log = structlog.get_logger(__name__)
 
@@ -207,7 +207,7 @@ class HostDesk:
             self._house.nudge(ORPHANS)  # an order that was late made it after all was over
         if server.state not in RESTING or server.host != event.host:
             return
-        if DESIRED_POWER.get(server.state) != _AFTER.get(event.what):
+        if desired_power(server.state, server.flavor_before) != _AFTER.get(event.what):
             self._house.nudge(POWER)
 
     async def heed_ports(self, message: Message) -> None:

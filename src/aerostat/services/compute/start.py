@@ -9,7 +9,7 @@ from .host.agent import HostAgent
 from .host.orders import CONTROL_TOPIC, GUEST_EVENT
 from .hosts import HostDesk
 from .room import Room, room_of
-from .states import DESIRED_POWER
+from .states import DESIRED_POWER, desired_power
 
 if TYPE_CHECKING:
     from aerostat.kernel.house import House
@@ -72,7 +72,8 @@ async def _bring_back_guests(house: "House", world: FakeWorld) -> None:
         if server.host not in world.hosts or server.state in WITHOUT_GUEST:
             continue
         host = room_of(house).host(server.host, request_id)
-        power = DESIRED_POWER.get(server.state) or DESIRED_POWER.get(server.state_before, "running")
+        rests = desired_power(server.state, server.flavor_before)
+        power = rests or DESIRED_POWER.get(server.state_before, "running")
         spec = await guest_of(house, server, request_id)
         for disk in (spec.root, spec.rescue):
             if disk is not None:

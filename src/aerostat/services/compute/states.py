@@ -4,7 +4,8 @@ One stored state says all: the two words that the API shows (`vm_state`, `task_s
 functions of it, at the end of this file. Passing states (`stopping`) have a flow at work; resting ones do not.
 """
 
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
 
 from aerostat.kernel.work.states import ANY, Machine
 
@@ -138,8 +139,10 @@ POWER_STATES = {
     "suspended": SUSPENDED,
 }
 
+DesiredPower = Literal["running", "shutoff", "paused", "suspended"]
+
 # What a server's domain should be while it rests in a state. Others are nobody's business but the flow's.
-DESIRED_POWER: dict[str, Literal["running", "shutoff", "paused", "suspended"]] = {
+DESIRED_POWER: dict[str, DesiredPower] = {
     "active": "running",
     "stopped": "shutoff",
     "paused": "paused",
@@ -162,6 +165,18 @@ AS_BEFORE = frozenset({"snapshotting", "backing_up", "rescuing", "shelving", "un
 
 # The event that brings a server back to the state it rested in.
 REST_EVENTS = {"active": "running", "stopped": "halted", "paused": "paused", "suspended": "suspended"}
+
+
+def desired_power(state: str, flavor_before: Mapping[str, Any] | None) -> DesiredPower | None:
+    """What the domain of a server that rests should be. One that was off when it was resized or moved stays off."""
+    if state == "resized" and was_stopped(flavor_before):
+        return "shutoff"
+    return DESIRED_POWER.get(state)
+
+
+def was_stopped(flavor_before: Mapping[str, Any] | None) -> bool:
+    """Whether a server that waits for its resize or move to be confirmed was off when that began."""
+    return (flavor_before or {}).get("was") == "stopped"
 
 
 def shown(state: str, before: str | None = None) -> Shown:

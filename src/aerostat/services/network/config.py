@@ -32,6 +32,14 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True):
     southbound: str = ""
     """OVN's southbound database, `tcp:address:port`, `ssl:address:port` or `unix:/path`, as hosts are told when they
     join; empty: the one of this cloud's own."""
+    switch: str = "unix:/run/openvswitch/db.sock"
+    """Open vSwitch of a compute host on a machine of its own, which the distribution runs."""
+    tunnel_address: str = ""
+    """Where other hosts reach such a host, with tunnels and with guests that move; empty: the address by which it
+    reaches the southbound database."""
+    bridge_mappings: dict[str, str] = {}
+    """On such a host: physical network → bridge of the switch that leads there, `{ public = "br-ex" }`. Needed where
+    floating IPs and routers shall come out; the others need none."""
     fake_world: Path | None = None
     """A file that is the fake network, for fake drivers in several processes of one machine."""
     full_sync_s: float = 600.0

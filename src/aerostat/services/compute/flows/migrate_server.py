@@ -13,7 +13,7 @@ from .. import model, moves, networking
 from ..guest import guest_of
 from ..host.protocol import Power
 from ..room import room_of
-from ..states import RUNNING, SERVER
+from ..states import RUNNING, SERVER, SHUTDOWN
 from .power_server import back_to_rest
 
 
@@ -69,12 +69,14 @@ async def carry_files(work: Work, server: Row) -> None:
 
 @migrate_server.step
 async def start_there(work: Work, server: Row) -> None:
+    """It is afterwards what it was before: off if it was stopped."""
     target = work.data["target"]
-    await _move_into(work, server, target, "running")
+    stopped = server.state_before == "stopped"
+    await _move_into(work, server, target, "shutoff" if stopped else "running")
     server.flavor_before = {**server.flavor, "was": server.state_before}
     await moves.settle_on(work, server, target)
     moves.note(work, status="finished")
-    work.move("resized", power_state=RUNNING)
+    work.move("resized", power_state=SHUTDOWN if stopped else RUNNING)
 
 
 async def confirm_move(work: Work, server: Row, move: Row) -> None:

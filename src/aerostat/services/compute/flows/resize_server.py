@@ -16,7 +16,7 @@ from ..errors import NoValidHost
 from ..guest import guest_of
 from ..placing import resources_of
 from ..room import room_of
-from ..states import RUNNING, SERVER, SHUTDOWN
+from ..states import RUNNING, SERVER, SHUTDOWN, was_stopped
 from .migrate_server import confirm_move, revert_move
 from .power_server import back_to_rest
 
@@ -53,28 +53,29 @@ async def claim_old_again(work: Work, server: Row) -> None:
 
 @resize_server.step
 async def change(work: Work, server: Row) -> None:
-    """A guest takes on a new shape only while it is off."""
+    """A guest takes on a new shape only while it is off, and stays off if it was."""
     if server.flavor_before is None:
         server.flavor_before = {**server.flavor, "was": server.state_before}
         server.flavor = work.data["flavor"]
         server.flavor_id = work.data["flavor"]["id"]
         await work.save()
-    await _reshape(work, server, run=True)
+    stopped = was_stopped(server.flavor_before)
+    await _reshape(work, server, run=not stopped)
     _note(work, server, "finished")
-    work.move("resized", power_state=RUNNING)
+    work.move("resized", power_state=SHUTDOWN if stopped else RUNNING)
 
 
 @change.undo
 async def change_back(work: Work, server: Row) -> None:
     if server.flavor_before is not None:
-        was = server.flavor_before.get("was")
+        stopped = was_stopped(server.flavor_before)
         _take_back(server)
-        await _reshape(work, server, run=was != "stopped")
+        await _reshape(work, server, run=not stopped)
 
 
 @confirm_resize.step
 async def claim_new(work: Work, server: Row) -> None:
-    stopped = (server.flavor_before or {}).get("was") == "stopped"
+    stopped = was_stopped(server.flavor_before)
     if (move := await moves.find_finished(work.db, server)) is not None:
         await confirm_move(work, server, move)
     await _claim(work, server, resources_of(server.flavor))
@@ -88,7 +89,7 @@ async def claim_new(work: Work, server: Row) -> None:
 @revert_resize.step
 async def restore(work: Work, server: Row) -> None:
     if server.flavor_before is not None:
-        work.data["stopped"] = server.flavor_before.get("was") == "stopped"
+        work.data["stopped"] = was_stopped(server.flavor_before)
         _take_back(server)
         await work.save()
     if (move := await moves.find_finished(work.db, server)) is not None:

@@ -20,7 +20,7 @@ from ..guest import guest_of
 from ..host.protocol import Domain
 from ..hosts import POWER
 from ..room import room_of
-from ..states import DESIRED_POWER, POWER_STATES, SERVER
+from ..states import DESIRED_POWER, POWER_STATES, SERVER, desired_power
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +65,7 @@ def plan_power(desired: list[Row], actual: Mapping[str, Mapping[str, Domain]]) -
         if guests is None:
             continue
         found = guests.get(server.id)
-        wanted = DESIRED_POWER[server.state]
+        wanted = desired_power(server.state, server.flavor_before)
         what: Any = None
         if found is None:
             what = "lost"
@@ -102,7 +102,9 @@ async def _apply(house: Any, repair: Repair) -> None:
         power = POWER_STATES[found.state]
         await store.update(model.SERVERS, {"id": server.id, **guard}, power_state=power)
     elif repair.what == "set":
-        found = await host.set_power(server.id, DESIRED_POWER[repair.state])
+        wanted = desired_power(server.state, server.flavor_before)
+        assert wanted is not None, "only servers of which something is desired are repaired"
+        found = await host.set_power(server.id, wanted)
         power = POWER_STATES[found.state]
         await store.update(model.SERVERS, {"id": server.id, **guard}, power_state=power)
     elif repair.what == "believe_stopped":

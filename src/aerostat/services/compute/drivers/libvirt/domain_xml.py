@@ -43,6 +43,7 @@ class Machine:
     domain_type: str = "qemu"
     arch: str = "x86_64"
     disk_cache: str = "none"
+    qemu_as_root: bool = False
 
 
 def check_spec(spec: DomainSpec) -> None:
@@ -87,6 +88,10 @@ def domain_xml(spec: DomainSpec, folder: DomainFolder, machine: Machine) -> str:
     _add(domain, "on_poweroff", "destroy")
     _add(domain, "on_reboot", "restart")
     _add(domain, "on_crash", "destroy")
+
+    if machine.qemu_as_root:
+        label = _add(domain, "seclabel", type="static", model="dac", relabel="no")
+        _add(label, "label", "+0:+0")
 
     devices = _add(domain, "devices")
     uses_usb = spec.rescue is not None and spec.rescue.bus == "usb"

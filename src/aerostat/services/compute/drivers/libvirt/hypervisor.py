@@ -300,6 +300,7 @@ class LibvirtHypervisor:
             domain_type=accelerator.domain_type,
             arch=platform.machine(),
             disk_cache="none" if self._takes_direct_io() else "writeback",
+            qemu_as_root=self._settings.qemu_as_root,
         )
 
     def _takes_direct_io(self) -> bool:

@@ -79,10 +79,10 @@ class Moves:
     # Sending
 
     async def prepare_landing(self, spec: DomainSpec) -> Landing:
-        if self._settings.embedded:
+        if not self._settings.landing_uri:
             raise DriverError(
-                "The host cannot take in running servers.",
-                detail="its libvirt lives in its own process; migration needs libvirtd and its URI",
+                f"{self._settings.own_name} cannot take in running servers: other hosts' libvirt does not reach its own"
+                " (compute.migration_uri)."
             )
         folder = self._settings.folder(spec.id)
         if not folder.root_disk.exists():
@@ -90,7 +90,7 @@ class Moves:
         folder.sockets.mkdir(parents=True, exist_ok=True)
         return Landing(
             host_name=self._settings.own_name,
-            uri=self._settings.uri,
+            uri=self._settings.landing_uri,
             address=self._settings.address,
             folder=str(folder.path),
             sockets=str(folder.sockets),

@@ -21,7 +21,10 @@ class LibvirtSettings:
     `client`: user and group ids of the process that carries consoles to browsers, when it is not root.
 
     `shared_instances`: where the domains' files are instead, when other hosts have them there too; their sockets
-    stay below `state`. `address` is where other hosts reach this one: what a migration is sent to.
+    stay below `state`. `address` is where other hosts reach this one: what a migration is sent to, by the libvirt that
+    answers at `landing_uri` (empty: nobody comes).
+
+    `qemu_as_root`: libvirt is the machine's own and would run QEMU as somebody who may not go where our files are.
     """
 
     state: Path
@@ -31,6 +34,8 @@ class LibvirtSettings:
     client: tuple[int, int] | None = None
     shared_instances: Path | None = None
     address: str = ""
+    landing_uri: str = ""
+    qemu_as_root: bool = False
 
     @property
     def own_name(self) -> str:

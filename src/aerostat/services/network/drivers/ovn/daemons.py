@@ -212,7 +212,7 @@ class OvnHost:
 
         async def settle() -> None:
             program, *rest = init
-            await _run(program, f"--db=unix:{socket}", "--timeout=10", *rest)
+            await run_tool(program, f"--db=unix:{socket}", "--timeout=10", *rest)
             if short == "db":
                 await self._introduce_host()
             if short == "nb" and self.client is not None:
@@ -276,7 +276,7 @@ class OvnHost:
         await run_inside(self.host_namespace, partial(_address, TUNNEL_BRIDGE, self.tunnel_address))
 
     async def _vsctl(self, *arguments: str) -> None:
-        await _run("ovs-vsctl", f"--db={self.switch}", "--timeout=15", *arguments)
+        await run_tool("ovs-vsctl", f"--db={self.switch}", "--timeout=15", *arguments)
 
 
 async def remove_everything(prefix: str) -> None:
@@ -352,12 +352,12 @@ def _raise_link(name: str) -> None:
 async def _ensure_database_file(path: Path, schema: str) -> None:
     """Make the file, or bring it to the installed schema. Made beside and moved: never half a database."""
     if await asyncio.to_thread(path.exists):
-        if (await _run("ovsdb-tool", "needs-conversion", str(path), schema)).strip() == "yes":
-            await _run("ovsdb-tool", "convert", str(path), schema)
+        if (await run_tool("ovsdb-tool", "needs-conversion", str(path), schema)).strip() == "yes":
+            await run_tool("ovsdb-tool", "convert", str(path), schema)
         return
     fresh = path.with_suffix(".fresh")
     fresh.unlink(missing_ok=True)
-    await _run("ovsdb-tool", "create", str(fresh), schema)
+    await run_tool("ovsdb-tool", "create", str(fresh), schema)
     fresh.rename(path)
 
 
@@ -368,7 +368,7 @@ async def _accepts(path: Path) -> bool:
     return True
 
 
-async def _run(*command: str, timeout_s: float = 30.0) -> str:
+async def run_tool(*command: str, timeout_s: float = 30.0) -> str:
     """Run a command; what it printed, or DriverError with what it complained about."""
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE

@@ -5,6 +5,7 @@ the port, before the guest starts: the hypervisor only opens them, and a guest o
 """
 
 import asyncio
+import contextlib
 import errno
 import socket
 from collections.abc import Callable
@@ -43,14 +44,16 @@ _PLUGGED, _SERVING = "port", "metadata"
 
 class OvnHostNetworkDriver:
     """`switch`: where the switch's database listens (`unix:/absolute/path`); `prefix`: of the cloud's
-    namespaces.
+    namespaces. The switch is in the one that ends in `-host`, or where we are ourselves (`stands_alone`).
     """
 
-    def __init__(self, switch: str, prefix: str, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self, switch: str, prefix: str, timeout_s: float = 10.0, *, stands_alone: bool = False
+    ) -> None:
         self._database = Database(switch, "Open_vSwitch", _TABLES, timeout_s)
         self._prefix = prefix
         self._timeout_s = timeout_s
-        self._host_namespace = f"{prefix}-host"
+        self._host_namespace = None if stands_alone else f"{prefix}-host"
 
     async def start(self) -> None:
         await self._database.start()
@@ -234,6 +237,7 @@ def _ensure_tap(name: str, mtu: int) -> bool:
         is_new = find_link(ip, name) is None
         if is_new:
             ip.link("add", ifname=name, kind="tuntap", mode="tap")
+            _silence(name)
         ip.link("set", index=find_link(ip, name), mtu=mtu, state="up")
     return is_new
 
@@ -255,8 +259,15 @@ def _ensure_metadata_wire(name: str, namespace: str, mtu: int) -> bool:
         if is_new:
             far = {"ifname": _METADATA_LINK, "net_ns_fd": namespace}
             ip.link("add", ifname=name, kind="veth", peer=far)
+            _silence(name)
         ip.link("set", index=find_link(ip, name), mtu=mtu)
     return is_new
+
+
+def _silence(name: str) -> None:
+    """The kernel says nothing of its own by this link: its solicitations would reach guests."""
+    with contextlib.suppress(FileNotFoundError):  # no IPv6 here
+        Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1")
 
 
 def _set_up_metadata(port: MetadataPort) -> None:
