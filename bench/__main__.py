@@ -52,7 +52,8 @@ def main() -> None:
         if len(args.scale) > 1:
             _each_in_a_process(args.scale, args.keep, lambda line: lines.extend(_print([line])))
         else:
-            scale.measure(*args.scale[0], _commit(), args.keep, lambda line: lines.extend(_print([line])))
+            hosts, servers = args.scale[0]
+            scale.measure(hosts, servers, _commit(), args.keep, lambda line: lines.extend(_print([line])))
         if args.out:
             args.out.write_text("\n".join(lines) + "\n")
         return
