@@ -94,7 +94,11 @@ class ResourceLife:
                 await thing.keep(thing.row.physical_id or made)
         except MadeTwice:
             await thing.kind.delete(thing)
-            raise Superseded from None
+            kept = await thing.db.find(model.RESOURCES, id=thing.row.id)
+            if kept is None:
+                raise Superseded from None
+            made = thing.row.physical_id = kept.physical_id
+            thing.row.data = kept.data
         if thing.row.physical_id is None:
             thing.row.physical_id = made
 
