@@ -30,7 +30,8 @@ from aerostat.testing.sim.founding import Founded, found_tenant, login
 from aerostat.testing.sim.history import History
 from aerostat.testing.sim.life import UNDERSTOOD
 from aerostat.testing.sim.memory import Memory
-from aerostat.testing.sim.users import SERVERS, Operator, User
+from aerostat.testing.sim.operator import Mover
+from aerostat.testing.sim.users import SERVERS, User
 from tests.metal.many_processes import ManyProcesses, Role
 from tests.waiting import eventually
 
@@ -136,7 +137,7 @@ class Crowd(threading.Thread):
             for tenant in founded.tenants
             for number in range(1, 5)
         ]
-        users.append(Operator(self.real, founded, self.memory, self._draw()))
+        users.append(Mover(self.real, founded, self.memory, self._draw()))
         tasks = [asyncio.create_task(self._use(user)) for user in users]
         tasks.append(asyncio.create_task(self._watch(store)))
         await asyncio.gather(*tasks)

@@ -6,7 +6,7 @@ What he did to hosts he takes back at the end (`close_up`): a host that is said 
 import random
 from typing import Any
 
-from .cloud import Reached, Reply
+from .cloud import Reached, Reply, SimCloud
 from .founding import HOSTS, Founded, Tenant
 from .memory import Memory, Thing
 from .users import SERVERS, NothingThere, User
@@ -15,8 +15,8 @@ SERVICES = "/compute/v2.1/os-services"
 MOST_EVACUATED = 4
 
 
-class Operator(User):
-    """See the module."""
+class Mover(User):
+    """An administrator who moves everybody's servers from host to host, in any cloud."""
 
     def __init__(self, cloud: Reached, founded: Founded, memory: Memory, rng: random.Random) -> None:
         office = Tenant("admin", "", "", "", "", "")
@@ -24,23 +24,10 @@ class Operator(User):
         self._password = founded.admin_password
 
     async def act(self) -> None:
-        if self._dead_hosts() and self.rng.random() < 0.7:
-            await self._evacuate()
-            return
-        acts = (self._move, self._steer, self._switch_host, self._remove_host)
-        await self.rng.choices(acts, (8, 4, 1, 1))[0]()
+        await self.rng.choices((self._move, self._steer), (2, 1))[0]()
 
     def look_through(self, reply: Reply, what: str, but: str) -> None:
         """An administrator sees everything."""
-
-    async def close_up(self) -> None:
-        """All hosts are there again, and may be used."""
-        for service in await self._services():
-            if service["status"] == "disabled" or service["forced_down"]:
-                body = {"status": "enabled", "forced_down": False}
-                await self.ask("PUT", f"{SERVICES}/{service['id']}", body, what=f"{service['host']} is back")
-
-    # Servers
 
     async def _move(self) -> None:
         server = self._some_server()
@@ -48,8 +35,7 @@ class Operator(User):
             body: dict[str, Any] = {"migrate": None}
         else:
             body = {"os-migrateLive": {"host": None, "block_migration": "auto"}}
-            if self.rng.random() < 0.4:
-                self._make_busy(server)
+            self._may_make_busy(server)
         what = f"{next(iter(body))} {server.name}"
         await self.ask("POST", f"{SERVERS}/{server.id}/action", body, what=what)
 
@@ -72,16 +58,42 @@ class Operator(User):
             raise NothingThere
         return self.rng.choice(servers[-4:])
 
-    def _make_busy(self, server: Thing) -> None:
+    def _may_make_busy(self, server: Thing) -> None:
+        """Only in a simulated world a guest works when it is told to."""
+
+
+class Operator(Mover):
+    """See the module."""
+
+    def __init__(self, cloud: SimCloud, founded: Founded, memory: Memory, rng: random.Random) -> None:
+        super().__init__(cloud, founded, memory, rng)
+        self._simulated = cloud
+
+    async def act(self) -> None:
+        if self._dead_hosts() and self.rng.random() < 0.7:
+            await self._evacuate()
+            return
+        acts = (self._move, self._steer, self._switch_host, self._remove_host)
+        await self.rng.choices(acts, (8, 4, 1, 1))[0]()
+
+    async def close_up(self) -> None:
+        """All hosts are there again, and may be used."""
+        for service in await self._services():
+            if service["status"] == "disabled" or service["forced_down"]:
+                body = {"status": "enabled", "forced_down": False}
+                await self.ask("PUT", f"{SERVICES}/{service['id']}", body, what=f"{service['host']} is back")
+
+    def _may_make_busy(self, server: Thing) -> None:
         """Its guest works so much that sending it does not end by itself."""
-        for machine in self.cloud.lasting.hosts.values():
-            if machine.has(server.id):
-                machine.moves.make_busy(server.id)
+        if self.rng.random() < 0.4:
+            for machine in self._simulated.lasting.hosts.values():
+                if machine.has(server.id):
+                    machine.moves.make_busy(server.id)
 
     # Hosts
 
     def _dead_hosts(self) -> list[str]:
-        return [name for name in HOSTS if not self.cloud.processes[name].alive]
+        return [name for name in HOSTS if not self._simulated.processes[name].alive]
 
     async def _evacuate(self) -> None:
         """Say that a host is down, and have its servers made elsewhere, with new disks."""
