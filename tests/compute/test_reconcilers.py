@@ -102,7 +102,7 @@ async def test_a_reset_server_is_made_what_it_is_said_to_be(cloud: Cloud) -> Non
         ("stopped", "crashed", "set"),
         ("paused", "running", "set"),
         ("paused", "paused", None),
-        ("paused", "shutoff", "note"),
+        ("paused", "shutoff", "believe_stopped"),
         ("suspended", "suspended", None),
         ("suspended", "running", "set"),
     ],
@@ -191,6 +191,19 @@ async def test_a_guest_that_a_late_order_paused_goes_on(cloud: Cloud) -> None:
     await cloud.host().ensure_power(server_id, "paused")
     await cloud.house.engine.run_one("compute.power")
     assert await power_of(cloud, server_id) == "running"
+
+
+async def test_a_paused_guest_that_lost_its_power_is_stopped(cloud: Cloud) -> None:
+    """Found by the simulator: its server stayed paused for ever, and there was nothing to unpause."""
+    server_id = await cloud.active_server()
+    await cloud.act(server_id, "pause")
+    await cloud.settle()
+    cloud.host().guest_shuts_down(server_id)
+    await cloud.house.engine.run_one("compute.power")
+    assert (await cloud.server(server_id))["status"] == "SHUTOFF"
+    await cloud.act(server_id, "os-start")
+    await cloud.settle()
+    assert (await cloud.server(server_id))["status"] == "ACTIVE"
 
 
 async def test_providers_follow_hosts(cloud: Cloud) -> None:

@@ -1,8 +1,9 @@
 """Every guest runs, or does not, as its server's row says.
 
 A guest that shut itself down is believed: its server is stopped. One that is off for any other reason (the host was
-restarted, its process died) is started again, and one that an order moved after all was over is moved back. Passing
-states are left to their flows.
+restarted, its process died) is started again, and one that an order moved after all was over is moved back. A paused
+one that is off has lost what it was to go on with, so its server is stopped, too. Passing states are left to their
+flows.
 """
 
 from collections.abc import Mapping
@@ -75,6 +76,8 @@ def plan_power(desired: list[Row], actual: Mapping[str, Mapping[str, Domain]]) -
             what = "believe_stopped" if found.state == "shutoff" and found.reason == BY_ITSELF else "start"
         elif wanted == "shutoff" or found.state in ("running", "paused", "suspended"):
             what = "set"  # an order that came late, or twice, moved it
+        elif wanted == "paused":
+            what = "believe_stopped"
         elif POWER_STATES[found.state] != server.power_state:
             what = "note"
         if what is not None:
@@ -109,7 +112,7 @@ async def _apply(house: Any, repair: Repair) -> None:
         await store.update(model.SERVERS, {"id": server.id, **guard}, power_state=power)
     elif repair.what == "believe_stopped":
         async with store.transaction() as tx:
-            if server.state == "active":
+            if server.state in ("active", "paused"):
                 await SERVER.move(
                     tx, model.SERVERS, server.id, "halted", where=guard, power_state=repair.power_state
                 )
