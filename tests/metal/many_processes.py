@@ -6,11 +6,14 @@ Everything is started by the commands that an operator types. Nothing needs root
 import contextlib
 import json
 import os
+import secrets
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -249,6 +252,18 @@ class ManyProcesses:
             assert time.monotonic() < ends_s, f"after {limit_s:.0f} s: {differences}"
             time.sleep(0.5)
 
+    def check_all_goes(self, user: "User", limit_s: float = 60.0) -> None:
+        """That the user can delete his servers, and nothing is left of them."""
+        try:
+            user.delete_servers()
+        except AssertionError as error:
+            columns = "name, step, attempts, lease_worker, wake_at, lease_until, superseded_by"
+            stuck = self.sql(f"select {columns} from kernel_flows where state = 'running'")
+            raise AssertionError(f"{error}\n" + "\n".join(stuck)) from None
+        eventually(self.at_rest, limit_s, why="every flow has ended")
+        self.check_agreement(limit_s)
+        assert self.guests() == {}
+
     def differences(self) -> list[str]:
         """Where the world and the rows disagree; empty when they do not."""
         rows = [
@@ -266,6 +281,25 @@ class ManyProcesses:
         if ports != self.plugged():
             found.append(f"ports {ports ^ self.plugged()}")
         return found
+
+
+@contextlib.contextmanager
+def many_processes(postgres: Postgres, *, tls: bool = False) -> Iterator[ManyProcesses]:
+    """The cloud on a database and a queue of its own, not started yet; gone after the block. `tls`: to the queue."""
+    name = f"many_{secrets.token_hex(4)}"
+    postgres.sql(f"CREATE DATABASE {name} STRATEGY file_copy")
+    # The session's PostgreSQL answers before it has written: killed, it would forget what it promised.
+    postgres.sql(f"ALTER DATABASE {name} SET synchronous_commit = on")
+    rabbitmq = Rabbitmq(managed=True)
+    with tempfile.TemporaryDirectory(prefix="as-many-") as folder:
+        url = postgres.database_url(name)
+        cloud = ManyProcesses(Path(folder), postgres, url, rabbitmq, rabbitmq.tls_url if tls else None)
+        try:
+            yield cloud
+        finally:
+            cloud.close()
+            rabbitmq.close()
+            postgres.sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 class User:

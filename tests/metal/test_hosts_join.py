@@ -3,7 +3,6 @@
 import asyncio
 import re
 import secrets
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -21,8 +20,8 @@ from aerostat.kernel.bus.amqp import open_amqp_bus
 from aerostat.kernel.config import load
 from aerostat.kernel.state_folder import StateFolder
 from aerostat.services.compute.host.orders import CONTROL_TOPIC, HELLO_VERB, PROTOCOL, Hello, Welcome
-from tests.metal.many_processes import ManyProcesses, Role, why_no_queue
-from tests.servers import Postgres, Rabbitmq
+from tests.metal.many_processes import ManyProcesses, Role, many_processes, why_no_queue
+from tests.servers import Postgres
 from tests.waiting import eventually
 
 pytestmark = [
@@ -34,24 +33,14 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def cloud(postgres: Postgres) -> Iterator[ManyProcesses]:
     """With one engine and the API, over TLS; hosts are each test's own."""
-    name = f"join_{secrets.token_hex(4)}"
-    postgres.sql(f"CREATE DATABASE {name} STRATEGY file_copy")
-    rabbitmq = Rabbitmq(managed=True)
-    with tempfile.TemporaryDirectory(prefix="as-join-") as folder:
-        url = postgres.database_url(name)
-        cloud = ManyProcesses(Path(folder), postgres, url, rabbitmq, rabbitmq.tls_url)
-        try:
-            cloud.run("migrate")
-            cloud.run("bootstrap")
-            cloud.engines[0].start(wait=False)
-            cloud.api.start(wait=False)
-            cloud.engines[0].wait_ready()
-            cloud.api.wait_ready()
-            yield cloud
-        finally:
-            cloud.close()
-            rabbitmq.close()
-            postgres.sql(f"DROP DATABASE {name} WITH (FORCE)")
+    with many_processes(postgres, tls=True) as cloud:
+        cloud.run("migrate")
+        cloud.run("bootstrap")
+        cloud.engines[0].start(wait=False)
+        cloud.api.start(wait=False)
+        cloud.engines[0].wait_ready()
+        cloud.api.wait_ready()
+        yield cloud
 
 
 @pytest.fixture

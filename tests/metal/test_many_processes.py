@@ -1,21 +1,18 @@
 """A cloud of many processes: two API workers, two engines, two hosts and a console over RabbitMQ and PostgreSQL."""
 
 import asyncio
-import secrets
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import websockets
 
-from tests.metal.many_processes import ManyProcesses, User, why_no_queue
-from tests.servers import Postgres, Rabbitmq
+from tests.metal.many_processes import ManyProcesses, User, many_processes, why_no_queue
+from tests.servers import Postgres
 from tests.waiting import eventually
 
 pytestmark = [
@@ -29,18 +26,9 @@ SETTLED_S = 60.0
 
 @pytest.fixture(scope="module")
 def cloud(postgres: Postgres) -> Iterator[ManyProcesses]:
-    name = f"many_{secrets.token_hex(4)}"
-    postgres.sql(f"CREATE DATABASE {name} STRATEGY file_copy")
-    rabbitmq = Rabbitmq(managed=True)
-    with tempfile.TemporaryDirectory(prefix="as-many-") as folder:
-        cloud = ManyProcesses(Path(folder), postgres, postgres.database_url(name), rabbitmq)
-        try:
-            cloud.up()
-            yield cloud
-        finally:
-            cloud.close()
-            rabbitmq.close()
-            postgres.sql(f"DROP DATABASE {name} WITH (FORCE)")
+    with many_processes(postgres) as cloud:
+        cloud.up()
+        yield cloud
 
 
 @pytest.fixture
@@ -48,15 +36,7 @@ def demo(cloud: ManyProcesses) -> Iterator[User]:
     """The demo user; afterwards nothing is left of what was made."""
     user = cloud.user("demo")
     yield user
-    try:
-        user.delete_servers()
-    except AssertionError as error:
-        columns = "name, step, attempts, lease_worker, wake_at, lease_until, superseded_by"
-        stuck = cloud.sql(f"select {columns} from kernel_flows where state = 'running'")
-        raise AssertionError(f"{error}\n" + "\n".join(stuck)) from None
-    eventually(cloud.at_rest, SETTLED_S, why="every flow has ended")
-    cloud.check_agreement()
-    assert cloud.guests() == {}
+    cloud.check_all_goes(user)
 
 
 def created(answer: httpx.Response) -> str:

@@ -5,18 +5,15 @@ The outages are short here; AEROSTAT_OUTAGE_S=90 makes them longer than the trie
 
 import os
 import re
-import secrets
 import signal
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.metal.many_processes import ManyProcesses, User, why_no_queue
-from tests.servers import Postgres, Rabbitmq
+from tests.metal.many_processes import ManyProcesses, User, many_processes, why_no_queue
+from tests.servers import Postgres
 from tests.waiting import eventually
 
 pytestmark = [
@@ -31,18 +28,9 @@ CONSOLE_LOG = {"os-getConsoleOutput": {}}
 
 @pytest.fixture(scope="module")
 def cloud(postgres: Postgres) -> Iterator[ManyProcesses]:
-    name = f"out_{secrets.token_hex(4)}"
-    postgres.sql(f"CREATE DATABASE {name} STRATEGY file_copy")
-    rabbitmq = Rabbitmq(managed=True)
-    with tempfile.TemporaryDirectory(prefix="as-out-") as folder:
-        cloud = ManyProcesses(Path(folder), postgres, postgres.database_url(name), rabbitmq)
-        try:
-            cloud.up()
-            yield cloud
-        finally:
-            cloud.close()
-            rabbitmq.close()
-            postgres.sql(f"DROP DATABASE {name} WITH (FORCE)")
+    with many_processes(postgres) as cloud:
+        cloud.up()
+        yield cloud
 
 
 @pytest.fixture
@@ -50,10 +38,7 @@ def demo(cloud: ManyProcesses) -> Iterator[User]:
     """The demo user; afterwards nothing is left of what was made."""
     user = cloud.user("demo")
     yield user
-    user.delete_servers()
-    eventually(cloud.at_rest, BACK_S, why="every flow has ended")
-    cloud.check_agreement()
-    assert cloud.guests() == {}
+    cloud.check_all_goes(user, BACK_S)
 
 
 def created(answer: httpx.Response) -> str:

@@ -7,16 +7,13 @@ Users and questions are the simulator's; processes, queue and database are real.
 import asyncio
 import os
 import random
-import secrets
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.metal.many_processes import ManyProcesses, why_no_queue
+from tests.metal.many_processes import ManyProcesses, many_processes, why_no_queue
 from tests.metal.storm import Crowd, Misfortune, come_to_rest, errors_logged, lines_about
-from tests.servers import Postgres, Rabbitmq
+from tests.servers import Postgres
 
 pytestmark = [
     pytest.mark.metal,
@@ -30,20 +27,9 @@ REST_LIMIT_S = 180.0
 
 @pytest.fixture
 def cloud(postgres: Postgres) -> Iterator[ManyProcesses]:
-    name = f"storm_{secrets.token_hex(4)}"
-    postgres.sql(f"CREATE DATABASE {name} STRATEGY file_copy")
-    # The session's PostgreSQL answers before it has written: killed, it would forget what it promised.
-    postgres.sql(f"ALTER DATABASE {name} SET synchronous_commit = on")
-    rabbitmq = Rabbitmq(managed=True)
-    with tempfile.TemporaryDirectory(prefix="as-storm-") as folder:
-        cloud = ManyProcesses(Path(folder), postgres, postgres.database_url(name), rabbitmq)
-        try:
-            cloud.up()
-            yield cloud
-        finally:
-            cloud.close()
-            rabbitmq.close()
-            postgres.sql(f"DROP DATABASE {name} WITH (FORCE)")
+    with many_processes(postgres) as cloud:
+        cloud.up()
+        yield cloud
 
 
 def test_everything_is_killed_in_turn(cloud: ManyProcesses) -> None:
