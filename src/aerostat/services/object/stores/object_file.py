@@ -1,0 +1,127 @@
+"""The file of one object: its bytes, then what is known of it, then a footer that tells where what begins.
+
+    bytes | facts (MessagePack) | footer, 32 bytes
+
+The facts come last because they are known last (the ETag, the length), and stand in the same file because then one
+rename brings an object into being whole: no state between bytes and facts exists on any file system, and no limit on
+the size of extended attributes is ours. A deletion is such a file without bytes, a tombstone, under the same name.
+"""
+
+import os
+import struct
+import zlib
+from typing import Any
+
+import msgspec
+
+from ..timestamp import Timestamp
+
+_FOOTER = struct.Struct("<8sQIIQ")  # magic, data length, facts length, CRC-32 of the facts, nothing
+_MAGIC = b"aeroobj1"
+_TAIL = 4096
+SMALL = 64 << 10
+"""Files up to this size are read in one piece."""
+
+
+class Damaged(Exception):
+    """A file of ours that is not whole: torn, cut short, or another's. `reason` is for the operator."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is known of an object beside its bytes.
+
+    `path`: `/account/container/name`, so that a file can say whose it is. `headers`: names in lower case, as they are
+    to be answered: `x-object-meta-*`, `x-object-sysmeta-*`, `content-encoding` and so on. `is_gone`: a tombstone. `delete_at`: seconds since 1970.
+    """
+
+    path: str
+    timestamp: Timestamp
+    size: int = 0
+    etag: str = ""
+    content_type: str = ""
+    headers: dict[str, str] = {}
+    delete_at: int | None = None
+    is_gone: bool = False
+    fragment: int | None = None
+
+
+class Revision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A later POST: takes the place of what users may change, until the object is written anew."""
+
+    timestamp: Timestamp
+    headers: dict[str, str] = {}
+    delete_at: int | None = None
+    content_type: str | None = None
+    content_type_at: Timestamp | None = None
+
+
+_facts = msgspec.msgpack.Decoder(Facts)
+_revision = msgspec.msgpack.Decoder(Revision)
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def ending(facts: Facts) -> bytes:
+    """What follows the object's bytes."""
+    packed = _encode(facts)
+    return packed + _FOOTER.pack(_MAGIC, facts.size, len(packed), zlib.crc32(packed), 0)
+
+
+def read(fd: int) -> tuple[Facts, bytes | None]:
+    """What an open file tells; with the object's bytes when the file is small. Raises `Damaged`."""
+    length = os.fstat(fd).st_size
+    start = 0 if length <= SMALL else length - _TAIL
+    tail = os.pread(fd, length - start, start)
+    if len(tail) < _FOOTER.size:
+        raise Damaged(f"{length} bytes are too few")
+    magic, size, facts_length, crc, _ = _FOOTER.unpack_from(tail, len(tail) - _FOOTER.size)
+    if magic != _MAGIC:
+        raise Damaged("it has no footer")
+    if size + facts_length + _FOOTER.size != length:
+        raise Damaged(f"{length} bytes are not the {size + facts_length + _FOOTER.size} that it should have")
+    if size < start:
+        packed_at = length - _FOOTER.size - facts_length
+        packed = os.pread(fd, facts_length, packed_at)
+    else:
+        packed = tail[size - start : size - start + facts_length]
+    facts = _decoded(_facts, packed, crc)
+    return facts, (tail[:size] if start == 0 else None)
+
+
+def _decoded(decoder: Any, packed: bytes, crc: int) -> Any:
+    if zlib.crc32(packed) != crc:
+        raise Damaged("its facts have another checksum")
+    try:
+        return decoder.decode(packed)
+    except msgspec.DecodeError as error:
+        raise Damaged(f"its facts cannot be read: {error}") from error
+
+
+def write_revision(revision: Revision) -> bytes:
+    packed = _encode(revision)
+    return packed + zlib.crc32(packed).to_bytes(4, "little")
+
+
+def read_revision(content: bytes) -> Revision:
+    """Raises `Damaged`."""
+    revision: Revision = _decoded(_revision, content[:-4], int.from_bytes(content[-4:], "little"))
+    return revision
+
+
+def revised(facts: Facts, revision: Revision | None) -> Facts:
+    """The object as its owner sees it. System metadata, the ETag and the like stay what the PUT said."""
+    if revision is None or revision.timestamp <= facts.timestamp or facts.is_gone:
+        return facts
+    kept = {name: value for name, value in facts.headers.items() if name.startswith("x-object-sysmeta-")}
+    changed = msgspec.structs.replace(
+        facts,
+        timestamp=revision.timestamp,
+        headers={**kept, **revision.headers},
+        delete_at=revision.delete_at,
+    )
+    if revision.content_type is not None and (revision.content_type_at or 0) > facts.timestamp:
+        changed = msgspec.structs.replace(changed, content_type=revision.content_type)
+    return changed
