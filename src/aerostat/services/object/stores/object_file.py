@@ -35,7 +35,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is known of an object beside its bytes.
 
     `path`: `/account/container/name`, so that a file can say whose it is. `headers`: names in lower case, as they are
-    to be answered: `x-object-meta-*`, `x-object-sysmeta-*`, `content-encoding` and so on. `is_gone`: a tombstone. `delete_at`: seconds since 1970.
+    to be answered: `x-object-meta-*`, `x-object-sysmeta-*`, `content-encoding` and so on. `is_gone`: a tombstone.
+    `delete_at`: seconds since 1970.
     """
 
     path: str
