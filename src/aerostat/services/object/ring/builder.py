@@ -152,29 +152,27 @@ class Builder:
         parts = list(range(self.parts))
         rng.shuffle(parts)
         for part in parts:
-            if part in missing or (replica := placement.crowded(part)) is None:
+            if part in missing or (near := placement.crowded(part)) is None:
                 continue
             if self._rests(part, now_h):
                 waiting += 1
                 continue
-            placement.lift((replica, part))
-            lifted.append((replica, part))
+            placement.lift((near, part))
+            lifted.append((near, part))
             missing.add(part)
         for place in lifted:
             placement.lift(place)
         for part in parts:
             if not (overfull := placement.overfull()):
                 break
-            replica = next(
-                (n for n, row in enumerate(self._table) if part < len(row) and row[part] in overfull), None
-            )
-            if replica is None or part in missing:
+            held = (n for n, row in enumerate(self._table) if part < len(row) and row[part] in overfull)
+            if (found := next(held, None)) is None or part in missing:
                 continue
             if self._rests(part, now_h):
                 waiting += 1
                 continue
-            placement.lift((replica, part))
-            lifted.append((replica, part))
+            placement.lift((found, part))
+            lifted.append((found, part))
         return lifted, waiting
 
     def _rests(self, part: int, now_h: int) -> bool:

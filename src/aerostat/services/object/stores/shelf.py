@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -73,7 +74,7 @@ class Shelf(Generic[D]):
             self._gathering[hashed] = []
             self._rounds[hashed] = asyncio.get_running_loop().create_future()
             try:
-                written = await self.ask(part, hashed, lambda database, words=words: _hear(database, words))
+                written = await self.ask(part, hashed, partial(_hear, words))
             except Exception as error:
                 ended.set_exception(error)
                 ended.exception()  # it is told to those who wait; that nobody may is no fault
@@ -125,6 +126,6 @@ class Shelf(Generic[D]):
             self._users.clear()
 
 
-def _hear(database: Any, words: list[Any]) -> bool:
+def _hear(words: list[Any], database: Any) -> bool:
     database.hear(words)
     return True
