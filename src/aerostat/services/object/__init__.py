@@ -1,0 +1,1 @@
+"""The object store; see README.md."""
