@@ -1,6 +1,7 @@
 """Servers change hosts: live, with a pause, and because their host is dead."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -250,18 +251,25 @@ async def test_without_a_host_to_go_to(cloud: Cloud) -> None:
     await check_lives_on(cloud, server_id, source)
 
 
-async def test_anti_affinity_holds_for_those_who_move(cloud: Cloud) -> None:
+async def apart_group(cloud: Cloud) -> Callable[[], Awaitable[str]]:
+    """Makes members of one anti-affinity group: answers their ids."""
     group = {"server_group": {"name": "apart", "policies": ["anti-affinity"]}}
     made = (await cloud.ask("POST", "/os-server-groups", group)).json()["server_group"]
-    hints = {"os:scheduler_hints": {"group": made["id"]}}
-    hosts, servers = set(), []
-    for name in ("a", "b"):
-        server = {"name": name, "flavorRef": "42", "imageRef": cloud.image["id"]}
-        answer = await cloud.ask("POST", "/servers", {"server": server} | hints)
-        servers.append(answer.json()["server"]["id"])
+
+    async def member() -> str:
+        server = {"name": "member", "flavorRef": "42", "imageRef": cloud.image["id"]}
+        body = {"server": server, "os:scheduler_hints": {"group": made["id"]}}
+        answer = await cloud.ask("POST", "/servers", body)
         await cloud.settle()
-        hosts.add((await row(cloud, servers[-1])).host)
-    assert hosts == {ONE, TWO}
+        return str(answer.json()["server"]["id"])
+
+    return member
+
+
+async def test_anti_affinity_holds_for_those_who_move(cloud: Cloud) -> None:
+    member = await apart_group(cloud)
+    servers = [await member() for _ in range(2)]
+    assert {(await row(cloud, one)).host for one in servers} == {ONE, TWO}
     answer = await admin(cloud, servers[0], "migrate", None)
     assert answer.status_code == 400
     assert "anti-affinity" in answer.text
@@ -292,6 +300,17 @@ async def test_a_cold_migration_is_confirmed(cloud: Cloud) -> None:
     await check_lives_on(cloud, server_id, target)
     assert disk(cloud, target, server_id) == content
     assert [one["status"] for one in await migrations(cloud)] == ["confirmed"]
+
+
+async def test_the_host_to_which_a_move_may_be_reverted_is_kept_free_of_the_group(cloud: Cloud) -> None:
+    """Found by the simulator: a member came there meanwhile, and the one that came back stood beside it."""
+    member = await apart_group(cloud)
+    first = await member()
+    await cold(cloud, first)
+    assert "anti-affinity" in (await cloud.server(await member()))["fault"]["message"]
+    await cloud.act(first, "confirmResize")
+    await cloud.settle()
+    assert (await cloud.server(await member()))["status"] == "ACTIVE"
 
 
 async def test_what_a_host_that_does_not_answer_keeps_of_a_move_goes_when_it_does(cloud: Cloud) -> None:

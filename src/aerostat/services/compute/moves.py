@@ -69,7 +69,7 @@ def note(work: Work, **columns: Any) -> None:
     """Keep something about the flow's migration, with the step's result."""
     work.also(lambda tx: tx.update(model.MIGRATIONS, {"id": work.flow_id}, **columns))
     if columns.get("status") in ENDED_MOVES and work.data.get("left_behind"):
-        work.also(_look_for_orphans)  # now it is known whose the guest is
+        work.also(look_for_orphans)  # now it is known whose the guest is
 
 
 async def claim_target(work: Work, server: Row) -> None:
@@ -133,10 +133,11 @@ async def remove_there(work: Work, server: Row, host_name: str) -> None:
         log.warning("a guest was left behind", server_id=server.id, host=host_name, error=error.message)
         work.record("retry", reason=f"{host_name} keeps what it has of it: {error.message}")
         work.data["left_behind"] = True
-        work.also(_look_for_orphans)
+        work.also(look_for_orphans)
 
 
-async def _look_for_orphans(tx: Transaction) -> None:
+async def look_for_orphans(tx: Transaction) -> None:
+    """Something may be left on a host: to be said in the transaction that leaves it."""
     tx.nudge(ORPHANS)
 
 

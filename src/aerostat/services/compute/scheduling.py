@@ -5,10 +5,11 @@ choice does not grow with the cloud. More are looked at when none does, and all 
 since the refusal has to say why of each.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import and_, func, or_, select, union
 
 from aerostat.kernel.db import Row, Store
 from aerostat.kernel.errors import DriverError
@@ -18,6 +19,7 @@ from .hosts import MOST_SKEW_S, clock_is_off
 from .placing import Placing
 from .room import Room, room_of
 from .scheduler import Asked, Decision, HostPicture, choose
+from .states import OVER_MOVES
 
 LOOKED_AT_FIRST = (24, 240)
 
@@ -181,18 +183,24 @@ def _picture(
 
 
 async def _members_by_host(db: Store, server: Row) -> dict[str, int]:
-    servers = model.SERVERS.c
-    rows = await db.fetch(
-        select(servers.host, func.count().label("total"))
-        .where(
-            servers.server_group_id == server.server_group_id,
-            servers.id != server.id,
-            servers.host.is_not(None),
-            servers.state != "deleted",
-        )
-        .group_by(servers.host)
+    """How many other members of its group each host has, or may have: who moves counts on both hosts until it is over,
+    or confirmed.
+    """
+    servers, migrations = model.SERVERS.c, model.MIGRATIONS.c
+    others = and_(
+        servers.server_group_id == server.server_group_id,
+        servers.id != server.id,
+        servers.state != "deleted",
     )
-    return {row.host: row.total for row in rows}
+    open_ = and_(migrations.server_id == servers.id, migrations.status.not_in(OVER_MOVES), others)
+    rows = await db.fetch(
+        union(
+            select(servers.id, servers.host).where(others),
+            select(servers.id, migrations.source_host).where(open_),
+            select(servers.id, migrations.dest_host).where(open_),
+        )
+    )
+    return Counter(row.host for row in rows if row.host is not None)
 
 
 async def _servers_by_host(db: Store, names: list[str]) -> dict[str, int]:

@@ -160,6 +160,9 @@ ENDED_MOVES = ("completed", "confirmed", "reverted", "error", "failed", "cancell
 dead host.
 """
 
+OVER_MOVES = (*ENDED_MOVES, "done")
+"""Statuses of migrations that hold nothing of a host that is alive."""
+
 # Passing states in which a server still is what it was before, as far as the API shows.
 AS_BEFORE = frozenset({"snapshotting", "backing_up", "rescuing", "shelving", "unshelving", "deleting"})
 

@@ -145,10 +145,12 @@ def _together(servers: list[Row], groups: list[Row]) -> Iterator[str]:
 
 
 async def _work_left(store: Store, alive: list[Row]) -> list[str]:
+    unconfirmed = {one.id for one in alive if one.state == "resized"}
     broken = [
         f"{row.kind} of {row.server_id[:8]} stays {row.status}"
         for row in await store.all(compute.MIGRATIONS)
         if row.status not in (*ENDED_MOVES, "finished")
+        and not (row.status == "done" and row.server_id in unconfirmed)
     ]
     broken += [
         f"flow {row.name} of {row.subject_id[:8]} never ended; it is at {row.step} ({row.direction})"
@@ -194,9 +196,11 @@ async def _reasons(store: Store, alive: list[Row]) -> list[str]:
 
 
 async def _left_behind(store: Store, alive: list[Row]) -> dict[str, Row]:
-    """Moves to another host that their owners have yet to confirm, by server: both hosts hold the server."""
+    """Moves to another host that their owners have yet to confirm, by server: both hosts hold the server. So does,
+    until then, the host from which it was evacuated before.
+    """
     waiting = {one.id for one in alive if one.state == "resized"}
-    rows = await store.all(compute.MIGRATIONS, {"status": "finished"})
+    rows = await store.all(compute.MIGRATIONS, {"status": ["done", "finished"]})
     return {row.server_id: row for row in rows if row.server_id in waiting and row.kind != "resize"}
 
 

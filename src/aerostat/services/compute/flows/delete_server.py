@@ -3,14 +3,13 @@
 from datetime import timedelta
 
 from aerostat.kernel import clock
-from aerostat.kernel.db import Row, Transaction
+from aerostat.kernel.db import Row
 from aerostat.kernel.work import Flow, Work
 from aerostat.kernel.work.flows import InTransaction
 
-from .. import model
-from ..hosts import ORPHANS
+from .. import model, moves
 from ..room import room_of
-from ..states import ENDED_MOVES, NO_STATE, SERVER
+from ..states import NO_STATE, OVER_MOVES, SERVER
 from .copying import delete_image
 from .create_server import give_back_all_ports
 
@@ -68,7 +67,7 @@ async def release_host(work: Work, server: Row) -> None:
     ended_at = clock.now()
     work.move("deleted", power_state=NO_STATE, terminated_at=ended_at, deleted_at=ended_at)
     if work.data.get("left_behind"):
-        work.also(_look_for_orphans)  # the host may have come back before the row was gone
+        work.also(moves.look_for_orphans)  # the host may have come back before the row was gone
 
 
 async def _hosts(work: Work, server: Row) -> list[str]:
@@ -82,12 +81,8 @@ async def _hosts(work: Work, server: Row) -> list[str]:
 
 async def _open_migrations(work: Work, server: Row) -> list[Row]:
     rows = await work.db.all(model.MIGRATIONS, {"server_id": server.id})
-    return [row for row in rows if row.status not in (*ENDED_MOVES, "done")]
+    return [row for row in rows if row.status not in OVER_MOVES]
 
 
 def _cancel(id: str) -> InTransaction:
     return lambda tx: tx.update(model.MIGRATIONS, {"id": id}, status="cancelled")
-
-
-async def _look_for_orphans(tx: Transaction) -> None:
-    tx.nudge(ORPHANS)

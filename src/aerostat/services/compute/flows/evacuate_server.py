@@ -89,6 +89,7 @@ async def boot_there(work: Work, server: Row) -> None:
     server.host = target
     server.availability_zone = (await room.zones()).get(target)
     moves.note(work, status="done")
+    work.also(moves.look_for_orphans)  # the host may be back already, with the guest that it had
     work.move(
         "running" if runs else "halted",
         power_state=POWER_STATES[found.state],

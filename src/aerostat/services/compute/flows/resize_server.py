@@ -127,6 +127,9 @@ def _note(work: Work, server: Row, status: str) -> None:
 
 
 def _move_to_rest(work: Work, stopped: bool) -> None:
+    work.also(
+        moves.look_for_orphans
+    )  # what it left on other hosts had to wait until it was known where it stays
     work.move(
         "halted" if stopped else "running",
         power_state=SHUTDOWN if stopped else RUNNING,
