@@ -42,7 +42,7 @@ PROGRAMS = {
 }
 
 
-class Around(NamedTuple):
+class Surroundings(NamedTuple):
     """What was found on the machine: where the switch is told things, what the hypervisor's driver is told, and where
     other hosts reach this one."""
 
@@ -111,7 +111,7 @@ async def find_troubles(config: Config, place: HostPlace) -> list[Missing]:
     return []
 
 
-async def settle_in(config: Config, place: HostPlace) -> Around:
+async def settle_in(config: Config, place: HostPlace) -> Surroundings:
     """Make the machine's switch part of the cloud. Raises `DriverError` for what is missing or somebody else's."""
     network = config.section(NetworkConfig)
     missing = find_missing(config) or ([] if network.southbound else [NO_SOUTHBOUND])
@@ -124,7 +124,7 @@ async def settle_in(config: Config, place: HostPlace) -> Around:
     if not await wait_connected():
         log.warning("chassis.not_connected", southbound=network.southbound)
     address = plan.tunnel_address
-    return Around(network.switch, _libvirt(place, config.section(ComputeConfig), address), address)
+    return Surroundings(network.switch, _libvirt(place, config.section(ComputeConfig), address), address)
 
 
 def _chassis(config: Config, place: HostPlace) -> Chassis:

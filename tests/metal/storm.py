@@ -51,7 +51,7 @@ def _names(kind: type) -> set[str]:
 FORESEEN = set().union(*map(_names, UNDERSTOOD))
 
 
-class RealCloud:
+class ReachedCloud:
     """What the simulator's users and questions need of a cloud, from a real one."""
 
     def __init__(self, cloud: ManyProcesses, history: History) -> None:
@@ -110,7 +110,7 @@ class Crowd(threading.Thread):
         super().__init__(name="crowd")
         self.history = History(_Since())
         self.memory = Memory(self.history)
-        self.real = RealCloud(cloud, self.history)
+        self.real = ReachedCloud(cloud, self.history)
         self._rng = random.Random(seed)
         self._home = threading.Event()
         self._error: BaseException | None = None
@@ -303,7 +303,7 @@ async def come_to_rest(
     cloud: ManyProcesses, history: History, memory: Memory, limit_s: float
 ) -> tuple[list[str], float]:
     """What is still broken when nothing has happened for `limit_s`, and how long it took to be nothing."""
-    real = RealCloud(cloud, history)
+    real = ReachedCloud(cloud, history)
     store = await real.open_store()
     began_s = time.monotonic()
     try:

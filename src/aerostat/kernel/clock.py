@@ -45,7 +45,7 @@ class Clock:
             if self._offset_s is not None and abs(offset_s - self._offset_s) > LEAST_JUMP_S:
                 self._jumps.append(Jump(self.now(), offset_s - self._offset_s, time.monotonic()))
             self._offset_s = offset_s
-        return self._jumps
+        return list(self._jumps)
 
     def even_for_s(self) -> float:
         """How long ago the clock was last put forward or back."""

@@ -163,6 +163,7 @@ def check_welcome(folder: StateFolder) -> Finding:
 
 
 def check_api(folder: StateFolder) -> Finding:
+    """Whether the API answers at the address that users are told."""
     config = _config(folder)
     if config is None or not expects_api(folder, config):
         return good("no API is expected to answer here")

@@ -127,7 +127,7 @@ class Engine:
         self._wake = asyncio.Event()
         self._ready = False
         self._jumps_mended = 0
-        self._heard_until_s = 0.0
+        self._hear_again_at_s = 0.0
         self._stop_listening: Callable[[], None] = lambda: None
 
     def nudge(self, topic: str = NUDGE) -> None:
@@ -152,7 +152,7 @@ class Engine:
                     pause_s = await self._look()
                 except StoreUnavailable as error:
                     log.warning("engine.no_database", error=str(error))
-                    self.store.was_away()
+                    self.store.note_away()
                     pause_s = 1.0
                 try:
                     async with asyncio.timeout(pause_s):
@@ -220,7 +220,7 @@ class Engine:
             log.warning("engine.clock_jumped", by_s=round(jump.by_s), to=jump.at.isoformat())
         await self._prolong()
         await lease.mend_times(self.store)
-        self._heard_until_s = 0.0
+        self._hear_again_at_s = 0.0
         self._jumps_mended = len(jumps)
 
     # Finding what is due
@@ -233,7 +233,7 @@ class Engine:
             log.info("engine.took_back", worker=self.name, freed=freed)
         self._due_at = await lease.ensure_leases(self.store, list(self.periodics))
         self._stop_listening = self.store.listen(self.nudge)
-        self._heard_until_s = asyncio.get_running_loop().time() + IDLE.total_seconds()
+        self._hear_again_at_s = asyncio.get_running_loop().time() + IDLE.total_seconds()
         self._ready = True
 
     async def _look(self) -> float:
@@ -294,7 +294,7 @@ class Engine:
 
         Something is written, to no effect: an idle engine would not know that the database takes nothing in.
         """
-        if asyncio.get_running_loop().time() < self._heard_until_s:
+        if asyncio.get_running_loop().time() < self._hear_again_at_s:
             return
         async with self.store.transaction() as tx:
             await tx.execute(_NO_CHANGE, {"some": min(self.periodics, default="")})
@@ -302,7 +302,7 @@ class Engine:
         for row in rows:
             if row.name in self.periodics and row.name not in self._busy:
                 self._due_at[row.name] = _free_at(row)
-        self._heard_until_s = asyncio.get_running_loop().time() + IDLE.total_seconds()
+        self._hear_again_at_s = asyncio.get_running_loop().time() + IDLE.total_seconds()
 
     def _periodics_due(self) -> list[str]:
         at = clock.now()
@@ -333,7 +333,7 @@ class Engine:
         except LeaseLost:
             log.warning("flow.lease_lost", flow_id=run.id)
         except StoreUnavailable as error:
-            self.store.was_away()
+            self.store.note_away()
             log.warning("flow.left_to_its_lease", flow_id=run.id, error=str(error))
         except asyncio.CancelledError:
             await run.release()
@@ -368,7 +368,7 @@ class Engine:
                 self.store, held, every=work.every, failures=failures, retry_at=retry_at
             )
         except StoreUnavailable as error:
-            self.store.was_away()
+            self.store.note_away()
             if wanted:
                 self._owed.add(name)
             self._due_at[name] = clock.now() + timedelta(seconds=PERIODIC_RETRY_S)
@@ -386,7 +386,7 @@ class Engine:
             try:
                 await self._prolong()
             except StoreUnavailable as error:
-                self.store.was_away()
+                self.store.note_away()
                 log.warning("engine.heartbeat_missed", error=str(error))
 
     async def _prolong(self) -> None:

@@ -17,7 +17,7 @@ from aerostat.kernel.work import Work
 
 from . import model
 from .errors import NoValidHost
-from .hosts import ORPHANS
+from .hosts import look_for_orphans
 from .placing import resources_of
 from .room import room_of
 from .scheduler import HostPicture
@@ -69,7 +69,7 @@ def note(work: Work, **columns: Any) -> None:
     """Keep something about the flow's migration, with the step's result."""
     work.also(lambda tx: tx.update(model.MIGRATIONS, {"id": work.flow_id}, **columns))
     if columns.get("status") in ENDED_MOVES and work.data.get("left_behind"):
-        work.also(_look_for_orphans)  # now it is known whose the guest is
+        work.also(look_for_orphans)  # now it is known whose the guest is
 
 
 async def claim_target(work: Work, server: Row) -> None:
@@ -133,11 +133,7 @@ async def remove_there(work: Work, server: Row, host_name: str) -> None:
         log.warning("a guest was left behind", server_id=server.id, host=host_name, error=error.message)
         work.record("retry", reason=f"{host_name} keeps what it has of it: {error.message}")
         work.data["left_behind"] = True
-        work.also(_look_for_orphans)
-
-
-async def _look_for_orphans(tx: Transaction) -> None:
-    tx.nudge(ORPHANS)
+        work.also(look_for_orphans)
 
 
 async def settle_on(work: Work, server: Row, host_name: str) -> None:

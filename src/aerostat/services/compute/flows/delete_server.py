@@ -3,12 +3,12 @@
 from datetime import timedelta
 
 from aerostat.kernel import clock
-from aerostat.kernel.db import Row, Transaction
+from aerostat.kernel.db import Row
 from aerostat.kernel.work import Flow, Work
 from aerostat.kernel.work.flows import InTransaction
 
 from .. import model
-from ..hosts import ORPHANS
+from ..hosts import look_for_orphans
 from ..room import room_of
 from ..states import ENDED_MOVES, NO_STATE, SERVER
 from .copying import delete_image
@@ -68,7 +68,7 @@ async def release_host(work: Work, server: Row) -> None:
     ended_at = clock.now()
     work.move("deleted", power_state=NO_STATE, terminated_at=ended_at, deleted_at=ended_at)
     if work.data.get("left_behind"):
-        work.also(_look_for_orphans)  # the host may have come back before the row was gone
+        work.also(look_for_orphans)  # the host may have come back before the row was gone
 
 
 async def _hosts(work: Work, server: Row) -> list[str]:
@@ -87,7 +87,3 @@ async def _open_migrations(work: Work, server: Row) -> list[Row]:
 
 def _cancel(id: str) -> InTransaction:
     return lambda tx: tx.update(model.MIGRATIONS, {"id": id}, status="cancelled")
-
-
-async def _look_for_orphans(tx: Transaction) -> None:
-    tx.nudge(ORPHANS)

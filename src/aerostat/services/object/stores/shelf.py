@@ -57,8 +57,8 @@ class Shelf(Generic[D]):
 
     async def hear(self, part: int, hashed: str, words: list[Any]) -> bool:
         """Write words into the database, in company; False when there is no such. Returns when they are written."""
-        if (words_ := self._gathering.get(hashed)) is not None:
-            words_ += words
+        if (gathered := self._gathering.get(hashed)) is not None:
+            gathered += words
             return await asyncio.shield(self._rounds[hashed])
         self._gathering[hashed] = list(words)
         ended = self._rounds[hashed] = asyncio.get_running_loop().create_future()
