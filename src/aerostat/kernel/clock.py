@@ -93,6 +93,11 @@ clock = Clock()
 now = clock.now
 
 
+def is_recent(at: datetime, span: timedelta) -> bool:
+    """Whether `at` is less than `span` ago. What is still to come is of before the clock was put back, and is not."""
+    return timedelta() <= now() - at < span
+
+
 def seconds(count: float) -> timedelta:
     return timedelta(seconds=count)
 

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from .database import Database
+from .objects import SUFFIX_DIGITS
 
 D = TypeVar("D", bound=Database)
 T = TypeVar("T")
 
 MOST_OPEN = 256
-SUFFIX_DIGITS = 2
 
 
 class Shelf(Generic[D]):
