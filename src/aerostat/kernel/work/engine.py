@@ -14,12 +14,12 @@ from sqlalchemy import and_, bindparam, exists, func, or_, select, update
 from .. import clock, ids, operation
 from ..bus import Bus, Message
 from ..db import Row, Store, StoreUnavailable
-from ..errors import DriverError
 from ..log import get_logger
 from ..model import flows, leases
 from . import lease
 from .flows import NUDGE, Flow
 from .lease import LEASE
+from .nudges import WAKE_TOPIC
 from .reconcile import Reconciler
 from .runner import Around, FlowRun, LeaseLost
 from .sweep import Sweeper
@@ -31,9 +31,6 @@ HEARTBEAT_S = LEASE.total_seconds() / 3
 MOST_AT_ONCE = 32
 ROUNDS_LIMIT = 10_000
 PERIODIC_RETRY_S, PERIODIC_RETRY_LIMIT_S = 2.0, 300.0
-TELL_LIMIT_S, TELL_PAUSE_S = 5.0, 1.0
-
-WAKE_TOPIC = "engine-wake"
 
 Periodic = Reconciler | Sweeper
 
@@ -400,42 +397,3 @@ def _free_at(held: Row) -> datetime:
     """When a lease is due and nobody's."""
     next_at: datetime = held.next_at
     return max(next_at, held.until) if held.until is not None else next_at
-
-
-def forward_nudges(store: Store, bus: Bus) -> Callable[[], None]:
-    """In a process without an engine: hand the store's nudges to one over the bus; answers how to stop that.
-
-    Of flows a nudge that is lost costs seconds: engines look by themselves every `IDLE`. Reconcilers and sweepers may
-    sleep for long, so theirs are repeated until an engine has answered; many of one name become one.
-    """
-    untold: set[str] = set()
-    telling: dict[str, asyncio.Task[None]] = {}
-
-    def forward(topic: str) -> None:
-        untold.add(topic)
-        if topic not in telling:
-            task = telling[topic] = asyncio.get_running_loop().create_task(tell(topic), name=f"nudge {topic}")
-            task.add_done_callback(lambda _: telling.pop(topic, None))
-
-    async def tell(topic: str) -> None:
-        while topic in untold:
-            untold.discard(topic)
-            if topic == NUDGE:
-                await bus.cast(WAKE_TOPIC, "wake", topic)
-                continue
-            try:
-                await bus.call(WAKE_TOPIC, "wake", topic, timeout_s=TELL_LIMIT_S)
-            except DriverError as error:
-                if not error.retry:
-                    return  # the bus is closed, and so is this process
-                untold.add(topic)
-                await asyncio.sleep(TELL_PAUSE_S)
-
-    stop_listening = store.listen(forward)
-
-    def stop() -> None:
-        stop_listening()
-        for task in telling.values():
-            task.cancel()
-
-    return stop
