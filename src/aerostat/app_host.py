@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from aerostat.app_own_machine import Around, settle_in
+from aerostat.app_own_machine import Surroundings, settle_in
 from aerostat.kernel.bus import Bus, Message
 from aerostat.kernel.config import Config
 from aerostat.kernel.errors import DriverError
@@ -35,8 +35,8 @@ log = structlog.get_logger(__name__)
 async def run_host(config: Config, number: int | None, bus: Bus, ready: Callable[..., None] | None) -> None:
     """Serve until cancelled; `ready` is told what was found out about the machine."""
     place = place_of(config, number)
-    around = made_by_up(config, place) if number is not None else await settle_in(config, place)
-    async with open_host(config, place, bus, around) as facts:
+    surroundings = made_by_up(config, place) if number is not None else await settle_in(config, place)
+    async with open_host(config, place, bus, surroundings) as facts:
         if ready is not None:
             ready(**facts)
         await asyncio.Event().wait()
@@ -44,12 +44,12 @@ async def run_host(config: Config, number: int | None, bus: Bus, ready: Callable
 
 @asynccontextmanager
 async def open_host(
-    config: Config, place: HostPlace, bus: Bus, around: Around
+    config: Config, place: HostPlace, bus: Bus, surroundings: Surroundings
 ) -> AsyncIterator[dict[str, Any]]:
     """Open drivers and agent; yields the facts that `aerostat status` shows."""
     name = place.name
-    network = OvnHostNetworkDriver(around.switch, place.prefix, stands_alone=place.stands_alone)
-    hypervisor = LibvirtHypervisor(around.libvirt)
+    network = OvnHostNetworkDriver(surroundings.switch, place.prefix, stands_alone=place.stands_alone)
+    hypervisor = LibvirtHypervisor(surroundings.libvirt)
     async with AsyncExitStack() as stack:
         await network.start()
         stack.push_async_callback(network.close)
@@ -63,7 +63,7 @@ async def open_host(
             hypervisor,
             network,
             report_s=config.section(ComputeConfig).report_s,
-            address=around.address,
+            address=surroundings.address,
             machine_id=config.folder.machine_id(),
         )
         await agent.start()
@@ -78,10 +78,10 @@ async def open_host(
         }
 
 
-def made_by_up(config: Config, place: HostPlace) -> Around:
+def made_by_up(config: Config, place: HostPlace) -> Surroundings:
     """A host of those that `up` makes of its machine."""
     switch = OvnHost.at(place, place_of(config)).switch
-    return Around(switch, libvirt_settings(config, place), place.address)
+    return Surroundings(switch, libvirt_settings(config, place), place.address)
 
 
 def libvirt_settings(config: Config, place: HostPlace) -> LibvirtSettings:

@@ -31,7 +31,7 @@ from aerostat.services.network.drivers.ovn.chassis import (
 log = structlog.get_logger(__name__)
 
 LIBVIRT_SOCKET = Path("/run/libvirt/libvirt-sock")
-FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"  # which a user who became root may not have in their path
+ADMIN_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"  # which a user who became root may not have in their path
 # Program → Debian package.
 PROGRAMS = {
     "qemu-system-x86_64": "qemu-system-x86",
@@ -42,7 +42,7 @@ PROGRAMS = {
 }
 
 
-class Around(NamedTuple):
+class Surroundings(NamedTuple):
     """What was found on the machine: where the switch is told things, what the hypervisor's driver is told, and where
     other hosts reach this one."""
 
@@ -51,29 +51,29 @@ class Around(NamedTuple):
     address: str
 
 
-class Missing(NamedTuple):
-    """Something that must run here and does not, and what to do about it."""
+class Trouble(NamedTuple):
+    """Something that keeps this machine from being a host, and what to do about it."""
 
     what: str
     next_step: str
 
 
-NO_SOUTHBOUND = Missing(
+NO_SOUTHBOUND = Trouble(
     "network.southbound is not set: which OVN does this host belong to?",
     "set it here, or in the control plane's settings and join again",
 )
 
 
-def find_missing(config: Config) -> list[Missing]:
-    """Looks only."""
-    path = f"{os.environ.get('PATH', '')}:{FOLDERS}"
+def find_missing(config: Config) -> list[Trouble]:
+    """Programs that are not installed, daemons that do not run. Looks only."""
+    path = f"{os.environ.get('PATH', '')}:{ADMIN_FOLDERS}"
     absent = sorted(name for name in PROGRAMS if shutil.which(name, path=path) is None)
     found = []
     if absent:
         packages = " ".join(sorted({PROGRAMS[name] for name in absent}))
-        found.append(Missing(f"not installed: {', '.join(absent)}", f"apt-get install {packages}"))
+        found.append(Trouble(f"not installed: {', '.join(absent)}", f"apt-get install {packages}"))
     found += [
-        Missing(what, f"systemctl start {unit}")
+        Trouble(what, f"systemctl start {unit}")
         for program, what, unit in _silent(config)
         if program not in absent
     ]
@@ -94,7 +94,7 @@ def _silent(config: Config) -> Iterator[tuple[str, str, str]]:
         yield "libvirtd", f"libvirt does not run: there is no {socket}", "libvirtd"
 
 
-async def find_troubles(config: Config, place: HostPlace) -> list[Missing]:
+async def find_troubles(config: Config, place: HostPlace) -> list[Trouble]:
     """What keeps this machine from being a host; changes nothing. Raises `DriverError` if the switch does not
     answer.
     """
@@ -104,14 +104,14 @@ async def find_troubles(config: Config, place: HostPlace) -> list[Missing]:
         return [NO_SOUTHBOUND]
     plan = await look(config.section(NetworkConfig).switch, _chassis(config, place))
     if plan.conflicts:
-        return [Missing(conflict, "or change the setting") for conflict in plan.conflicts]
+        return [Trouble(conflict, "or change the setting") for conflict in plan.conflicts]
     if not plan.changes and not await is_connected():
         southbound = config.section(NetworkConfig).southbound
-        return [Missing(f"ovn-controller has no connection to {southbound}", "is it reached from here?")]
+        return [Trouble(f"ovn-controller has no connection to {southbound}", "is it reached from here?")]
     return []
 
 
-async def settle_in(config: Config, place: HostPlace) -> Around:
+async def settle_in(config: Config, place: HostPlace) -> Surroundings:
     """Make the machine's switch part of the cloud. Raises `DriverError` for what is missing or somebody else's."""
     network = config.section(NetworkConfig)
     missing = find_missing(config) or ([] if network.southbound else [NO_SOUTHBOUND])
@@ -124,7 +124,7 @@ async def settle_in(config: Config, place: HostPlace) -> Around:
     if not await wait_connected():
         log.warning("chassis.not_connected", southbound=network.southbound)
     address = plan.tunnel_address
-    return Around(network.switch, _libvirt(place, config.section(ComputeConfig), address), address)
+    return Surroundings(network.switch, _libvirt(place, config.section(ComputeConfig), address), address)
 
 
 def _chassis(config: Config, place: HostPlace) -> Chassis:

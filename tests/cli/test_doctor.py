@@ -61,7 +61,7 @@ def test_what_a_joined_machine_lacks_is_told_by_its_package(folder, monkeypatch)
     finding = host.check_host(folder)
     assert is_bad(finding, f"there is no {nowhere}", "Open vSwitch", "libvirt")
     monkeypatch.setenv("PATH", str(folder.path))
-    monkeypatch.setattr(app_own_machine, "FOLDERS", "")
+    monkeypatch.setattr(app_own_machine, "ADMIN_FOLDERS", "")
     finding = host.check_host(folder)
     packages = "libvirt-daemon-system openvswitch-switch ovn-host qemu-system-x86 qemu-utils"
     assert is_bad(finding, "not installed: libvirtd, ovn-controller", f"apt-get install {packages}")

@@ -5,12 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from aerostat.cli import main
+from aerostat.cli.served import state_of
 from aerostat.kernel.state_folder import StateFolder
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_processes_without_a_supervisor(folder, capsys):
                 {"engine": "running", "api": "ended"},
             )
             os.kill(process.pid, signal.SIGSTOP)
-            time.sleep(0.1)
+            eventually(lambda: state_of(process.pid) == "suspended", 5.0, every_s=0.01)
             code, found = status(folder, capsys)
             assert (code, found["processes"][1]["state"]) == (3, "suspended")
         finally:

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from aerostat.kernel.config import ROLES, Config, ConfigError, KernelConfig, load
+from aerostat.kernel.host_place import place_of
 from aerostat.kernel.state_folder import StateFolder
 
 
@@ -123,3 +124,21 @@ def test_another_file_takes_the_place_of_the_folders_own(folder, tmp_path):
     config = load(folder, ROOMS, environ={}, file=file)
     assert (config.kernel.port, str(config.folder.secrets_file)) == (7, "/etc/secrets.toml")
     assert not config.kernel.embedded
+
+
+def test_a_cloud_that_is_whole_prepares_a_shared_database_too(folder):
+    shared = '[kernel]\ndatabase_url = "postgresql://a:b@127.0.0.1/x"\n'
+    assert not written(folder, shared).kernel.prepares
+    assert written(folder, shared, {"AEROSTAT_KERNEL_WHOLE": "true"}).kernel.prepares
+    assert written(folder, "").kernel.prepares
+
+
+@pytest.mark.parametrize(
+    ("setting", "has_daemon"),
+    [("", False), ("hosts = 2", True), ('bus_url = "amqp://a:b@127.0.0.1:1/"', True)],
+)
+def test_libvirt_is_a_daemon_where_its_host_is_reached_over_a_network(folder, setting, has_daemon):
+    config = written(folder, f"[kernel]\n{setting}\n")
+    assert place_of(config).has_daemon is has_daemon
+    own = place_of(config, None)
+    assert (own.has_daemon, own.stands_alone) == (False, True)

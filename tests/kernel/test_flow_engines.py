@@ -230,11 +230,27 @@ async def test_a_process_without_an_engine_wakes_one_over_the_bus(world: World, 
     await bus.close()
 
 
+async def test_a_nudge_that_comes_when_the_one_before_was_just_told_is_told_too(world: World) -> None:
+    told: list[str] = []
+
+    class Wire:
+        async def call(self, topic: str, verb: str, body: str, *, timeout_s: float) -> None:
+            told.append(body)
+            if len(told) == 1:  # when the teller has ended, and before anybody knows
+                asyncio.get_running_loop().call_soon(world.store.nudge, "town.lamps")
+
+    wire: Any = Wire()
+    stop = forward_nudges(world.store, wire)
+    world.store.nudge("town.lamps")
+    await until(lambda: len(told) == 2)
+    stop()
+
+
 async def test_a_nudge_of_a_reconciler_is_told_until_an_engine_has_heard(
     store_url: str, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The reconciler of orphans looks every ten minutes: a nudge that was lost with the queue cost as much."""
-    monkeypatch.setattr("aerostat.kernel.work.engine.TELL_PAUSE_S", 0.01)
+    monkeypatch.setattr("aerostat.kernel.work.nudges.TELL_PAUSE_S", 0.01)
     bus = await open_memory_bus()
     stop = forward_nudges(world.store, bus)
     world.store.nudge("town.lamps")

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import keystoneauth1.exceptions
@@ -40,6 +41,13 @@ def make_halting_image(demo: Any) -> Any:
     return demo.image.create_image(
         name="halts", data=HALTS, disk_format="raw", container_format="bare", visibility="private"
     )
+
+
+def children_of(pid: int) -> list[int]:
+    """Ids of its child processes; none of one that is gone."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
 
 
 def kill(cloud: RealCloud, victim: str) -> None:

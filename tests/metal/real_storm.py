@@ -13,12 +13,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import openstack.exceptions
 
-from tests.metal.killing import OBEYS, Unreachable
+from tests.metal.killing import OBEYS, Unreachable, children_of
 from tests.metal.two_hosts import TwoHosts
 from tests.servers import Postgres, Rabbitmq, Server
 from tests.waiting import eventually
@@ -97,6 +96,7 @@ class Storm:
         self._began_at = time.monotonic()
         self._faults = {"killed": 0, "stopped": 0}
         self._ends: list[str] = []
+        self._asked = False  # whether the operation's request may have been heard
         if self.demo.image.find_image("obeys") is None:
             self.demo.image.create_image(
                 name="obeys", data=OBEYS, disk_format="raw", container_format="bare", visibility="private"
@@ -367,7 +367,7 @@ class Storm:
 
     def _pids(self, part: str) -> list[int]:
         if (server := self._servers_apart.get(part)) is not None:
-            return [server.pid, *_children(server.pid)]
+            return [server.pid, *children_of(server.pid)]
         return eventually(lambda: self.hosts.processes(part), 30, why=f"{part} runs")
 
 
@@ -376,8 +376,3 @@ def _patiently(ask: Callable[[], Any]) -> Any:
     with contextlib.suppress(*Refused):
         return ask()
     return None
-
-
-def _children(pid: int) -> list[int]:
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in found]

@@ -12,7 +12,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -32,6 +31,7 @@ from aerostat.testing.sim.life import UNDERSTOOD
 from aerostat.testing.sim.memory import Memory
 from aerostat.testing.sim.operator import Mover
 from aerostat.testing.sim.users import SERVERS, User
+from tests.metal.killing import children_of
 from tests.metal.many_processes import ManyProcesses, Role
 from tests.waiting import eventually
 
@@ -51,7 +51,7 @@ def _names(kind: type) -> set[str]:
 FORESEEN = set().union(*map(_names, UNDERSTOOD))
 
 
-class RealCloud:
+class ReachedCloud:
     """What the simulator's users and questions need of a cloud, from a real one."""
 
     def __init__(self, cloud: ManyProcesses, history: History) -> None:
@@ -110,7 +110,7 @@ class Crowd(threading.Thread):
         super().__init__(name="crowd")
         self.history = History(_Since())
         self.memory = Memory(self.history)
-        self.real = RealCloud(cloud, self.history)
+        self.real = ReachedCloud(cloud, self.history)
         self._rng = random.Random(seed)
         self._home = threading.Event()
         self._error: BaseException | None = None
@@ -271,10 +271,10 @@ class Misfortune:
         self._note(f"{server.name} is back")
 
     def _workers(self) -> list[int]:
-        return sorted(_children(self._cloud.api.pid))
+        return sorted(children_of(self._cloud.api.pid))
 
     def _tree(self, pid: int) -> list[int]:
-        return [pid, *(one for child in _children(pid) for one in self._tree(child))]
+        return [pid, *(one for child in children_of(pid) for one in self._tree(child))]
 
     def _note(self, what: str) -> None:
         self._history.note("** storm", what)
@@ -293,17 +293,11 @@ def begin_again(role: Role, limit_s: float = 60.0) -> None:
                 raise
 
 
-def _children(pid: int) -> list[int]:
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return []
-
-
 async def come_to_rest(
     cloud: ManyProcesses, history: History, memory: Memory, limit_s: float
 ) -> tuple[list[str], float]:
     """What is still broken when nothing has happened for `limit_s`, and how long it took to be nothing."""
-    real = RealCloud(cloud, history)
+    real = ReachedCloud(cloud, history)
     store = await real.open_store()
     began_s = time.monotonic()
     try:

@@ -45,7 +45,7 @@ class Clock:
             if self._offset_s is not None and abs(offset_s - self._offset_s) > LEAST_JUMP_S:
                 self._jumps.append(Jump(self.now(), offset_s - self._offset_s, time.monotonic()))
             self._offset_s = offset_s
-        return self._jumps
+        return list(self._jumps)
 
     def even_for_s(self) -> float:
         """How long ago the clock was last put forward or back."""
@@ -91,6 +91,11 @@ class Clock:
 
 clock = Clock()
 now = clock.now
+
+
+def is_recent(at: datetime, span: timedelta) -> bool:
+    """Whether `at` is less than `span` ago. What is still to come is of before the clock was put back, and is not."""
+    return timedelta() <= now() - at < span
 
 
 def seconds(count: float) -> timedelta:

@@ -67,6 +67,11 @@ class KernelConfig(msgspec.Struct, frozen=True, kw_only=True):
     and first things in a shared database too, and listens for guests where they are."""
 
     @property
+    def has_queue(self) -> bool:
+        """Whether processes reach each other over a message queue, from other machines too."""
+        return self.bus_url.startswith("amqp")
+
+    @property
     def prepares(self) -> bool:
         return self.embedded or self.whole
 

@@ -69,7 +69,7 @@ def place_of(config: Config, number: int | None = FIRST) -> HostPlace:
         state=folder.path if is_first else folder.path / "hosts" / str(number),
         sockets=folder.host_sockets if is_first else folder.run / f"sockets-{number}.sock",
         is_alone=config.kernel.hosts == 1,
-        has_daemon=config.kernel.hosts > 1 or config.kernel.bus_url.startswith("amqp"),
+        has_daemon=config.kernel.hosts > 1 or config.kernel.has_queue,
     )
 
 

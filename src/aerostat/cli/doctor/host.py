@@ -3,6 +3,7 @@
 import asyncio
 
 from aerostat.cli.doctor.finding import Check, Finding, bad, good, note
+from aerostat.cli.doctor.reach import is_host
 from aerostat.cli.settings import room_sections
 from aerostat.kernel.config import ConfigError, load
 from aerostat.kernel.errors import DriverError
@@ -11,11 +12,12 @@ from aerostat.kernel.state_folder import StateFolder
 
 
 def check_host(folder: StateFolder) -> Finding:
+    """Whether what is installed, runs and is set up here is enough; changes nothing."""
     try:
         config = load(folder, room_sections())
     except ConfigError:
         return note("the settings cannot be read, so the host was not looked at")
-    if set(config.kernel.roles) != {"host"}:
+    if not is_host(config):
         return good("this machine has not joined a cloud elsewhere")
     if config.driver("compute", "libvirt") == "fake":
         return good(f"{config.kernel.host_name} is a fake host")

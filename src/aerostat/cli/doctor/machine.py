@@ -95,14 +95,14 @@ def check_room(folder: StateFolder) -> Finding:
 
 def _other_folders(folder: StateFolder) -> list[Path]:
     """Where else the settings have things written to: images, disks of servers."""
+    from aerostat.services.compute.config import ComputeConfig
+    from aerostat.services.image.config import ImageConfig
+
     try:
         config = load(folder, room_sections())
     except ConfigError:
         return []
-    sections = {name: section for name, section in config if name in ("image", "compute")}
-    named = (
-        getattr(sections.get(room), key, "") for room, key in (("image", "folder"), ("compute", "instances"))
-    )
+    named = (config.section(ImageConfig).folder, config.section(ComputeConfig).instances)
     return [Path(path) for path in named if path]
 
 

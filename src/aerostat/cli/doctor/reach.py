@@ -104,7 +104,7 @@ def check_queue(folder: StateFolder) -> Finding:
     if config is None:
         return note("the settings cannot be read, so the queue was not looked at")
     kernel = config.kernel
-    if not kernel.bus_url.startswith("amqp"):
+    if not kernel.has_queue:
         return good("inside this machine")
     from aerostat.kernel.bus import BusAway, BusRefused
     from aerostat.kernel.bus.amqp import count_listeners
@@ -148,7 +148,7 @@ def _broker_trouble(admin_url: str, bus_url: str) -> str:
 def check_welcome(folder: StateFolder) -> Finding:
     """On a compute host: whether the control plane takes it, and what it has to say."""
     config = _config(folder)
-    if config is None or not is_host(config) or not config.kernel.bus_url.startswith("amqp"):
+    if config is None or not is_host(config) or not config.kernel.has_queue:
         return good("not a compute host of another machine's cloud")
     from aerostat.cli.host.join import say_hello
 
@@ -163,6 +163,7 @@ def check_welcome(folder: StateFolder) -> Finding:
 
 
 def check_api(folder: StateFolder) -> Finding:
+    """Whether the API answers at the address that users are told."""
     config = _config(folder)
     if config is None or not expects_api(folder, config):
         return good("no API is expected to answer here")

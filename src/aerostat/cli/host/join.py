@@ -55,7 +55,7 @@ def _known(folder: StateFolder, token: Token) -> str:
             raise CommandError(f"{folder.path} is a cloud of its own; a host needs another --state")
         return ""
     kernel = load(folder).kernel
-    if kernel.host_name != token.name or not kernel.bus_url.startswith("amqp"):
+    if kernel.host_name != token.name or not kernel.has_queue:
         raise CommandError(
             f"{folder.settings} belongs to {kernel.host_name}; to join as {token.name}, choose another --state"
         )

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
             )  # first: a host that can still speak would come back with its next report
         api.delete("compute", f"/os-services/{service['id']}", headers=headers, version="2.53")
     print(f"{name} is out of the cloud." + (f" {len(servers)} servers lost their host." if servers else ""))
-    if not config.kernel.bus_admin_url and config.kernel.bus_url.startswith("amqp"):
+    if not config.kernel.bus_admin_url and config.kernel.has_queue:
         print(f"Take its user from the queue as well: rabbitmqctl delete_user {user_of(name)}")
     return 0
 

@@ -92,7 +92,7 @@ def rights_of(name: str) -> dict[str, list[str]]:
 
 
 def open_broker(config: Config) -> Broker:
-    if not config.kernel.bus_url.startswith("amqp"):
+    if not config.kernel.has_queue:
         raise CommandError(
             "this cloud is on one machine and has no queue for others: see docs/howto/many-hosts.md"
         )

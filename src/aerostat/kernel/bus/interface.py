@@ -273,7 +273,7 @@ class Bus:
 def _log_failure(topic: str, verb: str, error: Exception) -> None:
     """What is merely away is no failure of the handler's, and would fill the log while it lasts."""
     if is_away(error):
-        log.warning("bus.handler_had_no_database", topic=topic, verb=verb, error=str(error))
+        log.warning("bus.handler_found_away", topic=topic, verb=verb, error=str(error))
     else:
         log.error("bus.handler_failed", topic=topic, verb=verb, exc_info=error)
 

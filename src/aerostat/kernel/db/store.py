@@ -220,7 +220,7 @@ class Store:
                 finally:
                     self._writing.discard(task)
         except StoreUnavailable:
-            self.was_away()
+            self.note_away()
             raise
         for callback in tx.callbacks:
             callback()
@@ -231,8 +231,8 @@ class Store:
         async with self._backend.reading() as connection:
             yield Transaction(self, connection)
 
-    def was_away(self) -> None:
-        """Noted by itself for writing; whoever cannot even read may say so here."""
+    def note_away(self) -> None:
+        """It was found away. Noted by itself for writing; whoever cannot even read says so here."""
         self._away_at_s = time.monotonic()
 
     def has_answered_for_s(self) -> float:

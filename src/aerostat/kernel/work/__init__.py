@@ -1,8 +1,9 @@
 """Work that outlives a request: states, flows, reconcilers, sweepers, and the engine that runs them."""
 
-from .engine import Engine, forward_nudges
+from .engine import Engine
 from .flows import Fault, Flow, Outcome, Step, Work, trim_flows, wake
 from .lease import holding
+from .nudges import forward_nudges
 from .reconcile import Reconciler, Unfinished
 from .states import ANY, Machine, Move
 from .sweep import Sweeper

@@ -14,12 +14,12 @@ from sqlalchemy import and_, bindparam, exists, func, or_, select, update
 from .. import clock, ids, operation
 from ..bus import Bus, Message
 from ..db import Row, Store, StoreUnavailable
-from ..errors import DriverError
 from ..log import get_logger
 from ..model import flows, leases
 from . import lease
 from .flows import NUDGE, Flow
 from .lease import LEASE
+from .nudges import WAKE_TOPIC
 from .reconcile import Reconciler
 from .runner import Around, FlowRun, LeaseLost
 from .sweep import Sweeper
@@ -31,9 +31,6 @@ HEARTBEAT_S = LEASE.total_seconds() / 3
 MOST_AT_ONCE = 32
 ROUNDS_LIMIT = 10_000
 PERIODIC_RETRY_S, PERIODIC_RETRY_LIMIT_S = 2.0, 300.0
-TELL_LIMIT_S, TELL_PAUSE_S = 5.0, 1.0
-
-WAKE_TOPIC = "engine-wake"
 
 Periodic = Reconciler | Sweeper
 
@@ -127,7 +124,7 @@ class Engine:
         self._wake = asyncio.Event()
         self._ready = False
         self._jumps_mended = 0
-        self._heard_until_s = 0.0
+        self._hear_again_at_s = 0.0
         self._stop_listening: Callable[[], None] = lambda: None
 
     def nudge(self, topic: str = NUDGE) -> None:
@@ -152,7 +149,7 @@ class Engine:
                     pause_s = await self._look()
                 except StoreUnavailable as error:
                     log.warning("engine.no_database", error=str(error))
-                    self.store.was_away()
+                    self.store.note_away()
                     pause_s = 1.0
                 try:
                     async with asyncio.timeout(pause_s):
@@ -220,7 +217,7 @@ class Engine:
             log.warning("engine.clock_jumped", by_s=round(jump.by_s), to=jump.at.isoformat())
         await self._prolong()
         await lease.mend_times(self.store)
-        self._heard_until_s = 0.0
+        self._hear_again_at_s = 0.0
         self._jumps_mended = len(jumps)
 
     # Finding what is due
@@ -233,7 +230,7 @@ class Engine:
             log.info("engine.took_back", worker=self.name, freed=freed)
         self._due_at = await lease.ensure_leases(self.store, list(self.periodics))
         self._stop_listening = self.store.listen(self.nudge)
-        self._heard_until_s = asyncio.get_running_loop().time() + IDLE.total_seconds()
+        self._hear_again_at_s = asyncio.get_running_loop().time() + IDLE.total_seconds()
         self._ready = True
 
     async def _look(self) -> float:
@@ -294,7 +291,7 @@ class Engine:
 
         Something is written, to no effect: an idle engine would not know that the database takes nothing in.
         """
-        if asyncio.get_running_loop().time() < self._heard_until_s:
+        if asyncio.get_running_loop().time() < self._hear_again_at_s:
             return
         async with self.store.transaction() as tx:
             await tx.execute(_NO_CHANGE, {"some": min(self.periodics, default="")})
@@ -302,7 +299,7 @@ class Engine:
         for row in rows:
             if row.name in self.periodics and row.name not in self._busy:
                 self._due_at[row.name] = _free_at(row)
-        self._heard_until_s = asyncio.get_running_loop().time() + IDLE.total_seconds()
+        self._hear_again_at_s = asyncio.get_running_loop().time() + IDLE.total_seconds()
 
     def _periodics_due(self) -> list[str]:
         at = clock.now()
@@ -333,7 +330,7 @@ class Engine:
         except LeaseLost:
             log.warning("flow.lease_lost", flow_id=run.id)
         except StoreUnavailable as error:
-            self.store.was_away()
+            self.store.note_away()
             log.warning("flow.left_to_its_lease", flow_id=run.id, error=str(error))
         except asyncio.CancelledError:
             await run.release()
@@ -368,7 +365,7 @@ class Engine:
                 self.store, held, every=work.every, failures=failures, retry_at=retry_at
             )
         except StoreUnavailable as error:
-            self.store.was_away()
+            self.store.note_away()
             if wanted:
                 self._owed.add(name)
             self._due_at[name] = clock.now() + timedelta(seconds=PERIODIC_RETRY_S)
@@ -386,7 +383,7 @@ class Engine:
             try:
                 await self._prolong()
             except StoreUnavailable as error:
-                self.store.was_away()
+                self.store.note_away()
                 log.warning("engine.heartbeat_missed", error=str(error))
 
     async def _prolong(self) -> None:
@@ -400,42 +397,3 @@ def _free_at(held: Row) -> datetime:
     """When a lease is due and nobody's."""
     next_at: datetime = held.next_at
     return max(next_at, held.until) if held.until is not None else next_at
-
-
-def forward_nudges(store: Store, bus: Bus) -> Callable[[], None]:
-    """In a process without an engine: hand the store's nudges to one over the bus; answers how to stop that.
-
-    Of flows a nudge that is lost costs seconds: engines look by themselves every `IDLE`. Reconcilers and sweepers may
-    sleep for long, so theirs are repeated until an engine has answered; many of one name become one.
-    """
-    untold: set[str] = set()
-    telling: dict[str, asyncio.Task[None]] = {}
-
-    def forward(topic: str) -> None:
-        untold.add(topic)
-        if topic not in telling:
-            task = telling[topic] = asyncio.get_running_loop().create_task(tell(topic), name=f"nudge {topic}")
-            task.add_done_callback(lambda _: telling.pop(topic, None))
-
-    async def tell(topic: str) -> None:
-        while topic in untold:
-            untold.discard(topic)
-            if topic == NUDGE:
-                await bus.cast(WAKE_TOPIC, "wake", topic)
-                continue
-            try:
-                await bus.call(WAKE_TOPIC, "wake", topic, timeout_s=TELL_LIMIT_S)
-            except DriverError as error:
-                if not error.retry:
-                    return  # the bus is closed, and so is this process
-                untold.add(topic)
-                await asyncio.sleep(TELL_PAUSE_S)
-
-    stop_listening = store.listen(forward)
-
-    def stop() -> None:
-        stop_listening()
-        for task in telling.values():
-            task.cancel()
-
-    return stop

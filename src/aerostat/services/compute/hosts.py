@@ -8,19 +8,19 @@ import structlog
 
 from aerostat.kernel import clock, ids
 from aerostat.kernel.bus import Message
-from aerostat.kernel.db import Duplicate, Row
+from aerostat.kernel.db import Duplicate, Row, Transaction
 from aerostat.kernel.errors import DriverError
 
 from . import model
 from .host.orders import (
     HELLO_VERB,
-    LEFT_VERB,
     LIST_LEAVING_VERB,
     OLDEST_PROTOCOL,
     PROTOCOL,
     READ_IMAGE_VERB,
     READ_LEAVING_VERB,
     REPORT_VERB,
+    WHO_LEFT_VERB,
     GuestEvent,
     Hello,
     HostLink,
@@ -73,7 +73,7 @@ class HostDesk:
             return await self.take_report(message.read(HostReport), message.sender)
         if message.verb == READ_IMAGE_VERB:
             return await read_piece(self._house, message.read(ReadImage), message.request_id)
-        if message.verb == LEFT_VERB:
+        if message.verb == WHO_LEFT_VERB:
             return await self.who_left(message.read(WhoLeft))
         if message.verb == LIST_LEAVING_VERB:
             wanted = message.read(Leaving)
@@ -89,8 +89,7 @@ class HostDesk:
         a row of it in a database that is still to come back.
         """
         rows = await self._house.store.all(model.SERVERS, {"id": list(question.server_ids)})
-        away = [row for row in rows if row.state in SETTLED and row.host != question.host]
-        return sorted(row.id for row in rows if row.state == "deleted" or row in away)
+        return sorted(row.id for row in rows if _has_left(row, question.host))
 
     async def _source_of(self, wanted: Leaving, message: Message) -> HostLink:
         """The host that a server leaves. Only the one that it is on its way to may have its files."""
@@ -202,8 +201,7 @@ class HostDesk:
         server = await self._house.store.find(model.SERVERS, id=event.server_id)
         if server is None:
             return
-        lives_elsewhere = server.state in SETTLED and server.host != event.host
-        if event.what == "started" and (server.state == "deleted" or lives_elsewhere):
+        if event.what == "started" and _has_left(server, event.host):
             self._house.nudge(ORPHANS)  # an order that was late made it after all was over
         if server.state not in RESTING or server.host != event.host:
             return
@@ -222,6 +220,16 @@ class HostDesk:
                     )
                 if row.host is not None:
                     self._room.card_watch.forget(row.host)
+
+
+async def look_for_orphans(tx: Transaction) -> None:
+    """Once this transaction is written, whoever removes what hosts should not have any more looks at once."""
+    tx.nudge(ORPHANS)
+
+
+def _has_left(server: Row, host_name: str) -> bool:
+    """Whether the server has nothing to do with this host any more."""
+    return server.state == "deleted" or (server.state in SETTLED and server.host != host_name)
 
 
 def _speaks_for_another(sender: str | None, name: str) -> bool:

@@ -17,7 +17,7 @@ from aerostat.kernel.work import Work
 
 from . import model
 from .errors import NoValidHost
-from .hosts import ORPHANS
+from .hosts import look_for_orphans
 from .placing import resources_of
 from .room import room_of
 from .scheduler import HostPicture
@@ -134,11 +134,6 @@ async def remove_there(work: Work, server: Row, host_name: str) -> None:
         work.record("retry", reason=f"{host_name} keeps what it has of it: {error.message}")
         work.data["left_behind"] = True
         work.also(look_for_orphans)
-
-
-async def look_for_orphans(tx: Transaction) -> None:
-    """Something may be left on a host: to be said in the transaction that leaves it."""
-    tx.nudge(ORPHANS)
 
 
 async def settle_on(work: Work, server: Row, host_name: str) -> None:

@@ -78,7 +78,7 @@ async def decide(
 
 
 async def is_beside_another(db: Store, server: Row) -> bool:
-    """Whether more members of its anti-affinity group are on the server's host, by their rows, than may be."""
+    """Whether the server's host has, by their rows, as many others of its anti-affinity group as may be in all."""
     if not server.server_group_id:
         return False
     group = await db.find(model.SERVER_GROUPS, id=server.server_group_id)

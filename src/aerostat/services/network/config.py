@@ -28,7 +28,7 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True):
     northbound: str = ""
     """OVN's northbound database, `unix:/path` or `tcp:address:port`; empty: the one of this cloud's own."""
     gateway_hosts: tuple[str, ...] = ()
-    """Hosts on which routers reach external networks, the preferred first; empty: this one."""
+    """Hosts on which routers reach external networks, the preferred first; empty: see `gateway_hosts` below."""
     southbound: str = ""
     """OVN's southbound database, `tcp:address:port`, `ssl:address:port` or `unix:/path`, as hosts are told when they
     join; empty: the one of this cloud's own."""

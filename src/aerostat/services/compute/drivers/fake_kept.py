@@ -120,7 +120,7 @@ class _Socketed(FakeMoves):
     def __init__(self, host: KeptFakeHypervisor, address: Path) -> None:
         super().__init__(host)
         self.uri = f"unix:{address}"
-        self._kept = host
+        self._kept_host = host
         self._address = address
         self._server: asyncio.Server | None = None
 
@@ -139,7 +139,7 @@ class _Socketed(FakeMoves):
         was = guest.state
         arrival = msgspec.msgpack.encode(_Arrival(_Guest(guest.live, was), disk))
         guest.state = "paused"
-        self._kept.keep()
+        self._kept_host.keep()
         try:
             async with asyncio.timeout(ARRIVAL_LIMIT_S):
                 await _deliver(landing.uri.removeprefix("unix:"), arrival)
@@ -168,8 +168,8 @@ class _Socketed(FakeMoves):
             self.receive(FakeGuest(spec=spec, live=spec, state=state), arrival.disk)
         except DriverError as error:
             return error.message
-        self._kept.remember_image(spec.root.image_id)
-        self._kept.keep()
+        self._kept_host.remember_image(spec.root.image_id)
+        self._kept_host.keep()
         return ""
 
 

@@ -7,7 +7,8 @@ from aerostat.kernel.db import Row
 from aerostat.kernel.work import Flow, Work
 from aerostat.kernel.work.flows import InTransaction
 
-from .. import model, moves
+from .. import model
+from ..hosts import look_for_orphans
 from ..room import room_of
 from ..states import NO_STATE, OVER_MOVES, SERVER
 from .copying import delete_image
@@ -67,7 +68,7 @@ async def release_host(work: Work, server: Row) -> None:
     ended_at = clock.now()
     work.move("deleted", power_state=NO_STATE, terminated_at=ended_at, deleted_at=ended_at)
     if work.data.get("left_behind"):
-        work.also(moves.look_for_orphans)  # the host may have come back before the row was gone
+        work.also(look_for_orphans)  # the host may have come back before the row was gone
 
 
 async def _hosts(work: Work, server: Row) -> list[str]:

@@ -15,6 +15,7 @@ from aerostat.kernel.work import Fault, Flow, Work
 from .. import imaging, model, moves, networking
 from ..errors import StorageIsShared, StorageNotShared
 from ..guest import guest_of
+from ..hosts import look_for_orphans
 from ..room import room_of
 from ..states import POWER_STATES, REST_EVENTS, SERVER
 
@@ -89,7 +90,7 @@ async def boot_there(work: Work, server: Row) -> None:
     server.host = target
     server.availability_zone = (await room.zones()).get(target)
     moves.note(work, status="done")
-    work.also(moves.look_for_orphans)  # the host may be back already, with the guest that it had
+    work.also(look_for_orphans)  # the host may be back already, with the guest that it had
     work.move(
         "running" if runs else "halted",
         power_state=POWER_STATES[found.state],

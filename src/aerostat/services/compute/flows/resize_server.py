@@ -14,6 +14,7 @@ from aerostat.kernel.work import Fault, Flow, Work
 from .. import model, moves
 from ..errors import NoValidHost
 from ..guest import guest_of
+from ..hosts import look_for_orphans
 from ..placing import resources_of
 from ..room import room_of
 from ..states import RUNNING, SERVER, SHUTDOWN, was_stopped
@@ -127,9 +128,7 @@ def _note(work: Work, server: Row, status: str) -> None:
 
 
 def _move_to_rest(work: Work, stopped: bool) -> None:
-    work.also(
-        moves.look_for_orphans
-    )  # what it left on other hosts had to wait until it was known where it stays
+    work.also(look_for_orphans)  # what it left on other hosts had to wait until it was known where it stays
     work.move(
         "halted" if stopped else "running",
         power_state=SHUTDOWN if stopped else RUNNING,

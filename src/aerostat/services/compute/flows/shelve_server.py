@@ -124,9 +124,8 @@ async def fetch_image(work: Work, server: Row) -> None:
 @unshelve_server.step
 async def boot(work: Work, server: Row) -> None:
     spec = await guest_of(work.house, server, work.request_id)
-    await (
-        room_of(work.house).host(server.host, work.request_id).ensure_guest(spec, new=work.data["offloaded"])
-    )
+    host = room_of(work.house).host(server.host, work.request_id)
+    await host.ensure_guest(spec, new=work.data["offloaded"])
     work.move("running", power_state=RUNNING, state_before=None, fault=None)
 
 

@@ -29,9 +29,9 @@ from .orders import (
     CONTROL_TOPIC,
     GUEST_EVENT,
     HELLO_VERB,
-    LEFT_VERB,
     READ_IMAGE_VERB,
     REPORT_VERB,
+    WHO_LEFT_VERB,
     Card,
     GuestSpec,
 )
@@ -105,7 +105,7 @@ class HostAgent:
         # By server that is on its way to here, which may take long: its ports, and until when they are waited for.
         self._landing: dict[str, tuple[frozenset[str], datetime]] = {}
         self._lateness = Lateness()
-        self._rebuilt: dict[str, datetime | None] = {}
+        self._rebuilt: dict[str, datetime | None] = {}  # by server: when the last order to do so was given
         self._mover = Mover(name, bus, hypervisor)
         self._verbs: dict[str, tuple[Any, Callable[[Any], Awaitable[Any]]]] = {
             "ensure_image": (orders.EnsureImage, self._ensure_image),
@@ -207,7 +207,7 @@ class HostAgent:
             return 0
         heard = {server_id: self._lateness.newest(server_id) for server_id in again}
         question = orders.WhoLeft(self.name, tuple(again))
-        doomed = await self._bus.call(CONTROL_TOPIC, LEFT_VERB, question, timeout_s=30.0, into=list[str])
+        doomed = await self._bus.call(CONTROL_TOPIC, WHO_LEFT_VERB, question, timeout_s=30.0, into=list[str])
         removed = 0
         for server_id in doomed:
             async with self._turn(server_id):
@@ -386,10 +386,9 @@ class HostAgent:
             yield
 
     async def _check_disk(self, server_id: str) -> None:
-        there = not isinstance(self.hypervisor, MovesDomains) or await self.hypervisor.moves.has_disk(
-            server_id
-        )
-        if not there:
+        if not isinstance(self.hypervisor, MovesDomains):
+            return  # it cannot tell
+        if not await self.hypervisor.moves.has_disk(server_id):
             raise DriverError("The server's disk is not on the host.", detail=server_id)
 
     def _exporter(self) -> ExportsDisks:

@@ -37,8 +37,7 @@ async def reconcile(house: "House") -> int:
     room = house.state["network"]
     told, room.told = room.told, {}
     began = clock.now()
-    # A clock that was put back would have us wait until it has caught up.
-    full = not timedelta() <= began - room.ports_compared_at < FULL_EVERY
+    full = not clock.is_recent(room.ports_compared_at, FULL_EVERY)
     try:
         moved = await _settle(house, room, told, None if full else room.ports_looked_at - OVERLAP)
     except Exception:

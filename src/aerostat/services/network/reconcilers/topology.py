@@ -49,8 +49,7 @@ async def reconcile(house: "House") -> int:
     progress: Progress = room.progress
     pending = await house.store.fetch(select(CHANGES).order_by(CHANGES.c.id).limit(MOST_AT_ONCE))
     full_sync = timedelta(seconds=settings.full_sync_s)
-    # A clock that was put back would have us wait until it has caught up.
-    due = progress.compared_at is None or not timedelta() <= clock.now() - progress.compared_at < full_sync
+    due = progress.compared_at is None or not clock.is_recent(progress.compared_at, full_sync)
     if not due and not pending:
         return 0
     keys = None if due else dict.fromkeys(Key(row.kind, row.thing_id) for row in pending)

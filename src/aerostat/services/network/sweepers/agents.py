@@ -63,7 +63,7 @@ async def _carrying(house: "House", room: Any) -> set[str]:
     After a look so long ago that agents were dead meanwhile, and may have been deleted, all ports are looked at.
     """
     looked_at = room.agents_looked_at
-    since = looked_at - OVERLAP if clock.now() - looked_at < LONG_AGO else NEVER
+    since = looked_at - OVERLAP if clock.is_recent(looked_at, LONG_AGO) else NEVER
     carried = PORTS.c.status == "ACTIVE"
     still = select(AGENTS.c.host).where(exists().where(PORTS.c.host == AGENTS.c.host, carried)).distinct()
     # Not distinct: a database would walk the hosts' index, past every port, to find each once.

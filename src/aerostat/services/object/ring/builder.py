@@ -51,12 +51,10 @@ class Builder:
     ) -> None:
         if not 0 <= part_power <= 32:
             raise RingError("A ring has 2**0 to 2**32 partitions.")
-        if not (replicas >= 1 and math.isfinite(replicas)):
-            raise RingError("A ring has at least one replica.")
         if min_part_hours < 0 or not (overload >= 0 and math.isfinite(overload)):
             raise RingError("Hours and overload are not negative.")
         self.part_power = part_power
-        self.replicas = float(replicas)
+        self.replicas = _replicas(replicas)
         self.min_part_hours = min_part_hours
         self.overload = overload
         self.version = 0
@@ -101,9 +99,7 @@ class Builder:
         return device
 
     def set_replicas(self, replicas: float) -> None:
-        if not (replicas >= 1 and math.isfinite(replicas)):
-            raise RingError("A ring has at least one replica.")
-        self.replicas = float(replicas)
+        self.replicas = _replicas(replicas)
 
     # Partitions
 
@@ -234,6 +230,12 @@ class Builder:
         builder._table = [unpack("H", row) for row in saved.rows]
         builder._moved_at_h = unpack("I", saved.moved_at_h)
         return builder
+
+
+def _replicas(replicas: float) -> float:
+    if not (replicas >= 1 and math.isfinite(replicas)):
+        raise RingError("A ring has at least one replica.")
+    return float(replicas)
 
 
 def _weight(weight: float) -> float:

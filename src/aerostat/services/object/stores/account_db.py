@@ -117,9 +117,8 @@ class AccountDb(Database):
         """A page of the containers that are there."""
 
         def fetch(span: Span, reverse: bool, limit: int) -> Sequence[ContainerEntry]:
-            rest, values = between(span, reverse)
-            where = rest.replace("WHERE", "AND", 1)
-            sql = f"SELECT {_ROW} FROM containers WHERE is_gone = 0 {where} LIMIT ?"
+            rest, values = between(span, reverse, "is_gone = 0")
+            sql = f"SELECT {_ROW} FROM containers {rest} LIMIT ?"
             return [ContainerEntry(**dict(row)) for row in self.rows(sql, (*values, limit))]
 
         return page(asked, fetch)

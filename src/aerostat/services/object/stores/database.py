@@ -127,9 +127,9 @@ class Database:
             )
 
 
-def between(span: Span, reverse: bool) -> tuple[str, list[str]]:
-    """A span of names as SQL, with its values."""
-    clauses, values = [], []
+def between(span: Span, reverse: bool, *also: str) -> tuple[str, list[str]]:
+    """A span of names as SQL, with its values; `also`: conditions beside it."""
+    clauses, values = [*also], []
     if span.first is not None:
         clauses.append(f"name {'>=' if span.is_first_in else '>'} ?")
         values.append(span.first)

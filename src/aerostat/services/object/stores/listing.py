@@ -36,7 +36,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Span(msgspec.Struct, frozen=True):
-    """Names `from first`, or behind it, to before `end`. None: no bound."""
+    """Names from `first`, or from the one behind it, to before `end`. None: no bound."""
 
     first: str | None
     is_first_in: bool
@@ -66,7 +66,7 @@ def page(asked: Asked, fetch: Fetch) -> list[Any]:
         for row in rows:
             below = row.name.find(delimiter, len(prefix))
             folder = row.name[: below + len(delimiter)] if below >= 0 else ""
-            if is_path and (row.name == prefix or (folder == row.name)):
+            if is_path and row.name in (prefix, folder):
                 folder = ""
             if not folder:
                 if not (is_path and row.name == prefix):

@@ -149,7 +149,7 @@ class Objects:
 
     def find(self, part: int, hashed: str) -> Found | None:
         """What is under the name, a tombstone too; None for nothing. Raises `Damaged`, OSError."""
-        path = f"{self.root}/{part}/{hashed[-SUFFIX_DIGITS:]}/{hashed}"
+        path = f"{self.folder(part, hashed)}/{hashed}"
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:

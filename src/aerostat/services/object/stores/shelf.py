@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from .database import Database
+from .objects import SUFFIX_DIGITS
 
 D = TypeVar("D", bound=Database)
 T = TypeVar("T")
 
 MOST_OPEN = 256
-SUFFIX_DIGITS = 2
 
 
 class Shelf(Generic[D]):
@@ -57,8 +57,8 @@ class Shelf(Generic[D]):
 
     async def hear(self, part: int, hashed: str, words: list[Any]) -> bool:
         """Write words into the database, in company; False when there is no such. Returns when they are written."""
-        if (words_ := self._gathering.get(hashed)) is not None:
-            words_ += words
+        if (gathered := self._gathering.get(hashed)) is not None:
+            gathered += words
             return await asyncio.shield(self._rounds[hashed])
         self._gathering[hashed] = list(words)
         ended = self._rounds[hashed] = asyncio.get_running_loop().create_future()
