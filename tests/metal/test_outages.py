@@ -90,7 +90,8 @@ def test_the_queue_is_away(cloud: ManyProcesses, demo: User) -> None:
         assert "message queue at 127.0.0.1" in status(cloud)
         told = doctor(cloud)
         assert re.search(r"queue +the message queue at \S+ does not answer", told)
-        assert re.search(r"work +\d+ operations wait: no connection to the message queue", told)
+        # Work that began before it, or after hosts had been silent for too long.
+        assert re.search(r"work +\d+ operations wait: .*the message queue", told)
         wait_out(began_s)
     finally:
         cloud.rabbitmq.launch()
