@@ -79,6 +79,20 @@ def test_a_misspelt_setting(folder):
     assert is_bad(cloud.check_settings(folder), "did you mean port?")
 
 
+def test_settings_with_a_password_that_others_may_read(folder, tmp_path):
+    folder.settings = tmp_path / "aerostat.toml"
+    folder.settings.write_text('[kernel]\nbus_url = "amqp://aerostat:hush@queue.example/"\n')
+    folder.settings.chmod(0o644)
+    finding = cloud.check_settings(folder)
+    assert is_bad(finding, f"chmod 600 {folder.settings}")
+    assert "hush" not in finding.words
+    folder.settings.chmod(0o600)
+    assert cloud.check_settings(folder).verdict == "good"
+    folder.settings.write_text("[kernel]\nport = 8781\n")
+    folder.settings.chmod(0o644)
+    assert cloud.check_settings(folder).verdict == "good", "nothing in it is a secret"
+
+
 def test_passwords_that_others_may_read(folder):
     folder.secrets_file.chmod(0o644)
     assert is_bad(cloud.check_secrets(folder), f"chmod 600 {folder.secrets_file}")

@@ -1,5 +1,7 @@
 """Settings: what wins, what is refused, and how a refusal reads."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -35,6 +37,15 @@ def test_without_a_file_everything_has_its_default(folder):
     assert config.kernel.database_url == f"sqlite:///{folder.path}/db/aerostat.sqlite"
     assert config.kernel.bus_url == f"unix:{folder.path}/run/bus.sock"
     assert config.section(RoomConfig) == RoomConfig()
+
+
+def test_a_file_in_a_folder_that_is_closed_to_us(folder, tmp_path, monkeypatch):
+    def refuse(path, **_how):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    with pytest.raises(ConfigError, match=r"aerostat.toml cannot be read: Permission denied"):
+        load(folder, ROOMS, file=tmp_path / "closed" / "aerostat.toml")
 
 
 def test_file_then_environment_then_arguments(folder):

@@ -26,6 +26,13 @@ def told(config: Config) -> Iterator[None]:
         raise CommandError(str(error)) from None
     except DriverError as error:
         raise CommandError(f"{error.message}" + (f" ({error.detail})" if error.detail else "")) from None
+    except ModuleNotFoundError as error:
+        if error.name != "libvirt":
+            raise
+        raise CommandError(
+            "libvirt's Python binding is not installed, and hosts with real guests need it:"
+            " pip install 'aerostat[metal]'"
+        ) from None
     except OSError as error:
         if error.filename is None and error.errno is None:
             raise

@@ -115,6 +115,8 @@ class _Pool:
             pass_fds=handles,
         )
         ended = asyncio.create_task(child.wait())
+        # One that was killed leaves its file, and would be called missing although another has its seat.
+        ended.add_done_callback(lambda _: ready_file.unlink(missing_ok=True))
         give_up_at = asyncio.get_running_loop().time() + READY_LIMIT_S
         while not (ready_file.exists() or ended.done() or self._stopping.is_set()):
             if asyncio.get_running_loop().time() > give_up_at:

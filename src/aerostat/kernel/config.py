@@ -132,9 +132,7 @@ def load(
     """
     kinds: dict[str, type[msgspec.Struct]] = {"kernel": KernelConfig, **(rooms or {})}
     if file is not None:
-        if not file.is_file():
-            raise ConfigError(f"there is no settings file {file}")
-        folder.settings = file.absolute()
+        choose_file(folder, file)
     origin = str(folder.settings)
     tables = _read_file(folder.settings)
     for name, table in tables.items():
@@ -159,6 +157,16 @@ def load(
     if kernel.secrets_file is not None:
         folder.secrets_file = kernel.secrets_file
     return Config(folder, sections)
+
+
+def choose_file(folder: StateFolder, file: Path) -> None:
+    """Let `file` be the settings of `folder`. Raises `ConfigError` where no file can be seen."""
+    try:
+        if not file.is_file():
+            raise ConfigError(f"there is no settings file {file}")
+    except PermissionError as error:  # a folder above it is closed to us
+        raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
+    folder.settings = file.absolute()
 
 
 def _read_file(path: Path) -> dict[str, Any]:

@@ -8,9 +8,9 @@ import json
 import sys
 import traceback
 
-from aerostat.cli import CommandError
 from aerostat.cli.doctor.finding import Check, Finding, Verdict
 from aerostat.cli.settings import file_of, folder_of
+from aerostat.kernel.config import choose_file
 
 SIGNS: dict[Verdict, str] = {"good": "ok  ", "note": "note", "bad": "BAD "}
 
@@ -24,9 +24,7 @@ def run(args: argparse.Namespace) -> int:
 
     folder = folder_of(args)
     if (file := file_of(args)) is not None:
-        folder.settings = file.absolute()
-        if not file.is_file():
-            raise CommandError(f"there is no settings file {file}")
+        choose_file(folder, file)
     checks = {**machine.CHECKS, **cloud.CHECKS, **reach.CHECKS, **host.CHECKS}
     findings = [examine(check, name, folder) for name, check in checks.items()]
     if args.output == "json":

@@ -3,6 +3,7 @@
 import sqlite3
 import stat
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from aerostat.cli import typed
 from aerostat.cli.ask import Unreachable, ask
@@ -33,9 +34,21 @@ def check_settings(folder: StateFolder) -> Finding:
         load(folder, room_sections())
     except ConfigError as error:
         return bad(str(error), "correct the setting; every key that nobody reads is refused")
+    if _is_public_password(folder):
+        return bad(
+            f"others may read {folder.settings}, and a password is in it", f"chmod 600 {folder.settings}"
+        )
     return good(
         f"{folder.settings.name} is understood" if folder.settings.exists() else "all at their defaults"
     )
+
+
+def _is_public_password(folder: StateFolder) -> bool:
+    """Whether a settings file outside the state folder, which is closed, shows all the world how to log in."""
+    if folder.settings.parent == folder.path or not folder.settings.stat().st_mode & stat.S_IROTH:
+        return False
+    kernel = load(folder).kernel
+    return any(urlsplit(url).password for url in (kernel.database_url, kernel.bus_url, kernel.bus_admin_url))
 
 
 def check_secrets(folder: StateFolder) -> Finding:
