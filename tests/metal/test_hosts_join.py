@@ -76,7 +76,10 @@ def test_a_lost_host_is_removed_by_force(cloud: ManyProcesses, host: Role) -> No
     admin = cloud.user("admin")
     made = admin.create_server("lost").json()["server"]["id"]
     admin.wait_all({made}, "ACTIVE")
+    refused = cloud.command("host", "remove", host.name, "--force")
+    assert (refused.returncode, "is not lost" in refused.stderr) == (1, True)
     host.end()
+    eventually(lambda: f"{host.name} down" in " ".join(cloud.run("host", "list").split()), 20)
     assert "lost their host" in cloud.run("host", "remove", host.name, "--force")
     server = admin.servers()[made]
     assert server["status"] == "ERROR"

@@ -371,7 +371,9 @@ async def is_made(world: World, name: str) -> bool:
 
 
 @pytest.mark.parametrize("who_is_first", ["who was overtaken", "who took over"])
-@pytest.mark.parametrize("call", ["create_port", "create_router", "create_security_group"])
+@pytest.mark.parametrize(
+    "call", ["create_network", "create_subnet", "create_port", "create_router", "create_security_group"]
+)
 async def test_what_two_runs_made_is_there_once(world: World, call: str, who_is_first: str) -> None:
     """Found by the simulator: a clock was set forward, so another engine took a stack over while the first was about
     to make its server. There were two, and the stack knew of one.

@@ -1,7 +1,7 @@
 """`host remove NAME`: out of the scheduler's sight, the records and the queue.
 
-Refused while servers are there. `--force` is for a machine that will not come back: its servers are in ERROR
-afterwards, with the reason, and can be deleted or rebuilt elsewhere.
+Refused while servers are there. `--force` is for a machine that will not come back, so not for one that is heard: its
+servers are in ERROR afterwards, with the reason, and can be deleted or rebuilt elsewhere.
 """
 
 import argparse
@@ -19,6 +19,10 @@ from aerostat.kernel.config import Config
 def run(args: argparse.Namespace) -> int:
     config = settings_of(args)
     name = checked_name(args.name)
+    if not config.kernel.has_queue:
+        raise CommandError(
+            "the hosts of this cloud are made by `aerostat up`, and would come back; see --hosts there"
+        )
     with Api.as_user(config) as api:
         service = find_service(api, name)
         servers = servers_on(api, name)
@@ -26,6 +30,11 @@ def run(args: argparse.Namespace) -> int:
             raise CommandError(
                 f"{len(servers)} servers are on {name} ({', '.join(one['name'] for one in servers[:3])} …): delete them"
                 f" or move them away (aerostat host drain {name} --move), or --force if the machine is lost"
+            )
+        if servers and service["state"] == "up":
+            raise CommandError(
+                f"{name} is not lost: it is heard, and its {len(servers)} servers may well run. Move them away"
+                f" (aerostat host drain {name} --move), or end its process and come back in a minute"
             )
         headers = {"X-Aerostat-Force": "true"} if args.force else {}
         if config.kernel.bus_admin_url:

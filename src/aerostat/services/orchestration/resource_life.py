@@ -5,6 +5,7 @@ Each step may find what an earlier run left half done, and goes on from there.
 
 from aerostat.kernel import clock
 from aerostat.kernel.db import Row, StoreUnavailable, Transaction
+from aerostat.kernel.errors import ApiError
 
 from . import model
 from .errors import ResourceFailure
@@ -89,7 +90,7 @@ class ResourceLife:
         if found is None:
             await self._run.succession.take_over(thing)
         try:
-            made = found or await thing.kind.create(thing)
+            made = found or await self._create_or_find(thing)
             if thing.kind.outside:  # at once: what is made and not written down would be lost
                 await thing.keep(thing.row.physical_id or made)
         except MadeTwice:
@@ -101,6 +102,16 @@ class ResourceLife:
             thing.row.data = kept.data
         if thing.row.physical_id is None:
             thing.row.physical_id = made
+
+    async def _create_or_find(self, thing: Thing) -> str | None:
+        """A refusal may mean that another run has just made it: then there is no room for a second one."""
+        try:
+            return await thing.kind.create(thing)
+        except ApiError:
+            found = await thing.kind.find_made(thing) if thing.kind.outside else None
+            if found is None:
+                raise
+            return found
 
     async def _settle(self, thing: Thing, is_ready: bool) -> None:
         """Write that it is complete; or look again later."""
