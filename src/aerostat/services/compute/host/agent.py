@@ -1,7 +1,8 @@
 """The compute host: what runs next to the hardware, serves `host.<name>` on the bus, and never sees the database.
 
 It joins two drivers, the hypervisor and the host's half of the network: a guest's cards are plugged before it
-starts and unplugged after it is gone. It keeps nothing in memory that a new process would miss.
+starts and unplugged after it is gone. What it keeps in memory only spares others harm or work: which orders are late,
+and whose cards are still awaited. A new process takes every order of before its beginning for late.
 """
 
 import asyncio
