@@ -12,7 +12,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,6 @@ from aerostat.kernel.quota import EVERYONE, UNLIMITED
 from aerostat.kernel.state_folder import StateFolder
 from aerostat.services.compute import model
 from aerostat.services.compute.host.protocol import digest_of
-from aerostat.services.compute.host_watch import HostWatch
 from aerostat.services.compute.placing import resources_of
 from aerostat.services.compute.scheduling import decide
 from aerostat.services.network.reconcilers import port_status
@@ -238,7 +236,7 @@ async def _look_ms(house: House, name: str) -> float:
     """A round that knows nothing of earlier ones."""
     compute, network = house.state["compute"], house.state["network"]
     for watch in ("power_watch", "orphan_watch", "card_watch"):
-        setattr(compute, watch, HostWatch(timedelta(days=1)))
+        getattr(compute, watch).forget_all()
     compute.providers_seen.clear()
     network.progress.compared_at = None
     network.ports_compared_at = network.agents_looked_at = port_status.NEVER

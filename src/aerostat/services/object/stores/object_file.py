@@ -19,6 +19,8 @@ from ..timestamp import Timestamp
 _FOOTER = struct.Struct("<8sQIIQ")  # magic, data length, facts length, CRC-32 of the facts, nothing
 _MAGIC = b"aeroobj1"
 _TAIL = 4096
+_LASTING = ("x-object-sysmeta-", "x-static-large-object")
+"""Headers that belong to the bytes: a POST leaves them."""
 SMALL = 64 << 10
 """Files up to this size are read in one piece."""
 
@@ -48,6 +50,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     delete_at: int | None = None
     is_gone: bool = False
     fragment: int | None = None
+    written_at: Timestamp | None = None
+    """When the bytes were written, where `timestamp` is of a later POST. Not on the disk."""
 
 
 class Revision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -116,10 +120,11 @@ def revised(facts: Facts, revision: Revision | None) -> Facts:
     """The object as its owner sees it. System metadata, the ETag and the like stay what the PUT said."""
     if revision is None or revision.timestamp <= facts.timestamp or facts.is_gone:
         return facts
-    kept = {name: value for name, value in facts.headers.items() if name.startswith("x-object-sysmeta-")}
+    kept = {name: value for name, value in facts.headers.items() if name.startswith(_LASTING)}
     changed = msgspec.structs.replace(
         facts,
         timestamp=revision.timestamp,
+        written_at=facts.timestamp,
         headers={**kept, **revision.headers},
         delete_at=revision.delete_at,
     )

@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
+import msgspec
+
 from ..timestamp import Timestamp
 from .object_file import (
     Damaged,
@@ -218,6 +220,10 @@ class Objects:
             newest = max(written.timestamp, earlier.timestamp if earlier is not None else 0)
             if revision.timestamp <= newest:
                 raise Superseded(newest)
+            if revision.content_type is None and earlier is not None and earlier.content_type is not None:
+                revision = msgspec.structs.replace(
+                    revision, content_type=earlier.content_type, content_type_at=earlier.content_type_at
+                )
             self._write_whole(path + _POST, write_revision(revision))
             os.fsync(opened)
             return revised(written, revision)

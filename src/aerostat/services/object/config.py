@@ -1,0 +1,50 @@
+"""The settings of the object store: `[object]` in the TOML file."""
+
+from typing import Any
+
+import msgspec
+
+from .cluster.policies import Policy
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What clients may send; told by `/info` under upstream's names. Lengths are of UTF-8."""
+
+    max_file_size: int = 5_368_709_122
+    max_meta_name_length: int = 128
+    max_meta_value_length: int = 256
+    max_meta_count: int = 90
+    max_meta_overall_size: int = 4096
+    max_header_size: int = 8192
+    max_object_name_length: int = 1024
+    max_account_name_length: int = 256
+    max_container_name_length: int = 256
+    container_listing_limit: int = 10_000
+    account_listing_limit: int = 10_000
+    extra_header_count: int = 0
+
+
+class ObjectConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """All of them."""
+
+    limits: Limits = Limits()
+    policies: tuple[Policy, ...] = ()
+    """None: one policy for all, as the ring of objects is."""
+    part_power: int = 10
+    """Of rings that are made at the first start; 2 to that power partitions."""
+    replicas: float = 1
+    """Of rings that are made at the first start."""
+    node: str = "local"
+    """What this machine is called in the rings, `HOST:PORT` of its storage node; devices of other nodes are elsewhere."""
+    account_autocreate: bool = True
+    allow_account_management: bool = False
+    """Let reseller admins PUT and DELETE accounts."""
+    info_ttl_s: float = 5.0
+    """How long what is known of an account or container may be used unseen where several machines serve."""
+    reclaim_age_s: float = 7 * 86_400.0
+    """How long deletions are remembered: a device that was away for longer must come back empty."""
+    cors_allow_origin: tuple[str, ...] = ()
+    strict_cors_mode: bool = True
+    cors_expose_headers: tuple[str, ...] = ()
+    middleware: dict[str, dict[str, Any]] = {}
+    """Options by the name of a middleware: `[object.middleware.tempurl]`."""

@@ -1,0 +1,1 @@
+"""Requests and answers of the object store, as its middlewares and handlers see them."""

@@ -1,0 +1,134 @@
+"""HTTP to the pipeline and back: an ASGI application.
+
+Every answer carries the transaction's id, under which the log tells what happened. What the pipeline raises ends here:
+refusals as they are, anything else as a 500 that is logged once.
+"""
+
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import Any
+
+import structlog
+
+from .request import Body, Request, decoded_path
+from .response import Refusal, Response, refusal
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Handler = Callable[[Request], Awaitable[Response]]
+
+UNSENT = (204, 304)
+"""Answers without a body, and without a length."""
+
+log = structlog.get_logger(__name__)
+
+
+class Front:
+    """`handler` is the whole pipeline."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One HTTP request."""
+        trans_id = f"tx{secrets.token_hex(11)[:21]}-{int(time.time()):010x}"
+        try:
+            request = _request(scope, receive, trans_id)
+        except Refusal as refused:
+            await self._send(send, None, _stamped(refused.response(), trans_id))
+            return
+        try:
+            response = await self._handler(request)
+        except Refusal as refused:
+            response = refused.response()
+        except Exception:
+            log.exception("unexpected error", method=request.method, path=request.path, trans_id=trans_id)
+            response = refusal(500)
+        try:
+            await self._send(send, request, _stamped(response, trans_id))
+        finally:
+            await response.close()
+
+    async def _send(self, send: Send, request: Request | None, response: Response) -> None:
+        entity, headers = response.entity, response.headers
+        is_head = request is not None and request.method == "HEAD"
+        if entity is not None:
+            headers["content-length"] = str(entity.size)
+        elif response.stream is not None:
+            headers.pop("content-length", None)
+        elif response.status in UNSENT:
+            headers.pop("content-length", None)
+        elif not is_head or "content-length" not in headers:
+            headers["content-length"] = str(len(response.body))
+        raw = [(_field(name), _field(value)) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": response.status, "headers": raw})
+        if is_head:
+            await send({"type": "http.response.body", "body": b""})
+        elif entity is not None and entity.data is not None:
+            await send({"type": "http.response.body", "body": entity.data})
+        elif entity is not None or response.stream is not None:
+            pieces = entity.stream(0, entity.size) if entity is not None else response.stream
+            assert pieces is not None
+            async for piece in pieces:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            body = b"" if response.status in UNSENT else response.body
+            await send({"type": "http.response.body", "body": body})
+
+
+def _field(text: str) -> bytes:
+    """A name or a value on the wire: whatever it holds, it begins no other header."""
+    if "\r" in text or "\n" in text:
+        text = text.replace("\r", " ").replace("\n", " ")
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _stamped(response: Response, trans_id: str) -> Response:
+    response.headers["x-trans-id"] = trans_id
+    response.headers["x-openstack-request-id"] = trans_id
+    return response
+
+
+def _request(scope: Scope, receive: Receive, trans_id: str) -> Request:
+    """Raises `Refusal` when the head of the request makes no sense."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name = raw_name.decode("utf-8", "surrogateescape").lower()
+        value = raw_value.decode("utf-8", "surrogateescape")
+        headers[name] = f"{headers[name]},{value}" if name in headers else value
+    length = headers.get("content-length")
+    if length is not None and not (length.isascii() and length.isdigit()):
+        raise Refusal(400, "Invalid Content-Length")
+    coding = headers.get("transfer-encoding")
+    if coding is not None and coding.strip().lower() != "chunked":
+        raise Refusal(501, f"Unsupported transfer encoding: {coding[:100]}")
+    raw = scope.get("raw_path") or scope["path"].encode()
+    client = scope.get("client")
+    has_body = length is not None or coding is not None
+    return Request(
+        scope["method"],
+        decoded_path(raw.partition(b"?")[0]),
+        query_string=scope["query_string"].decode("utf-8", "surrogateescape"),
+        headers=headers,
+        body=Body(_chunks(receive), int(length) if length is not None and coding is None else None)
+        if has_body
+        else Body(b""),
+        trans_id=trans_id,
+        scheme=scope.get("scheme", "http"),
+        host=headers.get("host", ""),
+        client=client[0] if client else "",
+    )
+
+
+async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Refusal(499)
+        if message.get("body"):
+            yield message["body"]
+        if not message.get("more_body"):
+            return

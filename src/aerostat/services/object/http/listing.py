@@ -1,0 +1,114 @@
+"""A page of names, before it has a format: handlers and middlewares work on rows, and the last one writes them down."""
+
+import time
+from collections.abc import Sequence
+
+from typing import Literal
+from xml.sax.saxutils import escape, quoteattr
+
+import msgspec
+
+from ..timestamp import TICKS, Timestamp
+
+
+class ObjectRow(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One object in a listing, as clients see it. `hash` is the ETag."""
+
+    bytes: int
+    hash: str
+    name: str
+    content_type: str
+    last_modified: str
+    slo_etag: str | None = None
+    symlink_path: str | None = None
+    symlink_etag: str | None = None
+    symlink_bytes: int | None = None
+    version_id: str | None = None
+    is_latest: bool | None = None
+
+
+class ContainerRow(msgspec.Struct, kw_only=True):
+    name: str
+    count: int
+    bytes: int
+    last_modified: str
+
+
+class SubdirRow(msgspec.Struct):
+    subdir: str
+
+
+Row = ObjectRow | ContainerRow | SubdirRow
+
+
+class Listing:
+    """`kind` and `name` are of the thing that lists."""
+
+    __slots__ = ("kind", "name", "rows")
+
+    def __init__(self, kind: Literal["account", "container"], name: str, rows: Sequence[Row]) -> None:
+        self.kind: Literal["account", "container"] = kind
+        self.name = name
+        self.rows = rows
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def as_json(listing: Listing) -> bytes:
+    return _encode(listing.rows)
+
+
+def as_text(listing: Listing) -> bytes:
+    lines = [row.subdir if isinstance(row, SubdirRow) else row.name for row in listing.rows]
+    return ("\n".join(lines) + "\n").encode() if lines else b""
+
+
+def as_xml(listing: Listing) -> bytes:
+    parts = ['<?xml version="1.0" encoding="UTF-8"?>', f"<{listing.kind} name={_quoted(listing.name)}>"]
+    for row in listing.rows:
+        if isinstance(row, SubdirRow):
+            parts.append(f"<subdir name={_quoted(row.subdir)}><name>{_escaped(row.subdir)}</name></subdir>")
+            continue
+        tag = "object" if isinstance(row, ObjectRow) else "container"
+        fields = msgspec.structs.asdict(row)
+        inner = "".join(
+            f"<{name}>{_escaped(str(fields[name]))}</{name}>"
+            for name in _XML[tag]
+            if fields[name] is not None
+        )
+        parts.append(f"<{tag}>{inner}</{tag}>")
+    parts.append(f"</{listing.kind}>")
+    return "\n".join((parts[0], "".join(parts[1:]))).encode()
+
+
+_XML = {
+    "object": (
+        "name", "hash", "bytes", "content_type", "last_modified", "symlink_path", "symlink_bytes",
+        "symlink_etag", "slo_etag", "version_id", "is_latest",
+    ),
+    "container": ("name", "count", "bytes", "last_modified"),
+}  # fmt: skip
+_FORBIDDEN = {code: "\ufffd" for code in range(32) if code not in (9, 10, 13)}
+
+
+def _escaped(text: str) -> str:
+    """XML has no way to write most control characters."""
+    return escape(text.translate(_FORBIDDEN))
+
+
+def _quoted(text: str) -> str:
+    return quoteattr(text.translate(_FORBIDDEN))
+
+
+_second = ""
+_of_second = -1
+
+
+def moment_of(moment: Timestamp) -> str:
+    """`2026-11-23T08:19:28.123450`, as listings write times."""
+    global _second, _of_second
+    second, ticks = divmod(moment, TICKS)
+    if second != _of_second:  # many rows of a page are of one second
+        _second, _of_second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)), second
+    return f"{_second}.{ticks:05d}0"

@@ -1,0 +1,23 @@
+"""`GET /healthcheck`: this process answers. https://docs.openstack.org/swift/latest/middleware.html#healthcheck"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..http.request import Request
+from ..http.response import Response
+from ..pipeline import Handler
+
+
+class Middleware:
+    """See the module."""
+
+    def __init__(self, room: Any, next: Handler) -> None:
+        self._next = next
+
+    async def __call__(self, request: Request) -> Response:
+        if request.path == "/healthcheck":
+            return Response(200, {"content-type": "text/plain; charset=UTF-8"}, b"OK")
+        return await self._next(request)
+
+    def info(self) -> Mapping[str, Any]:
+        return {}

@@ -1,0 +1,65 @@
+"""The order in which a request meets the features of the store, outermost first.
+
+Each is a module of `middleware/` with a class `Middleware(room, next)`: what it does not care for it hands on to
+`next`. A refusal raised in one is an answer to those around it. `info()` of each is what `/info` tells of it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .http.request import Request
+from .http.response import Refusal, Response
+
+if TYPE_CHECKING:
+    from .room import ObjectStore
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+ORDER = (
+    "gatekeeper",
+    "conditional",
+    "healthcheck",
+    "info",
+    "listing_formats",
+)
+OPTIONAL = frozenset[str]()
+"""Only there when `[object.middleware.NAME]` is in the settings with `enabled = true`."""
+
+
+class Layer(Protocol):
+    def __init__(self, room: ObjectStore, next: Handler) -> None: ...
+
+    async def __call__(self, request: Request) -> Response: ...
+
+    def info(self) -> Mapping[str, Any]:
+        """Sections of `/info` by their name."""
+
+
+def build(room: ObjectStore, core: Handler) -> tuple[Handler, list[Layer]]:
+    """The whole pipeline around the handlers of accounts, containers and objects, and its layers."""
+    handler = guarded(core)
+    layers: list[Layer] = []
+    for name in reversed(ORDER):
+        options = room.settings.middleware.get(name, {})
+        if not options.get("enabled", name not in OPTIONAL):
+            continue
+        module = importlib.import_module(f"{__package__}.middleware.{name}")
+        layer: Layer = module.Middleware(room, handler)
+        layers.insert(0, layer)
+        handler = guarded(layer)
+    return handler, layers
+
+
+def guarded(handler: Handler) -> Handler:
+    """The handler, its refusals as answers."""
+
+    async def guard(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except Refusal as refused:
+            return refused.response()
+
+    return guard

@@ -1,0 +1,88 @@
+"""The folder of an object store on one machine: its secret, its rings, its devices.
+
+FOLDER/secret            what names are hashed with, and what nodes know each other by
+FOLDER/rings/NAME.builder, NAME.ring     NAME: account, container, object, object-1 …
+FOLDER/devices/…         the devices that were not put elsewhere
+FOLDER/generations       see `proxy/infos.py`
+"""
+
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+from .cluster.policies import Policies
+from .ring import Builder, Ring
+
+SECRET_BYTES = 32
+
+
+class Places:
+    """Where things are. Nothing is made but by `found`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.rings = folder / "rings"
+        self.devices = folder / "devices"
+        self.generations = folder / "generations"
+        self._secret = folder / "secret"
+
+    @property
+    def is_founded(self) -> bool:
+        return self._secret.exists() and self.ring_file("account").exists()
+
+    def secret(self) -> bytes:
+        """Raises FileNotFoundError."""
+        return self._secret.read_bytes()
+
+    def ring_file(self, name: str) -> Path:
+        return self.rings / f"{name}.ring"
+
+    def builder_file(self, name: str) -> Path:
+        return self.rings / f"{name}.builder"
+
+    def device(self, name: str) -> Path:
+        """The root of a device of this node: a folder, or a link to a mounted file system."""
+        return self.devices / name
+
+    def ring(self, name: str) -> Ring:
+        """Raises FileNotFoundError, `RingError`."""
+        return Ring.load(self.ring_file(name))
+
+    def found(
+        self, policies: Policies, *, node: str, devices: Iterable[str], part_power: int, replicas: float
+    ) -> None:
+        """Secret, rings and devices, as far as they are not there; may be run again after it was cut off."""
+        for path in (self.folder, self.rings, self.devices):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        names = list(devices)
+        for name in names:
+            self.device(name).mkdir(mode=0o700, exist_ok=True)
+        if not self._secret.exists():
+            part = self._secret.with_name(f"secret.{os.getpid()}.part")
+            fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with open(fd, "wb") as file:
+                file.write(secrets.token_bytes(SECRET_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, self._secret)
+        amounts = {"account": replicas, "container": replicas}
+        for policy in policies:
+            is_plain = policy.kind == "replication"
+            amounts[ring_name(policy.index)] = policy.replicas if is_plain else policy.devices
+        for name, amount in amounts.items():
+            if not self.ring_file(name).exists():
+                self._make_ring(name, node, names, part_power, min(amount, len(names)) if amount else 1)
+
+    def _make_ring(self, name: str, node: str, devices: list[str], part_power: int, replicas: float) -> None:
+        builder = Builder(part_power, replicas)
+        for device in devices:
+            builder.add(node=node, name=device, weight=100.0)
+        builder.rebalance()
+        builder.save(self.builder_file(name))
+        builder.ring().save(self.ring_file(name))
+
+
+def ring_name(policy: int) -> str:
+    """Of a policy's objects."""
+    return "object" if policy == 0 else f"object-{policy}"

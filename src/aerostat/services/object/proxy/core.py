@@ -1,0 +1,50 @@
+"""The innermost handler: to the account, the container or the object that a path names; faults of devices as answers."""
+
+from typing import Any
+
+from ..cluster.errors import DeviceFull, NoQuorum
+from ..http.request import VERSIONS, Request
+from ..http.response import Refusal, Response
+from ..stores.protocol import DeviceAway
+from . import account, container, object
+from .cors import Origins
+
+
+class Core:
+    """`room` is the `ObjectStore`."""
+
+    def __init__(self, room: Any) -> None:
+        self._accounts = account.Accounts(room)
+        self._containers = container.Containers(room)
+        self._objects = object.Objects(room)
+        self._origins = Origins(room)
+
+    async def __call__(self, request: Request) -> Response:
+        if request.version not in VERSIONS:
+            raise Refusal(404 if request.version else 412, None if request.version else "Bad URL")
+        handler: Any
+        if request.name is not None and request.container is not None and request.account is not None:
+            handler, methods = self._objects, object.METHODS
+        elif request.container is not None and request.account is not None and request.name is None:
+            handler, methods = self._containers, container.METHODS
+        elif request.account is not None and request.container is None and request.name is None:
+            handler, methods = self._accounts, account.METHODS
+        else:
+            raise Refusal(412, "Bad URL")
+        if request.method == "OPTIONS":
+            return await self._origins.preflight(request, methods)
+        response = await self._answer(handler, request)
+        if "origin" in request.headers:
+            await self._origins.mark(request, response)
+        return response
+
+    async def _answer(self, handler: Any, request: Request) -> Response:
+        try:
+            response: Response = await handler(request)
+            return response
+        except Refusal as refused:
+            return refused.response()
+        except (NoQuorum, DeviceAway):
+            return Refusal(503, None, {"retry-after": "1"}).response()
+        except DeviceFull:
+            return Refusal(507).response()
