@@ -24,6 +24,11 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     region: int = 1
     zone: int = 1
 
+    @property
+    def key(self) -> str:
+        """By which it is known in all rings; ids are of one ring only."""
+        return f"{self.node}/{self.name}"
+
 
 def tiers_of(device: Device) -> tuple[Tier, ...]:
     """The four tiers a device is in, widest first."""

@@ -1,0 +1,140 @@
+"""Containers: made, read, changed, and told of their objects, on all devices that hold them."""
+
+from collections.abc import Sequence
+
+from ..ring import Hasher
+from ..stores.account_db import ContainerEntry
+from ..stores.container_db import ContainerStatus, Entry
+from ..stores.listing import Asked, Subdir
+from ..stores.pending import Note
+from ..stores.protocol import Place, Said
+from ..timestamp import Timestamp, now
+from .accounts import Accounts
+from .calls import Calls
+from .hearing import hear, or_none
+from .layout import Layout
+from .looking import Looking
+from .notes import Notes
+from .sums import Sums
+from .telling import tell
+
+
+class Containers:
+    """Names are of account and container, in that order."""
+
+    def __init__(
+        self, hasher: Hasher, layout: Layout, calls: Calls, notes: Notes, accounts: Accounts, delay_s: float
+    ) -> None:
+        self.layout = layout
+        self._hasher = hasher
+        self._calls = calls
+        self._notes = notes
+        self._accounts = accounts
+        self.sums = Sums(self._tell_sums, delay_s)
+        accounts.before_reading = self.sums.flush
+
+    async def make(self, account: str, container: str, at: Timestamp, policy: int, said: Said) -> bool:
+        """It is there, with that metadata beside what it has, and its account knows; answers whether it is new."""
+        place, path = self._place(account, container), f"/{account}/{container}"
+        told = await tell(
+            self._calls,
+            self.layout,
+            place.part,
+            lambda device: device.make_container(place, path, at, policy, said),
+        )
+        told.check("make container")
+        is_new = 2 * sum(is_new for _, is_new in told.answers) > len(told.answers)
+        if is_new:
+            entry = ContainerEntry(name=container, put_at=at, policy=policy)
+            await self._accounts.hear(account, [entry])
+        else:
+            self.sums.changed(account, container)
+        return is_new
+
+    async def status(
+        self, account: str, container: str, newest: bool = False
+    ) -> tuple[ContainerStatus, Said] | None:
+        """None when it is not there, or deleted. `newest`: of all its devices."""
+        place = self._place(account, container)
+        looking: Looking[tuple[ContainerStatus, Said]] = Looking(
+            self._calls,
+            self.layout,
+            place.part,
+            lambda device: device.container(place),
+            age=lambda found: (found[0].put_at, found[0].changed_at, found[0].objects),
+            newest=newest,
+        )
+        return await looking.find(f"/{account}/{container}")
+
+    async def list(self, account: str, container: str, asked: Asked) -> Sequence[Entry | Subdir] | None:
+        """A page; None when the container is not there."""
+        place = self._place(account, container)
+        looking: Looking[Sequence[Entry | Subdir]] = Looking(
+            self._calls,
+            self.layout,
+            place.part,
+            lambda device: device.list_container(place, asked),
+            age=lambda _: (),
+        )
+        return await looking.find(f"/{account}/{container}")
+
+    async def say(self, account: str, container: str, said: Said) -> bool:
+        """Metadata beside what it has; False when it is not there."""
+        place = self._place(account, container)
+        told = await tell(
+            self._calls,
+            self.layout,
+            place.part,
+            lambda device: or_none(device.say_of_container(place, said)),
+        )
+        if told.is_nowhere(self.layout, place.part):
+            return False
+        told.check("say of container")
+        return True
+
+    async def hear(self, account: str, container: str, entries: Sequence[Entry]) -> None:
+        """What became of objects; devices that cannot be told will be. Raises `NoQuorum` when not even that is sure."""
+        place = self._place(account, container)
+        told = await hear(
+            self._calls, self.layout, place.part, lambda device: device.hear_objects(place, entries)
+        )
+        self.sums.changed(account, container)
+        if len(told) < self.layout.holder_count(place.part):
+            note = Note(at=now(), account=account, container=container, objects=list(entries), told=told)
+            await self._notes.keep(place.hashed, note)
+
+    async def delete(self, account: str, container: str, at: Timestamp) -> bool | None:
+        """Whether it is deleted: it is not when it has objects. None when it is not there."""
+        place = self._place(account, container)
+        told = await tell(
+            self._calls, self.layout, place.part, lambda device: device.delete_container(place, at)
+        )
+        if told.is_nowhere(self.layout, place.part):
+            return None
+        told.check("delete container")
+        gone = sum(is_gone for _, is_gone in told.answers)
+        if gone < told.wanted:
+            return False
+        await self._accounts.hear(account, [ContainerEntry(name=container, put_at=0, deleted_at=at)])
+        return True
+
+    async def _tell_sums(self, account: str, containers: Sequence[str]) -> None:
+        entries = []
+        for container in containers:
+            if (found := await self.status(account, container)) is not None:
+                status, _ = found
+                entries.append(
+                    ContainerEntry(
+                        name=container,
+                        put_at=status.put_at,
+                        deleted_at=status.deleted_at,
+                        objects=status.objects,
+                        bytes=status.bytes,
+                        policy=status.policy,
+                    )
+                )
+        if entries:
+            await self._accounts.hear_sums(account, entries)
+
+    def _place(self, account: str, container: str) -> Place:
+        return self.layout.place(self._hasher.hash(account, container))
