@@ -24,6 +24,10 @@ ORDER = (
     "healthcheck",
     "info",
     "listing_formats",
+    "copy",
+    "slo",
+    "dlo",
+    "symlink",
 )
 OPTIONAL = frozenset[str]()
 """Only there when `[object.middleware.NAME]` is in the settings with `enabled = true`."""

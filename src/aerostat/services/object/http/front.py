@@ -48,6 +48,8 @@ class Front:
             response = refusal(500)
         try:
             await self._send(send, request, _stamped(response, trans_id))
+        except Refusal as refused:  # the answer has begun: that it is not ended tells the client
+            log.warning("the answer broke off", path=request.path, status=refused.status, trans_id=trans_id)
         finally:
             await response.close()
 
@@ -56,9 +58,7 @@ class Front:
         is_head = request is not None and request.method == "HEAD"
         if entity is not None:
             headers["content-length"] = str(entity.size)
-        elif response.stream is not None:
-            headers.pop("content-length", None)
-        elif response.status in UNSENT:
+        elif response.stream is not None or response.status in UNSENT:
             headers.pop("content-length", None)
         elif not is_head or "content-length" not in headers:
             headers["content-length"] = str(len(response.body))
