@@ -122,13 +122,13 @@ def serve(
         work = app.run(config, roles, fake=fake, process=process, listener=listener, ready=ready)
     try:
         with told(config), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_until_told(work, parent_fd))
+            runner.run(until_told(work, parent_fd))
     finally:
         ready_file_of(config.folder, process).unlink(missing_ok=True)
     return 0
 
 
-async def _until_told(work: Coroutine[Any, Any, None], parent_fd: int | None) -> None:
+async def until_told(work: Coroutine[Any, Any, None], parent_fd: int | None) -> None:
     """Run `work` until it ends, or a signal or the parent's end cancels it."""
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()

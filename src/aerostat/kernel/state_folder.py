@@ -144,10 +144,13 @@ class StateFolder:
         self.run.mkdir(mode=0o700, parents=True, exist_ok=True)
         return Lock(self.lock_file)
 
-    def owner_pid(self) -> int | None:
-        """The process that holds the lock now; None if nobody does, whatever the file says."""
+    def owner_pid(self, process: str | None = None) -> int | None:
+        """The process that holds the folder's lock, or the one that runs as `process`; None if nobody does, whatever
+        the file says.
+        """
         try:
-            handle = os.open(self.lock_file, os.O_RDONLY | os.O_CLOEXEC)
+            file = self.lock_file if process is None else self.run / f"{process}.lock"
+            handle = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
         try:

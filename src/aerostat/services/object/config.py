@@ -35,7 +35,7 @@ class ObjectConfig(msgspec.Struct, frozen=True, kw_only=True):
     replicas: float = 1
     """Of rings that are made at the first start."""
     node: str = "local"
-    """What this machine is called in the rings, `HOST:PORT` of its storage node; devices of other nodes are elsewhere."""
+    """What this machine is called in the rings, `HOST:PORT` of its storage node."""
     account_autocreate: bool = True
     allow_account_management: bool = False
     """Let reseller admins PUT and DELETE accounts."""

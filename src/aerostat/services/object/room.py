@@ -42,8 +42,8 @@ class ObjectStore:
         for ring in (*rings.values(), *object_rings.values()):
             for device in ring.devices.values():
                 if device.key not in self.devices and device.node == settings.node:
-                    self.local[device.key] = LocalDevice(places.device(device.name))
-                    self.devices[device.key] = self.local[device.key]
+                    own = LocalDevice(places.device(device.name))
+                    self.local[device.key] = self.devices[device.key] = own
         self.hasher = Hasher(secret)
         self.cluster = Cluster(
             self.hasher,

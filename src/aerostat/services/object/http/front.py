@@ -32,7 +32,12 @@ class Front:
         self._handler = handler
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One HTTP request."""
+        """One HTTP request; nothing else is spoken here."""
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+        if scope["type"] != "http":
+            return
         trans_id = f"tx{secrets.token_hex(11)[:21]}-{int(time.time()):010x}"
         try:
             request = _request(scope, receive, trans_id)
@@ -56,9 +61,7 @@ class Front:
         is_head = request is not None and request.method == "HEAD"
         if entity is not None:
             headers["content-length"] = str(entity.size)
-        elif response.stream is not None:
-            headers.pop("content-length", None)
-        elif response.status in UNSENT:
+        elif response.stream is not None or response.status in UNSENT:
             headers.pop("content-length", None)
         elif not is_head or "content-length" not in headers:
             headers["content-length"] = str(len(response.body))

@@ -13,8 +13,8 @@ from ..stores.object_file import SMALL, Facts, Revision
 from ..stores.objects import Superseded
 from ..stores.told import told
 from ..timestamp import Timestamp
-from .infos import ContainerInfo
 from . import upload
+from .infos import ContainerInfo
 
 KEPT = (
     "content-disposition", "content-encoding", "content-language", "cache-control", "expires",
@@ -41,7 +41,9 @@ class Objects:
         self._limits = room.settings.limits
 
     async def __call__(self, request: Request) -> Response:
-        assert request.account is not None and request.container is not None and request.name is not None
+        assert request.account is not None
+        assert request.container is not None
+        assert request.name is not None
         where = request.account, request.container, request.name
         match request.method:
             case "GET" | "HEAD":
@@ -125,7 +127,9 @@ class Objects:
         return Response(201, sent)
 
     async def _put_stream(self, request: Request, policy: int, facts: upload.MakeFacts) -> Facts:
-        assert request.account is not None and request.container is not None and request.name is not None
+        assert request.account is not None
+        assert request.container is not None
+        assert request.name is not None
         where = request.account, request.container, request.name
         objects = self._cluster.objects(policy)
         writing = await objects.begin(*where, request.body.length)
