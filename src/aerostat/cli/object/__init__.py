@@ -2,6 +2,9 @@
 
 aerostat object up            a store of its own, with its own users; --devices D1 D2 … --replicas N
 aerostat object down          stop it
+aerostat object ring          the rings: show them, add and remove devices, rebalance
+aerostat object nodes PATH    which devices hold ACCOUNT[/CONTAINER[/OBJECT]], and what they have
+aerostat object info          what the store offers
 """
 
 import argparse
@@ -14,6 +17,9 @@ VERBS = {
     "up": "start a store of its own",
     "down": "stop it",
     "serve": "",
+    "ring": "look at the rings, and change them",
+    "nodes": "show which devices hold a path",
+    "info": "show what the store offers",
 }
 OWN_FOLDER = "object-store"
 """Beside the folder of a cloud: a store of its own does not get in the way of one."""
@@ -23,9 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb, text in VERBS.items():
         module = importlib.import_module(f"aerostat.cli.object.{verb}")
+        shown = {"help": text} if text else {}
         below = verbs.add_parser(
             verb,
-            help=text or argparse.SUPPRESS,
+            **shown,
             description=module.__doc__,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )

@@ -88,6 +88,7 @@ async def _answer(config: Config, process: str, listener: socket.socket) -> None
     except RingError as error:
         raise CommandError(str(error)) from None
     try:
+        store.start()
         async with serving(store.app, listener):
             gc.freeze()
             gc.enable()

@@ -6,6 +6,7 @@ delete it looks first whether it is still to be deleted at that time.
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 from . import timestamp
 from .cluster.cluster import Cluster
@@ -28,7 +29,7 @@ def name_of(delete_at: int, account: str, container: str, name: str) -> str:
 class Expiry:
     """Where notes are made."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Callable[[], Cluster]) -> None:
         self._cluster = cluster
         self._made: OrderedDict[str, None] = OrderedDict()
 
@@ -37,10 +38,10 @@ class Expiry:
         slot = slot_of(delete_at)
         if slot not in self._made:
             at = timestamp.now()
-            await self._cluster.accounts.make(ACCOUNT, at, {})
-            await self._cluster.containers.make(ACCOUNT, slot, at, 0, {})
+            await self._cluster().accounts.make(ACCOUNT, at, {})
+            await self._cluster().containers.make(ACCOUNT, slot, at, 0, {})
             self._made[slot] = None
             if len(self._made) > MOST_KNOWN:
                 self._made.popitem(last=False)
         entry = Entry(name=name_of(delete_at, account, container, name), timestamp=timestamp.now())
-        await self._cluster.containers.hear(ACCOUNT, slot, [entry])
+        await self._cluster().containers.hear(ACCOUNT, slot, [entry])
