@@ -24,8 +24,9 @@ ORDER = (
     "healthcheck",
     "info",
     "listing_formats",
+    "tempauth",
 )
-OPTIONAL = frozenset[str]()
+OPTIONAL = frozenset({"tempauth"})
 """Only there when `[object.middleware.NAME]` is in the settings with `enabled = true`."""
 
 
