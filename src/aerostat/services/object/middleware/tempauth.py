@@ -43,7 +43,7 @@ class Person(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[object.middleware.tempauth]`"""
 
-    enabled: bool = False
+    enabled: bool = True
     users: dict[str, Person] = {}
     """By `ACCOUNT:USER`."""
     reseller_prefixes: tuple[str, ...] = ("AUTH", "SERVICE")
