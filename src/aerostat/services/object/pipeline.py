@@ -24,9 +24,10 @@ ORDER = (
     "healthcheck",
     "info",
     "listing_formats",
+    "tempauth",
 )
-OPTIONAL = frozenset[str]()
-"""Only there when `[object.middleware.NAME]` is in the settings with `enabled = true`."""
+OPTIONAL = frozenset({"tempauth"})
+"""Only there when `[object.middleware.NAME]` is in the settings, and does not say `enabled = false`."""
 
 
 class Layer(Protocol):
@@ -44,7 +45,7 @@ def build(room: ObjectStore, core: Handler) -> tuple[Handler, list[Layer]]:
     layers: list[Layer] = []
     for name in reversed(ORDER):
         options = room.settings.middleware.get(name, {})
-        if not options.get("enabled", name not in OPTIONAL):
+        if not options.get("enabled", bool(options) or name not in OPTIONAL):
             continue
         module = importlib.import_module(f"{__package__}.middleware.{name}")
         layer: Layer = module.Middleware(room, handler)
