@@ -19,13 +19,19 @@ if TYPE_CHECKING:
 Handler = Callable[[Request], Awaitable[Response]]
 
 ORDER = (
+    "proxy_logging",
     "gatekeeper",
     "conditional",
     "healthcheck",
     "info",
+    "crossdomain",
+    "domain_remap",
+    "etag_quoter",
     "listing_formats",
+    "name_check",
+    "read_only",
 )
-OPTIONAL = frozenset[str]()
+OPTIONAL = frozenset({"crossdomain", "domain_remap", "name_check", "read_only"})
 """Only there when `[object.middleware.NAME]` is in the settings with `enabled = true`."""
 
 
