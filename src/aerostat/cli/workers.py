@@ -60,11 +60,11 @@ class Pool:
     def keep(self) -> int:
         """Until told to end; returns the exit code."""
         try:
-            return asyncio.run(self._run())
+            return asyncio.run(self.run())
         finally:
             ready_file_of(self._config.folder, self._process).unlink(missing_ok=True)
 
-    async def _run(self) -> int:
+    async def run(self) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)

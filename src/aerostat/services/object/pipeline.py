@@ -19,14 +19,20 @@ if TYPE_CHECKING:
 Handler = Callable[[Request], Awaitable[Response]]
 
 ORDER = (
+    "proxy_logging",
     "gatekeeper",
     "conditional",
     "healthcheck",
     "info",
+    "crossdomain",
+    "domain_remap",
+    "etag_quoter",
     "listing_formats",
+    "name_check",
     "tempauth",
+    "read_only",
 )
-OPTIONAL = frozenset({"tempauth"})
+OPTIONAL = frozenset({"crossdomain", "domain_remap", "name_check", "read_only", "tempauth"})
 """Only there when `[object.middleware.NAME]` is in the settings, and does not say `enabled = false`."""
 
 
