@@ -15,13 +15,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, Protocol
-from weakref import WeakValueDictionary
 
 import structlog
 
 import aerostat
 from aerostat.kernel import clock
 from aerostat.kernel.errors import DriverError
+from aerostat.kernel.turns import Turns
 
 from . import orders
 from .lateness import Lateness
@@ -98,9 +98,9 @@ class HostAgent:
         self._report_s = report_s
         self._booted_at = clock.now()
         self._tasks: list[asyncio.Task[None]] = []
-        self._images: dict[str, asyncio.Lock] = {}
+        self._image_turns = Turns()
         self._strays: frozenset[str] = frozenset()
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._turns = Turns()  # of what makes and what removes a server's guest
         self._leftovers: frozenset[str] = frozenset()
         self._coming: Counter[str] = Counter()  # ports of guests that are being made now
         # By server that is on its way to here, which may take long: its ports, and until when they are waited for.
@@ -211,7 +211,7 @@ class HostAgent:
         doomed = await self._bus.call(CONTROL_TOPIC, WHO_LEFT_VERB, question, timeout_s=30.0, into=list[str])
         removed = 0
         for server_id in doomed:
-            async with self._turn(server_id):
+            async with self._turns.of(server_id):
                 if self._lateness.newest(server_id) != heard[server_id]:
                     continue  # it may have come back since the question was asked
                 await self.hypervisor.remove_domain(server_id)
@@ -264,18 +264,18 @@ class HostAgent:
 
     async def _ensure_image(self, order: orders.EnsureImage) -> None:
         image = order.image
-        async with self._images.setdefault(image.id, asyncio.Lock()):
+        async with self._image_turns.of(image.id):
             if await self.hypervisor.find_base_image(image.id) is None:
                 await self.hypervisor.ensure_base_image(image, self._fetch(image.id))
 
     async def _ensure_guest(self, order: orders.EnsureGuest) -> Domain:
-        async with self._turn(order.spec.id):
+        async with self._turns.of(order.spec.id):
             if not order.new:
                 await self._check_disk(order.spec.id)
             return await self._make(order.spec, order.power)
 
     async def _rebuild_guest(self, order: orders.RebuildGuest) -> Domain:
-        async with self._turn(order.spec.id):
+        async with self._turns.of(order.spec.id):
             if order.at is None or self._rebuilt.get(order.spec.id) != order.at:
                 await self.hypervisor.remove_domain(order.spec.id)
             made = await self._make(order.spec, order.power)
@@ -302,7 +302,7 @@ class HostAgent:
             self._coming -= ports
 
     async def _remove_guest(self, order: orders.RemoveGuest) -> None:
-        async with self._turn(order.server_id):
+        async with self._turns.of(order.server_id):
             found = await self.hypervisor.inspect_domain(order.server_id)
             awaited, _ = self._landing.pop(order.server_id, (frozenset(), None))
             ports = awaited.union(order.port_ids, found.ports if found is not None else ())
@@ -316,7 +316,7 @@ class HostAgent:
 
     async def _clear_files(self, order: orders.ClearFiles) -> None:
         """Never a guest's: the order may come again when the server has come and runs here."""
-        async with self._turn(order.server_id):
+        async with self._turns.of(order.server_id):
             if await self.hypervisor.inspect_domain(order.server_id) is not None:
                 raise DriverError("The host still has a guest of this server.", detail=order.server_id)
             await self.hypervisor.remove_domain(order.server_id)
@@ -324,7 +324,7 @@ class HostAgent:
     async def _prepare_landing(self, order: orders.PrepareLanding) -> Landing:
         ports = frozenset(card.port_id for card in order.spec.cards)
         self._landing[order.spec.id] = (ports, clock.now() + LANDING_LIMIT)
-        async with self._turn(order.spec.id):
+        async with self._turns.of(order.spec.id):
             return await self._mover.moves.prepare_landing(await self._plugged(order.spec))
 
     async def _set_power(self, order: orders.SetPower) -> Domain:
@@ -376,15 +376,6 @@ class HostAgent:
         await self._exporter().remove_export(order.server_id, order.export_id)
 
     # Within
-
-    @contextlib.asynccontextmanager
-    async def _turn(self, server_id: str) -> AsyncIterator[None]:
-        """What makes and what removes a guest goes one after the other, for each server."""
-        turn = self._turns.get(server_id)
-        if turn is None:
-            turn = self._turns[server_id] = asyncio.Lock()
-        async with turn:
-            yield
 
     async def _check_disk(self, server_id: str) -> None:
         if not isinstance(self.hypervisor, MovesDomains):
