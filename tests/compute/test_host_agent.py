@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,11 +28,12 @@ from aerostat.services.compute.host.orders import (
     PrepareLanding,
     RebuildGuest,
     RemoveGuest,
+    SetPower,
     Welcome,
     WhoComes,
     WhoLeft,
 )
-from aerostat.services.compute.host.protocol import DomainSpec, Interface, RootDisk
+from aerostat.services.compute.host.protocol import DiskFull, DomainSpec, Interface, RootDisk
 from aerostat.services.network.drivers.fake import FakeHostNetworkDriver
 
 NOON = datetime(2030, 1, 1, 12)
@@ -296,3 +298,23 @@ async def test_what_is_plugged_for_a_guest_that_takes_long_to_make_stays() -> No
     await making
     assert [await agent.tidy() for _ in range(2)] == [0, 0]
     assert set(await network.list_plugged_ports()) == {"one"}
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left on device"), DiskFull("qemu-img: no space")]
+)
+@pytest.mark.parametrize("verb", ["ensure_guest", "set_power"])
+async def test_a_full_disk_is_one_error_whoever_meets_it(
+    control: Control, error: Exception, verb: str
+) -> None:
+    hypervisor = FakeHypervisor("here")
+    hypervisor.remember_image("image")
+    agent = HostAgent("here", control.bus, hypervisor, FakeHostNetworkDriver())
+    await answered(agent, "ensure_guest", EnsureGuest(SPEC, new=True))
+    for meets in ("ensure_domain", "ensure_power"):
+        hypervisor.faults.fail(meets, error=error)
+    order = EnsureGuest(SPEC) if verb == "ensure_guest" else SetPower("s", "suspended")
+    with pytest.raises(DiskFull, match="The host's disk is full") as caught:
+        await answered(agent, verb, order)
+    assert caught.value.detail
+    assert caught.value.retry is (verb == "set_power"), "what is there has to wait for room"

@@ -36,6 +36,7 @@ from .orders import (
     GuestSpec,
 )
 from .protocol import (
+    DiskFull,
     Domain,
     DomainSpec,
     ExportsDisks,
@@ -172,14 +173,16 @@ class HostAgent:
         order = message.read(kind) if kind is not None else None
         if isinstance(order, orders.ServerOrder | orders.GuestOrder):
             await self._admit(order)
+        # What brings something new may go to another host; all else has to wait for room.
+        waits = message.verb not in BRINGS
         try:
             return await verb(order)
+        except DiskFull as error:
+            raise DiskFull(str(error.detail), retry=waits) from error
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            # What brings something new may go to another host; all else has to wait for room.
-            waits = message.verb not in BRINGS
-            raise DriverError("The host's disk is full.", detail=str(error), retry=waits) from error
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise DiskFull(str(error), retry=waits) from error
+            raise
 
     async def _admit(self, order: orders.ServerOrder | orders.GuestOrder) -> None:
         """Refuse what comes too late. If it only seems so, by a control side's clock that was set back, then whoever
