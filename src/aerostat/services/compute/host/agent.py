@@ -21,6 +21,7 @@ import structlog
 import aerostat
 from aerostat.kernel import clock
 from aerostat.kernel.errors import DriverError
+from aerostat.kernel.log import say
 from aerostat.kernel.turns import Turns
 
 from . import orders
@@ -380,7 +381,9 @@ async def be_welcome(bus: Any, who: orders.Hello) -> orders.Welcome:
         except DriverError as error:
             if not error.retry:
                 raise
-            if waits in (0, 5) or waits % 100 == 0:
+            if waits == 0:
+                say(f"{who.name} waits for the control plane, as long as it takes", reason=error.message)
+            elif waits == 5 or waits % 100 == 0:
                 log.warning("host.waiting_for_control_plane", host=who.name, reason=error.message)
             waits += 1
             await asyncio.sleep(HELLO_PAUSE_S * random.uniform(0.5, 1.0))
