@@ -7,6 +7,7 @@ import pytest
 
 from aerostat.cli import main
 from aerostat.cli.up import find_free_port
+from aerostat.services.object.config import ObjectConfig
 from aerostat.services.object.places import Places
 
 
@@ -15,9 +16,7 @@ def folder(tmp_path, monkeypatch):
     """A founded store of three devices, not running."""
     monkeypatch.setenv("AEROSTAT_STATE", str(tmp_path / "cloud"))
     places = Places(tmp_path / "s" / "object")
-    from aerostat.services.object.cluster.policies import Policies
-
-    places.found(Policies(), node="local", devices=["d1", "d2", "d3"], part_power=4, replicas=2)
+    places.found(ObjectConfig(part_power=4, replicas=2), ["d1", "d2", "d3"])
     return tmp_path / "s"
 
 

@@ -10,6 +10,7 @@ aerostat object info          what the store offers
 import argparse
 import importlib
 from pathlib import Path
+from typing import Any
 
 from aerostat.kernel.state_folder import StateFolder
 
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb, text in VERBS.items():
         module = importlib.import_module(f"aerostat.cli.object.{verb}")
-        shown = {"help": text} if text else {}
+        shown: Any = {"help": text} if text else {}
         below = verbs.add_parser(
             verb,
             **shown,

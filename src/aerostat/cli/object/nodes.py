@@ -9,8 +9,7 @@ from pathlib import Path
 from aerostat.cli import CommandError, typed
 from aerostat.cli.object import places_folder
 from aerostat.cli.settings import folder_of, settings_of
-from aerostat.services.object.cluster.policies import Policies
-from aerostat.services.object.config import ObjectConfig
+from aerostat.services.object.config import ObjectConfig, policies_of
 from aerostat.services.object.places import Places, ring_name
 from aerostat.services.object.ring import Device, Hasher
 
@@ -27,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     if not places.is_founded:
         raise CommandError(f"{places.folder} has no rings; {typed()} object up makes them")
     settings = settings_of(args).section(ObjectConfig)
-    policies = Policies(settings.policies)
+    policies = policies_of(settings)
     policy = policies.find(args.policy) if args.policy else policies.default
     if policy is None:
         raise CommandError(f"there is no storage policy {args.policy}")

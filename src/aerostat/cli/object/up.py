@@ -13,6 +13,8 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
+
 from aerostat.cli import CommandError, typed
 from aerostat.cli.object import places_folder
 from aerostat.cli.parts import own_environment, read_facts, ready_file_of
@@ -81,7 +83,6 @@ def first_settings() -> str:
 
 def found(config: Config, args: argparse.Namespace) -> None:
     """Rings and devices, at the first start."""
-    from aerostat.services.object.cluster.policies import Policies
     from aerostat.services.object.config import ObjectConfig
     from aerostat.services.object.places import Places
 
@@ -108,13 +109,7 @@ def found(config: Config, args: argparse.Namespace) -> None:
                 places.device(name).symlink_to(path)
         except OSError as error:
             raise CommandError(f"{path} cannot be a device: {error.strerror}") from None
-    places.found(
-        Policies(settings.policies),
-        node=settings.node,
-        devices=names,
-        part_power=settings.part_power,
-        replicas=replicas,
-    )
+    places.found(msgspec.structs.replace(settings, replicas=replicas), names)
 
 
 def start(folder: StateFolder, words: list[str], *, detached: bool) -> "subprocess.Popen[bytes]":

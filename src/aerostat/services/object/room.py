@@ -7,8 +7,7 @@ from typing import Any
 import structlog
 
 from .cluster.cluster import Cluster
-from .cluster.policies import Policies
-from .config import ObjectConfig
+from .config import ObjectConfig, policies_of
 from .expiry import Expiry
 from .http.front import Front
 from .pipeline import Handler, Layer, build
@@ -41,7 +40,7 @@ class ObjectStore:
         self.settings = settings
         self.places = places
         self.house = host
-        self.policies = Policies(settings.policies)
+        self.policies = policies_of(settings)
         self.hasher = Hasher(places.secret())
         self.local: dict[str, LocalDevice] = {}
         self.devices: dict[str, DeviceVerbs] = {}
