@@ -50,6 +50,14 @@ def test_processes_without_a_supervisor(folder, capsys):
             process.kill()
 
 
+def test_something_is_wrong_with_a_cloud_that_runs(folder, capsys):
+    (folder.run / "api.ready").write_text(json.dumps({"pid": os.getpid(), "facts": {}}))
+    assert main(["status", "--state", str(folder.path)]) == 0
+    folder.database.write_text("no database at all " * 1000)
+    assert main(["status", "--state", str(folder.path)]) == 1
+    assert "WRONG       database" in capsys.readouterr().out
+
+
 def test_what_the_cloud_stands_on_is_away(folder, capsys):
     folder.settings.write_text(
         '[kernel]\ndatabase_url = "postgresql://a:b@127.0.0.1:1/x"\nbus_url = "amqp://a:b@127.0.0.1:1/"\n'

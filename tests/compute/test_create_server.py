@@ -9,7 +9,7 @@ import pytest
 from aerostat.kernel import operation
 from aerostat.kernel.clock import clock
 from aerostat.kernel.errors import DriverError
-from aerostat.services.compute import scheduling
+from aerostat.services.compute import model, scheduling
 from aerostat.services.compute.flows import claiming
 
 from .conftest import PUBLIC_KEY, Cloud
@@ -354,19 +354,32 @@ class TestTwoHosts:
         body = {"server_group": {"name": "g", "policies": ["anti-affinity"]}}
         group = (await cloud.ask("POST", "/os-server-groups", body)).json()["server_group"]
         ids = [(await post(cloud, hints={"group": group["id"]})).json()["server"]["id"] for _ in range(2)]
-        both, decided = asyncio.Barrier(2), iter(range(2))
-
-        async def decide(*args: Any, **more: Any) -> Any:
-            decision = await scheduling.decide(*args, **more)
-            if next(decided, None) is not None:
-                await both.wait()
-            return decision
-
-        monkeypatch.setattr(claiming, "decide", decide)
+        monkeypatch.setattr(claiming, "decide", both_first(scheduling.decide))
         for _ in range(4):
             await cloud.settle()
             clock.step(seconds=10)
         assert sorted([await self.host_of(cloud, id) for id in ids]) == ["fake-1", "fake-2"]
+
+    async def test_of_two_members_that_see_each_other_on_a_host_one_stays(
+        self, cloud: Cloud, monkeypatch: Any, standing_clock: None
+    ) -> None:
+        """Both gave way, paused alike, and met there again."""
+        await cloud.db.update(model.HOSTS, {"name": "fake-2"}, disabled=True)
+        body = {"server_group": {"name": "g", "policies": ["anti-affinity"]}}
+        group = (await cloud.ask("POST", "/os-server-groups", body)).json()["server_group"]
+        ids = [(await post(cloud, hints={"group": group["id"]})).json()["server"]["id"] for _ in range(2)]
+        lower, higher = sorted(ids)
+        for name in ("decide", "find_crowd"):  # neither is placed when they choose; both are when they look
+            monkeypatch.setattr(claiming, name, both_first(getattr(scheduling, name)))
+        await cloud.settle()
+        rows = [await cloud.db.get(model.SERVERS, id=id) for id in (lower, higher)]
+        assert [row.host for row in rows] == ["fake-1", None]
+        for _ in range(4):
+            clock.step(seconds=10)
+            await cloud.settle()
+        assert (await cloud.server(lower))["status"] == "ACTIVE"
+        message = (await cloud.server(higher))["fault"]["message"]
+        assert "1 of 2 hosts carry a member of the anti-affinity server group already" in message
 
     async def test_hints_to_be_beside_and_apart(self, cloud: Cloud) -> None:
         first = await cloud.active_server()
@@ -387,6 +400,21 @@ class TestTwoHosts:
             assert (await cloud.server(server_id))["OS-EXT-AZ:availability_zone"] == zone
         pinned = await cloud.server(server_id, version="2.96")
         assert pinned["pinned_availability_zone"] == "nova"
+
+
+def both_first(function: Any) -> Any:
+    """The function, which the first two who call it begin together and leave together."""
+    both, calls = asyncio.Barrier(2), iter(range(2))
+
+    async def meet(*args: Any, **more: Any) -> Any:
+        if next(calls, None) is None:
+            return await function(*args, **more)
+        await both.wait()
+        found = await function(*args, **more)
+        await both.wait()
+        return found
+
+    return meet
 
 
 class TestConfigDrives:

@@ -8,7 +8,6 @@ from urllib.parse import quote
 
 import msgspec
 
-from aerostat.services.object.cluster.policies import Policies
 from aerostat.services.object.config import ObjectConfig
 from aerostat.services.object.places import Places
 from aerostat.services.object.room import ObjectStore
@@ -126,13 +125,7 @@ async def opened(
     """A store in `folder`, made if it is not there; `settings` as in `[object]`."""
     config = msgspec.convert({"replicas": replicas, "part_power": 4, **settings}, ObjectConfig)
     places = Places(folder)
-    places.found(
-        Policies(config.policies),
-        node=config.node,
-        devices=[f"d{index + 1}" for index in range(devices)],
-        part_power=config.part_power,
-        replicas=config.replicas,
-    )
+    places.found(config, [f"d{index + 1}" for index in range(devices)])
     room = ObjectStore(config, places)
     try:
         yield Store(room)

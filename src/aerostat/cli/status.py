@@ -1,7 +1,7 @@
 """What runs, where it listens, how good a cloud it is, and what is wrong with it.
 
-Exit code 0 if the cloud runs, 3 if it does not. Of processes without a supervisor (`serve`) those of this folder are
-shown, and the cloud runs if one of them does.
+Exit code 0 if the cloud runs, 1 if it runs and something is WRONG, 3 if it does not run. Of processes without a
+supervisor (`serve`) those of this folder are shown, and the cloud runs if one of them does.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from aerostat.cli.served import resident_mib, served
 from aerostat.cli.settings import kernel_settings_of
 from aerostat.kernel.config import Config
 
-NOT_RUNNING = 3
+WRONG, NOT_RUNNING = 1, 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,9 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(found, indent=2))
     else:
         print(plain("\n".join(as_text(found))))
-    return 0 if found["running"] else NOT_RUNNING
+    if not found["running"]:
+        return NOT_RUNNING
+    return WRONG if found.get("wrong") else 0
 
 
 def collect(config: Config) -> dict[str, Any]:

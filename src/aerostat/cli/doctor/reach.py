@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import msgspec
-
 from aerostat.cli import CommandError, typed
 from aerostat.cli.doctor.finding import Check, Finding, bad, good, note
+from aerostat.cli.doctor.settings import expects_api, find_settings, is_host
 from aerostat.kernel import clock, ids
-from aerostat.kernel.config import Config, ConfigError, load
+from aerostat.kernel.config import Config
 from aerostat.kernel.errors import DriverError
 from aerostat.kernel.state_folder import StateFolder, StateFolderError
 
@@ -46,10 +45,9 @@ def look_at_postgres(url: str) -> Finding:
 
 
 async def _look_at_postgres(url: str) -> Finding:
-    from aerostat.kernel.db import StoreRefused, StoreUnavailable, WrongShape, open_store
+    from aerostat.kernel.db import StoreRefused, StoreUnavailable, WrongShape, name_of_database, open_store
 
-    at = urlsplit(url)
-    name = f"the database {at.path.lstrip('/')} at {at.hostname}:{at.port or 5432}"
+    name = name_of_database(url)
     try:
         async with asyncio.timeout(LIMIT_S):
             store = await open_store(url)
@@ -100,7 +98,7 @@ async def _try_to_write(store: Any) -> float:
 
 def check_queue(folder: StateFolder) -> Finding:
     """Whether the message queue answers, takes messages, and is listened to."""
-    config = _config(folder)
+    config = find_settings(folder)
     if config is None:
         return note("the settings cannot be read, so the queue was not looked at")
     kernel = config.kernel
@@ -147,7 +145,7 @@ def _broker_trouble(admin_url: str, bus_url: str) -> str:
 
 def check_welcome(folder: StateFolder) -> Finding:
     """On a compute host: whether the control plane takes it, and what it has to say."""
-    config = _config(folder)
+    config = find_settings(folder)
     if config is None or not is_host(config) or not config.kernel.has_queue:
         return good("not a compute host of another machine's cloud")
     from aerostat.cli.host.join import say_hello
@@ -164,7 +162,7 @@ def check_welcome(folder: StateFolder) -> Finding:
 
 def check_api(folder: StateFolder) -> Finding:
     """Whether the API answers at the address that users are told."""
-    config = _config(folder)
+    config = find_settings(folder)
     if config is None or not expects_api(folder, config):
         return good("no API is expected to answer here")
     import httpx
@@ -184,7 +182,7 @@ def check_api(folder: StateFolder) -> Finding:
 
 def check_hosts(folder: StateFolder) -> Finding:
     """What the API says of the hosts: silent ones, wrong clocks."""
-    config = _config(folder)
+    config = find_settings(folder)
     if config is None or not expects_api(folder, config):
         return good("no hosts are expected to be asked for here")
     from aerostat.cli.api import Api, ApiFailed
@@ -210,7 +208,7 @@ def check_hosts(folder: StateFolder) -> Finding:
 
 def check_work(folder: StateFolder) -> Finding:
     """What waits, and what fails again and again, by the cloud's own record."""
-    config = _config(folder)
+    config = find_settings(folder)
     if config is None or is_host(config):
         return good("no work is kept here")
     try:
@@ -254,25 +252,6 @@ async def _postgres_rows(url: str, statement: str) -> list[tuple[Any, ...]]:
                 await connection.close()
     except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise DriverError(str(error)) from error
-
-
-def is_host(config: Config) -> bool:
-    """Whether the folder is a compute host's and nothing more."""
-    return tuple(config.kernel.roles) == ("host",)
-
-
-def expects_api(folder: StateFolder, config: Config) -> bool:
-    """Whether somebody should answer at the public address: a cloud on many machines, or one that runs here."""
-    if is_host(config):
-        return False
-    return not config.kernel.embedded or folder.owner_pid() is not None
-
-
-def _config(folder: StateFolder) -> Config | None:
-    try:
-        return load(folder)
-    except (ConfigError, msgspec.MsgspecError):
-        return None
 
 
 def _few(names: list[str]) -> str:

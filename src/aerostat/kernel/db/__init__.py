@@ -17,6 +17,7 @@ from .store import (
     StoreUnavailable,
     Transaction,
     WrongShape,
+    name_of_database,
     open_store,
 )
 
@@ -41,6 +42,7 @@ __all__ = [
     "create_schema",
     "created_at",
     "hex_id",
+    "name_of_database",
     "new_table",
     "open_store",
     "updated_at",

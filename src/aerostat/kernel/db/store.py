@@ -16,6 +16,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, Self, cast
+from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
 from sqlalchemy import (
@@ -555,3 +556,11 @@ async def open_store(url: str, seal: Seal | None = None) -> Store:
     raise ValueError(
         f"a database URL starts with sqlite: or postgresql:, this one does not: {url.split(':')[0]}"
     )
+
+
+def name_of_database(url: str) -> str:
+    """The database at `url` in words, without who asks it."""
+    at = urlsplit(url)
+    if not at.hostname:
+        return "the database"
+    return f"the database {at.path.lstrip('/')} at {at.hostname}:{at.port or 5432}"

@@ -6,7 +6,11 @@ delete it looks first whether it is still to be deleted at that time.
 """
 
 from collections import OrderedDict
+<<<<<<< HEAD
 from collections.abc import Iterable
+=======
+from collections.abc import Callable
+>>>>>>> main
 
 from . import timestamp
 from .cluster.cluster import Cluster
@@ -34,7 +38,7 @@ def name_of(delete_at: int, account: str, container: str, name: str) -> str:
 class Expiry:
     """Where notes are made."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Callable[[], Cluster]) -> None:
         self._cluster = cluster
         self._made: OrderedDict[str, None] = OrderedDict()
 
@@ -57,9 +61,14 @@ class Expiry:
     async def _note(self, slot: str, entries: list[Entry]) -> None:
         if slot not in self._made:
             at = timestamp.now()
-            await self._cluster.accounts.make(ACCOUNT, at, {})
-            await self._cluster.containers.make(ACCOUNT, slot, at, 0, {})
+            await self._cluster().accounts.make(ACCOUNT, at, {})
+            await self._cluster().containers.make(ACCOUNT, slot, at, 0, {})
             self._made[slot] = None
             if len(self._made) > MOST_KNOWN:
                 self._made.popitem(last=False)
+<<<<<<< HEAD
         await self._cluster.containers.hear(ACCOUNT, slot, entries)
+=======
+        entry = Entry(name=name_of(delete_at, account, container, name), timestamp=timestamp.now())
+        await self._cluster().containers.hear(ACCOUNT, slot, [entry])
+>>>>>>> main

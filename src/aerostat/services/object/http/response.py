@@ -93,7 +93,7 @@ class Response:
 
 
 class Refusal(Exception):
-    """The end of a request, with a status and a sentence for the client; without one, upstream's page for the status."""
+    """The end of a request: a status and a sentence for the client, or the page that a status has."""
 
     def __init__(
         self, status: int, text: str | None = None, headers: Mapping[str, str] | None = None

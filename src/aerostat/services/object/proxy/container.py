@@ -32,7 +32,8 @@ class Containers:
         self._limits = room.settings.limits
 
     async def __call__(self, request: Request) -> Response:
-        assert request.account is not None and request.container is not None
+        assert request.account is not None
+        assert request.container is not None
         where = request.account, request.container
         match request.method:
             case "GET" | "HEAD":
