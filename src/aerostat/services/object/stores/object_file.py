@@ -33,12 +33,25 @@ class Damaged(Exception):
         self.reason = reason
 
 
+class Geometry(msgspec.Struct, frozen=True, kw_only=True):
+    """How an object was cut into fragments: `data` of them suffice, `parity` more were made. `segment_bytes`: of the
+    object, coded at a time. `size`: of the whole object. `checksum`: MD5 of this fragment's own bytes.
+    """
+
+    data: int
+    parity: int
+    segment_bytes: int
+    size: int
+    checksum: str
+
+
 class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is known of an object beside its bytes.
 
     `path`: `/account/container/name`, so that a file can say whose it is. `headers`: names in lower case, as they are
     to be answered: `x-object-meta-*`, `x-object-sysmeta-*`, `content-encoding` and so on. `is_gone`: a tombstone.
-    `delete_at`: seconds since 1970.
+    `delete_at`: seconds since 1970. `fragment`: the index of a fragment; `size` is of its own bytes, then, and `etag`
+    of the whole object.
     """
 
     path: str
@@ -52,6 +65,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fragment: int | None = None
     written_at: Timestamp | None = None
     """When the bytes were written, where `timestamp` is of a later POST. Not on the disk."""
+    geometry: Geometry | None = None
 
 
 class Revision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
