@@ -9,8 +9,7 @@ from aerostat.services.object.stores.listing import Asked
 
 
 def made(folder):
-    (folder / "tmp").mkdir()
-    AccountDb.make(folder / "a.db", folder / "tmp", name="/AUTH_a", at=1)
+    AccountDb.make(folder / "a.db", folder / "new", name="/AUTH_a", at=1)
     return AccountDb(folder / "a.db")
 
 

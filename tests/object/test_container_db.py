@@ -14,9 +14,8 @@ PATH = "/AUTH_a/c"
 
 
 def made(folder, name="c.db"):
-    (folder / "tmp").mkdir(exist_ok=True)
-    ContainerDb.make(folder / "7" / "ab" / name, folder / "tmp", name=PATH, at=1, policy=2)
-    return ContainerDb(folder / "7" / "ab" / name)
+    ContainerDb.make(folder / name, folder / "new", name=PATH, at=1, policy=2)
+    return ContainerDb(folder / name)
 
 
 @pytest.fixture
@@ -47,14 +46,14 @@ def test_a_new_container_is_empty_and_known(container, tmp_path):
     status = container.container()
     assert (status.path, status.policy, status.created_at, status.put_at) == (PATH, 2, 1, 1)
     assert (status.objects, status.bytes, status.is_deleted) == (0, 0, False)
-    assert list((tmp_path / "tmp").iterdir()) == []
+    assert not list(tmp_path.glob("new*"))
     with pytest.raises(FileNotFoundError):
         ContainerDb(tmp_path / "none")
 
 
 def test_made_twice_it_stays_what_it_was(container, tmp_path):
     container.hear([put("a", 5)])
-    ContainerDb.make(container.path, tmp_path / "tmp", name=PATH, at=9, policy=0)
+    ContainerDb.make(container.path, tmp_path / "new", name=PATH, at=9, policy=0)
     again = ContainerDb(container.path)
     assert (again.container().created_at, again.container().policy, sums(again)) == (1, 2, (1, 1))
     again.close()
@@ -160,7 +159,7 @@ def test_only_an_empty_container_is_deleted_and_it_comes_back_new(container):
     container.hear([gone("a", 6)])
     assert container.delete(10)
     assert container.container().is_deleted
-    assert container.delete(10), "a repeat is no harm"
+    assert container.delete(10) is None, "a repeat is no harm"
     assert not container.put_again(9), "that was before"
     assert container.container().is_deleted
     assert container.put_again(11)
@@ -170,10 +169,18 @@ def test_only_an_empty_container_is_deleted_and_it_comes_back_new(container):
 
 
 def test_of_each_metadata_name_the_newest_word_stays(container):
-    container.set_metadata({"x-container-meta-a": "1", "x-container-meta-b": "2"}, 5)
-    container.set_metadata({"x-container-meta-a": ""}, 7)
-    container.merge_metadata([("x-container-meta-a", "late", 6), ("x-container-meta-b", "3", 8)])
+    container.say({"x-container-meta-a": ("1", 5), "x-container-meta-b": ("2", 5)})
+    container.say({"x-container-meta-a": ("", 7)})
+    container.say({"x-container-meta-a": ("late", 6), "x-container-meta-b": ("3", 8)})
     assert container.metadata() == {"x-container-meta-a": ("", 7), "x-container-meta-b": ("3", 8)}
+
+
+def test_what_was_said_of_a_container_goes_with_it(container):
+    container.say({"x-container-read": (".r:*", 5)})
+    container.delete(6)
+    assert container.put_again(7, 1, {"x-container-meta-a": ("new", 7)})
+    assert container.metadata() == {"x-container-read": ("", 6), "x-container-meta-a": ("new", 7)}
+    assert container.container().policy == 1, "it is a new one"
 
 
 def test_deleted_names_are_forgotten_in_time(container):

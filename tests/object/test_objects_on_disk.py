@@ -11,17 +11,26 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aerostat.services.object import timestamp
-from aerostat.services.object.stores import object_file, objects
+from aerostat.services.object.stores import object_file
+from aerostat.services.object.stores.held import Held
 from aerostat.services.object.stores.object_file import Damaged, Facts, Revision
-from aerostat.services.object.stores.objects import Objects, Superseded
+from aerostat.services.object.stores.objects import Objects
+from aerostat.services.object.stores.opened import Superseded
+
+from .dying import Died, DyingOs, replace_os
 
 HASH = "0123456789abcdef0123456789abcdef"
 PART, PATH = 7, "/a/c/o"
 
 
+def device_at(root):
+    (root / "tmp").mkdir(parents=True, exist_ok=True)
+    return Objects(root)
+
+
 @pytest.fixture
 def device(tmp_path):
-    return Objects(tmp_path / "d1")
+    return device_at(tmp_path / "d1")
 
 
 def facts(at, data=b"", **more):
@@ -44,7 +53,7 @@ def seen(device):
 
 
 def leftovers(device):
-    return os.listdir(device.unnamed)
+    return os.listdir(device.tree.unnamed)
 
 
 @pytest.mark.parametrize("size", [0, 1, 1024, object_file.SMALL - 500, object_file.SMALL, 300_000])
@@ -132,7 +141,7 @@ def test_the_order_in_which_writes_come_does_not_matter(tmp_path_factory, data, 
     writes = list({at: (verb, at) for verb, at in writes}.values())
     results = []
     for order in (writes, data.draw(st.permutations(writes))):
-        device = Objects(tmp_path_factory.mktemp("d"))
+        device = device_at(tmp_path_factory.mktemp("d"))
         for verb, at in order:
             try:
                 if verb == "put":
@@ -192,7 +201,7 @@ def test_a_post_takes_the_place_of_what_users_may_change(device):
         assert (found.facts.content_type, found.facts.headers) == ("text/b", {"x-object-sysmeta-s": "kept"})
     put(device, 4, b"y")
     assert seen(device) == (4, b"y", {})
-    assert not os.path.exists(f"{device.folder(PART, HASH)}/{HASH}.post")
+    assert not os.path.exists(f"{device.tree.folder(PART, HASH)}/{HASH}.post")
 
 
 def test_a_post_needs_an_object_and_to_be_new(device):
@@ -209,47 +218,6 @@ def test_a_post_needs_an_object_and_to_be_new(device):
 
 
 # Death, at any call
-
-
-class Died(BaseException):
-    """Not to be caught."""
-
-
-class DyingOs:
-    """The module `os`, until its n-th call that changes something: from then on nothing works any more."""
-
-    CHANGES = frozenset(
-        {"open", "write", "fdatasync", "fsync", "rename", "unlink", "mkdir", "ftruncate", "close"}
-    )
-
-    def __init__(self, calls):
-        self.left = calls
-        self.trace = []
-        self.opened = set()
-
-    def bury(self):
-        """What the kernel does for a process that is dead."""
-        for fd in self.opened:
-            os.close(fd)
-
-    def __getattr__(self, name):
-        real = getattr(os, name)
-        if name not in self.CHANGES:
-            return real
-
-        def call(*args, **more):
-            if self.left <= 0:
-                raise Died
-            self.left -= 1
-            self.trace.append((name, args))
-            answer = real(*args, **more)
-            if name == "open":
-                self.opened.add(answer)
-            elif name == "close":
-                self.opened.discard(args[0])
-            return answer
-
-        return call
 
 
 def put_two(device):
@@ -277,22 +245,22 @@ AFTER = {
 def test_whoever_dies_leaves_the_name_before_or_after(tmp_path, monkeypatch, verb, is_there):
     for calls in range(1, 60):
         root = tmp_path / str(calls)
-        device = Objects(root)
+        device = device_at(root)
         if is_there:
             put(device, 1, b"one")
         dying = DyingOs(calls)
         done = False
         with monkeypatch.context() as patch:
-            patch.setattr(objects, "os", dying)
+            replace_os(patch, dying)
             try:
                 verb(device)
                 done = True
             except Died:
                 dying.bury()
         after = None if verb is post_two and not is_there else AFTER[verb]
-        again = Objects(root)
+        again = device_at(root)
         assert seen(again) == after if done else seen(again) in (ONE if is_there else None, after)
-        again.clear_unnamed(60, time.time() + 3600)
+        again.tree.clear_unnamed(60, time.time() + 3600)
         assert leftovers(again) == []
         put(again, 9, b"later")
         assert seen(again) == (9, b"later", {}), "nothing holds the name"
@@ -304,12 +272,12 @@ def test_whoever_dies_leaves_the_name_before_or_after(tmp_path, monkeypatch, ver
 def test_what_is_answered_as_done_is_on_the_disk(device, monkeypatch):
     """The file is flushed before it has its name, and the folder after; new folders, too, and nothing behind that."""
     traced = DyingOs(10_000)
-    monkeypatch.setattr(objects, "os", traced)
+    replace_os(monkeypatch, traced)
     put(device, 1, b"x")
     names = [name for name, _ in traced.trace]
     assert names.index("fdatasync") < names.index("rename") < len(names) - 1 - names[::-1].index("fsync")
     made = [args[0] for name, args in traced.trace if name == "mkdir"]
-    assert made == [f"{device.root}/{PART}", device.folder(PART, HASH)]
+    assert made == [device.tree.root, f"{device.tree.root}/{PART}", device.tree.folder(PART, HASH)]
     assert names.count("fsync") == len(made) + 1
 
 
@@ -327,7 +295,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(device, monkeypatch):
             raise OSError(errno.ENOSPC, "no space")
 
     with monkeypatch.context() as patch:
-        patch.setattr(objects, "os", Full(10_000))
+        replace_os(patch, Full(10_000))
         with pytest.raises(OSError, match="no space"):
             put(device, 2, b"two")
     assert seen(device) == (1, b"one", {})
@@ -351,7 +319,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(device, monkeypatch):
 @pytest.mark.parametrize("size", [10, 200_000])
 def test_a_damaged_file_is_never_served_and_may_be_replaced(device, harm, size):
     put(device, 5, b"x" * size)
-    path = f"{device.folder(PART, HASH)}/{HASH}"
+    path = f"{device.tree.folder(PART, HASH)}/{HASH}"
     with open(path, "rb") as file:
         content = harm(file.read())
     with open(path, "wb") as file:
@@ -365,7 +333,7 @@ def test_a_damaged_file_is_never_served_and_may_be_replaced(device, harm, size):
 def test_a_damaged_post_is_never_served(device):
     put(device, 1, b"x")
     device.post(PART, HASH, Revision(timestamp=2))
-    path = f"{device.folder(PART, HASH)}/{HASH}.post"
+    path = f"{device.tree.folder(PART, HASH)}/{HASH}.post"
     with open(path, "r+b") as file:
         file.write(b"?")
     with pytest.raises(Damaged):
@@ -382,12 +350,17 @@ def test_all_names_are_listed_and_forgotten_by_their_time(device):
     for hashed in hashes:
         device.put(PART, hashed, b"x", facts(1, b"x"))
     device.post(PART, hashes[0], Revision(timestamp=2))
-    assert device.partitions() == [PART]
+    assert device.tree.partitions() == [PART]
     assert sorted(device.hashes(PART)) == sorted(hashes)
-    assert not device.forget(PART, hashes[0], 2)
-    assert device.forget(PART, hashes[0], 1)
-    assert not device.forget(PART, hashes[0], 1)
+    assert not device.forget(PART, Held(hashed=hashes[0], timestamp=1)), "a post came since"
+    assert device.forget(PART, Held(hashed=hashes[0], timestamp=1, revision_at=2))
+    assert not device.forget(PART, Held(hashed=hashes[0], timestamp=1, revision_at=2))
     assert sorted(device.hashes(PART)) == sorted(hashes[1:])
+    for hashed in hashes[1:]:
+        assert device.forget(PART, Held(hashed=hashed, timestamp=1))
+    assert device.tree.partitions() == [], "empty folders go"
+    device.put(PART, hashes[0], b"x", facts(1, b"x"))
+    assert list(device.hashes(PART)) == hashes[:1]
     assert list(device.hashes(99)) == []
 
 

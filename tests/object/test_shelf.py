@@ -10,6 +10,7 @@ from aerostat.services.object.stores import shelf as shelf_module
 from aerostat.services.object.stores.container_db import ContainerDb, Entry
 from aerostat.services.object.stores.listing import Asked
 from aerostat.services.object.stores.shelf import Shelf
+from aerostat.services.object.stores.tree import Tree
 
 HASH = "ab" * 16
 
@@ -18,7 +19,11 @@ HASH = "ab" * 16
 async def shelf(tmp_path):
     (tmp_path / "tmp").mkdir()
     with ThreadPoolExecutor(4) as executor:
-        shelf = Shelf(tmp_path / "containers", tmp_path / "tmp", ContainerDb, executor)
+
+        async def run(work):
+            return await asyncio.get_running_loop().run_in_executor(executor, work)
+
+        shelf = Shelf(Tree(tmp_path, "containers"), ContainerDb, run)
         yield shelf
         await shelf.close()
 
@@ -90,5 +95,5 @@ async def test_only_so_many_stay_open(shelf, monkeypatch):
     for _ in range(2):
         done = await asyncio.gather(*(shelf.hear(3, hashed, [put("a")]) for hashed in hashes))
         assert done == [True] * 10
-        assert len(shelf._open) <= 3
+        assert len(shelf._slots) <= 3
     assert [await names(shelf, hashed) for hashed in hashes] == [["a"]] * 10

@@ -5,46 +5,17 @@ Deleted names are kept apart for a while, so that a late word does not bring the
 walk over them.
 """
 
+import sqlite3
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from ..timestamp import Timestamp
-from .database import Database, between
+from .database import Database, Tally, between, checksum
+from .entries import ContainerStatus, Entry
+from .held import RowsSince, Said
 from .listing import Asked, Span, Subdir, page
 
-
-class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What was heard of one object. The type and the metadata may be of a later time than the bytes: of a POST."""
-
-    name: str
-    timestamp: Timestamp
-    size: int = 0
-    etag: str = ""
-    content_type: str = ""
-    type_at: Timestamp = 0
-    meta_at: Timestamp = 0
-    is_gone: bool = False
-
-
-class ContainerStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The container itself. Sums are of the names in this file."""
-
-    path: str
-    policy: int
-    created_at: Timestamp
-    put_at: Timestamp
-    deleted_at: Timestamp
-    changed_at: Timestamp
-    objects: int
-    bytes: int
-
-    @property
-    def is_deleted(self) -> bool:
-        return self.deleted_at > self.put_at and self.objects == 0
-
+__all__ = ["ContainerDb", "ContainerStatus", "Entry"]
 
 _LIVE = "name, timestamp, size, etag, content_type, type_at, meta_at"
 
@@ -55,49 +26,54 @@ class ContainerDb(Database):
     schema = """
     CREATE TABLE live (
         name TEXT PRIMARY KEY, timestamp INTEGER NOT NULL, size INTEGER NOT NULL, etag TEXT NOT NULL,
-        content_type TEXT NOT NULL, type_at INTEGER NOT NULL, meta_at INTEGER NOT NULL
+        content_type TEXT NOT NULL, type_at INTEGER NOT NULL, meta_at INTEGER NOT NULL, change INTEGER NOT NULL
     ) WITHOUT ROWID;
-    CREATE TABLE gone (name TEXT PRIMARY KEY, timestamp INTEGER NOT NULL) WITHOUT ROWID;
-    ALTER TABLE status ADD COLUMN policy INTEGER NOT NULL DEFAULT 0;
-    ALTER TABLE status ADD COLUMN objects INTEGER NOT NULL DEFAULT 0;
-    ALTER TABLE status ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE gone (
+        name TEXT PRIMARY KEY, timestamp INTEGER NOT NULL, change INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX live_changes ON live (change);
+    CREATE INDEX gone_changes ON gone (change);
     """
 
-    @classmethod
-    def make(cls, path: Path, unnamed: Path, *, name: str, at: Timestamp, **columns: Any) -> None:
-        """`name`: `/account/container`; `policy`: index of its storage policy."""
-        super().make(path, unnamed, name=name, at=at, **columns)
-
     def container(self) -> ContainerStatus:
-        return ContainerStatus(**dict(self.status()))
+        status = dict(self.status())
+        status["objects"] = status["rows"]
+        return ContainerStatus(**{name: status[name] for name in ContainerStatus.__struct_fields__})
 
-    def hear(self, entries: Iterable[Entry]) -> None:
-        """Write down what was heard, all in one transaction."""
-        with self.writing() as db:
-            objects = size = 0
-            for entry in entries:
-                row = db.execute(f"SELECT {_LIVE} FROM live WHERE name = ?", (entry.name,)).fetchone()
-                gone = db.execute("SELECT timestamp FROM gone WHERE name = ?", (entry.name,)).fetchone()
-                gone_at = gone[0] if gone is not None else -1
-                if entry.is_gone:
-                    if entry.timestamp <= gone_at:
-                        continue
-                    db.execute("REPLACE INTO gone VALUES (?, ?)", (entry.name, entry.timestamp))
-                    if row is not None and row["timestamp"] <= entry.timestamp:
-                        db.execute("DELETE FROM live WHERE name = ?", (entry.name,))
-                        objects -= 1
-                        size -= row["size"]
+    def look(self) -> tuple[ContainerStatus, Said] | None:
+        """None when it is deleted."""
+        with self.reading():
+            status = self.container()
+            return None if status.is_deleted else (status, self.metadata())
+
+    @property
+    def is_deleted(self) -> bool:
+        return self.container().is_deleted
+
+    def _hear(self, db: sqlite3.Connection, words: Iterable[Entry], tally: Tally) -> None:
+        for entry in words:
+            gone = db.execute("SELECT timestamp FROM gone WHERE name = ?", (entry.name,)).fetchone()
+            if gone is not None and entry.timestamp <= gone[0]:
+                continue
+            row = db.execute(f"SELECT {_LIVE} FROM live WHERE name = ?", (entry.name,)).fetchone()
+            before = tuple(row) if row is not None else None
+            if entry.is_gone:
+                values = (entry.name, entry.timestamp, tally.next_change())
+                db.execute("REPLACE INTO gone VALUES (?, ?, ?)", values)
+                if before is None or before[1] > entry.timestamp:
                     continue
-                if entry.timestamp <= gone_at:
+                db.execute("DELETE FROM live WHERE name = ?", (entry.name,))
+            else:
+                after = _newest(before, entry)
+                if after == before:
                     continue
-                values = _newest(row, entry)
-                if row is not None and values == tuple(row):
-                    continue
-                db.execute(f"REPLACE INTO live ({_LIVE}) VALUES (?, ?, ?, ?, ?, ?, ?)", values)
-                objects += row is None
-                size += values[2] - (row["size"] if row is not None else 0)
-            if objects or size:
-                db.execute("UPDATE status SET objects = objects + ?, bytes = bytes + ?", (objects, size))
+                change = tally.next_change()
+                db.execute(
+                    f"REPLACE INTO live ({_LIVE}, change) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*after, change)
+                )
+                tally.count(1, checksum(*after), after[2])
+            if before is not None:
+                tally.count(-1, checksum(*before), before[2])
 
     def list(self, asked: Asked) -> list[Entry | Subdir]:
         """A page of names; their times are of the newest word, be it of a POST."""
@@ -105,47 +81,62 @@ class ContainerDb(Database):
         def fetch(span: Span, reverse: bool, limit: int) -> Sequence[Entry]:
             rest, values = between(span, reverse)
             rows = self.rows(f"SELECT {_LIVE} FROM live {rest} LIMIT ?", (*values, limit))
-            return [
-                Entry(
-                    name=row[0],
-                    timestamp=row[1],
-                    size=row[2],
-                    etag=row[3],
-                    content_type=row[4],
-                    type_at=row[5],
-                    meta_at=row[6],
-                )
-                for row in rows
-            ]
+            return [_entry(row) for row in rows]
 
         return page(asked, fetch)
 
-    def delete(self, at: Timestamp) -> bool:
-        """The container is gone, unless it has objects; answers whether it is."""
+    def delete(self, at: Timestamp) -> bool | None:
+        """The container is gone, unless it has objects or was made later; answers whether it is. None: it was before,
+        and is now as of the later time.
+        """
         with self.writing(durable=True) as db:
-            objects, put_at, deleted_at = db.execute(
-                "SELECT objects, put_at, deleted_at FROM status"
-            ).fetchone()
-            if objects:
+            status = self.container()
+            if not status.is_deleted and (status.objects or at <= status.put_at):
                 return False
-            if at > max(put_at, deleted_at):
-                db.execute("UPDATE status SET deleted_at = ?, changed_at = ?", (at, at))
-            return True
+            if at > status.deleted_at:
+                self._mark_deleted(db, at)
+            return None if status.is_deleted else True
+
+    def since(self, change: int, limit: int) -> RowsSince:
+        sql = f"""
+        SELECT * FROM (SELECT {_LIVE}, 0 AS is_gone, change FROM live WHERE change > :change
+                       ORDER BY change LIMIT :limit)
+        UNION ALL
+        SELECT * FROM (SELECT name, timestamp, 0, '', '', 0, 0, 1, change FROM gone WHERE change > :change
+                       ORDER BY change LIMIT :limit)
+        ORDER BY change LIMIT :limit
+        """
+        with self.reading():
+            file_id = self.status()["file_id"]
+            rows = self.rows(sql, {"change": change, "limit": limit})
+        entries = [_entry(row, is_gone=bool(row["is_gone"])) for row in rows]
+        return RowsSince(file_id=file_id, change=rows[-1]["change"] if rows else change, objects=entries)
 
     def forget_gone(self, before: Timestamp) -> int:
-        """Names that were deleted before that time need no keeping any more; answers how many they were."""
         with self.writing() as db:
             return db.execute("DELETE FROM gone WHERE timestamp < ?", (before,)).rowcount
 
 
-def _newest(row: Any, entry: Entry) -> tuple[Any, ...]:
-    """Of what is written and what was heard, each part by its own time."""
+def _entry(row: Any, *, is_gone: bool = False) -> Entry:
+    return Entry(
+        name=row[0],
+        timestamp=row[1],
+        size=row[2],
+        etag=row[3],
+        content_type=row[4],
+        type_at=row[5],
+        meta_at=row[6],
+        is_gone=is_gone,
+    )
+
+
+def _newest(before: tuple[Any, ...] | None, entry: Entry) -> tuple[Any, ...]:
+    """Of what is written and what was heard, each part by its own time; in the order of `_LIVE`."""
     type_at, meta_at = entry.type_at or entry.timestamp, entry.meta_at or entry.timestamp
     heard = (entry.timestamp, entry.size, entry.etag)
     typed = (type_at, entry.content_type)
-    if row is not None:
-        heard = max(heard, (row["timestamp"], row["size"], row["etag"]))
-        typed = max(typed, (row["type_at"], row["content_type"]))
-        meta_at = max(meta_at, row["meta_at"])
-    at, size, etag = heard
-    return entry.name, at, size, etag, typed[1], typed[0], meta_at
+    if before is not None:
+        heard = max(heard, before[1:4])
+        typed = max(typed, (before[5], before[4]))
+        meta_at = max(meta_at, before[6])
+    return entry.name, *heard, typed[1], typed[0], meta_at

@@ -1,46 +1,60 @@
 """A device of this node: one folder, one disk, and threads of its own, so that a slow disk holds up nobody else."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, TypeVar
 
 from ..timestamp import Timestamp
-from .account_db import AccountDb, AccountStatus, ContainerEntry
-from .container_db import ContainerDb, ContainerStatus, Entry
-from .database import Database
+from .account_db import AccountDb
+from .container_db import ContainerDb
+from .entries import AccountStatus, ContainerEntry, ContainerStatus, Entry
+from .fragments import FoundFragment, Fragments
+from .held import (
+    ACCOUNTS,
+    CONTAINERS,
+    DatabaseState,
+    DeviceStatus,
+    Held,
+    Rows,
+    RowsSince,
+    Said,
+    is_store,
+    policy_of,
+)
 from .listing import Asked, Subdir
+from .mark import Mark
 from .object_file import Facts, Revision
-from .objects import Found, Objects, Writing
-from .protocol import Place, Said
-from .shelf import Shelf
+from .objects import Objects
+from .opened import Found, Writing
+from .protocol import Place
+from .shelf import InThread, Shelf
+from .tree import QUARANTINED, Tree, listed
 
-D = TypeVar("D", bound=Database)
 T = TypeVar("T")
+Opened = TypeVar("Opened", bound=Found | Writing | None)
 
 PIECE = 256 << 10
 THREADS = 8
 
 
-class InThread(Protocol):
-    """Run blocking work in a thread of the device's."""
-
-    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]: ...
-
-
 class LocalDevice:
-    """See `DeviceVerbs`. `root` is the mounted file system, or a folder that stands for one."""
+    """See `DeviceVerbs`. `root` is the mounted file system, or a folder that stands for one. `device_id`: what stands
+    on it since its first use; None for a first use, or for whatever is there.
+    """
 
-    def __init__(self, root: Path, *, threads: int = THREADS) -> None:
+    def __init__(self, root: Path, *, threads: int = THREADS, device_id: str | None = None) -> None:
         self.root = root
+        self._mark = Mark(root, device_id)
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=f"disk-{root.name}")
         self._objects: dict[int, Objects] = {}
-        unnamed = root / "tmp"
-        unnamed.mkdir(parents=True, exist_ok=True)
-        self._containers = Shelf(root / "containers", unnamed, ContainerDb, self._executor)
-        self._accounts = Shelf(root / "accounts", unnamed, AccountDb, self._executor)
+        self._fragments: dict[int, Fragments] = {}
+        self._containers = Shelf(Tree(root, CONTAINERS), ContainerDb, self._run)
+        self._accounts = Shelf(Tree(root, ACCOUNTS), AccountDb, self._run)
 
     async def close(self) -> None:
         await self._containers.close()
@@ -53,21 +67,51 @@ class LocalDevice:
             self._objects[policy] = Objects(self.root, policy)
         return self._objects[policy]
 
+    def fragments(self, policy: int) -> Fragments:
+        if policy not in self._fragments:
+            self._fragments[policy] = Fragments(self.root, policy)
+        return self._fragments[policy]
+
     async def _run(self, work: Callable[[], T]) -> T:
+        """In a thread, if the device is there. Raises `DeviceAway`."""
+
+        def run() -> T:
+            self._mark.check()
+            return work()
+
+        return await asyncio.get_running_loop().run_in_executor(self._executor, run)
+
+    async def _open(self, work: Callable[[], Opened]) -> Opened:
+        """As `_run`; what was opened for somebody who went away meanwhile is closed."""
+
+        def run() -> Opened:
+            self._mark.check()
+            return work()
+
+        opening = self._executor.submit(run)
+        try:
+            return await asyncio.wrap_future(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_opened)
+            raise
+
+    async def _run_anyway(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
     # Objects
 
     async def find(self, policy: int, place: Place) -> "LocalObject | None":
         objects = self.objects(policy)
-        found = await self._run(lambda: objects.find(place.part, place.hashed))
+        found = await self._open(lambda: objects.find(place.part, place.hashed))
         return LocalObject(self._run, found) if found is not None else None
 
     async def begin(self, policy: int, place: Place, size: int | None = None) -> "LocalWriting":
         objects = self.objects(policy)
+        return await self._begin(lambda: objects.begin(place.part, place.hashed), size)
 
+    async def _begin(self, begin: Callable[[], Writing], size: int | None) -> "LocalWriting":
         def open_() -> Writing:
-            writing = objects.begin(place.part, place.hashed)
+            writing = begin()
             if size:
                 try:
                     writing.reserve(size)
@@ -76,7 +120,7 @@ class LocalDevice:
                     raise
             return writing
 
-        return LocalWriting(self._run, await self._run(open_))
+        return LocalWriting(self._run, self._run_anyway, await self._open(open_))
 
     async def put(self, policy: int, place: Place, data: bytes, facts: Facts) -> None:
         objects = self.objects(policy)
@@ -90,93 +134,170 @@ class LocalDevice:
         objects = self.objects(policy)
         return await self._run(lambda: objects.post(place.part, place.hashed, revision))
 
+    # Fragments
+
+    async def find_fragment(
+        self, policy: int, place: Place, wanted: tuple[Timestamp, int] | None = None
+    ) -> "LocalFragment | None":
+        fragments = self.fragments(policy)
+        found = await self._open(lambda: fragments.find(place.part, place.hashed, wanted))
+        return LocalFragment(self._run, found) if found is not None else None
+
+    async def begin_fragment(self, policy: int, place: Place, size: int | None = None) -> "LocalWriting":
+        fragments = self.fragments(policy)
+        return await self._begin(lambda: fragments.begin(place.part, place.hashed), size)
+
+    async def make_durable(self, policy: int, place: Place, at: Timestamp) -> bool:
+        fragments = self.fragments(policy)
+        return await self._run(lambda: fragments.make_durable(place.part, place.hashed, at))
+
+    async def delete_fragments(self, policy: int, place: Place, path: str, at: Timestamp) -> Facts | None:
+        fragments = self.fragments(policy)
+        return await self._run(lambda: fragments.delete(place.part, place.hashed, path, at))
+
+    async def post_fragments(self, policy: int, place: Place, revision: Revision) -> Facts | None:
+        fragments = self.fragments(policy)
+        return await self._run(lambda: fragments.post(place.part, place.hashed, revision))
+
     # Containers
 
     async def make_container(self, place: Place, path: str, at: Timestamp, policy: int, said: Said) -> bool:
-        return await self._make(self._containers, place, path, at, said, policy=policy)
+        return await self._containers.make(
+            place.part, place.hashed, name=path, at=at, policy=policy, said=said
+        )
 
     async def container(self, place: Place) -> tuple[ContainerStatus, Said] | None:
-        def look(database: ContainerDb) -> tuple[ContainerStatus, Said] | None:
-            status = database.container()
-            return None if status.is_deleted else (status, database.metadata())
-
-        return await self._containers.ask(place.part, place.hashed, look)
+        return await self._containers.ask(place.part, place.hashed, ContainerDb.look)
 
     async def list_container(self, place: Place, asked: Asked) -> Sequence[Entry | Subdir] | None:
         return await self._containers.ask(
-            place.part,
-            place.hashed,
-            lambda database: None if database.container().is_deleted else database.list(asked),
+            place.part, place.hashed, lambda found: None if found.is_deleted else found.list(asked)
         )
 
     async def say_of_container(self, place: Place, said: Said) -> bool:
-        return await self._say(self._containers, place, said, lambda found: found.container().is_deleted)
+        return bool(await self._containers.ask(place.part, place.hashed, lambda found: found.say(said)))
 
     async def hear_objects(self, place: Place, words: Sequence[Entry]) -> bool:
         return await self._containers.hear(place.part, place.hashed, list(words))
 
     async def delete_container(self, place: Place, at: Timestamp) -> bool | None:
-        return await self._containers.ask(place.part, place.hashed, lambda database: database.delete(at))
+        return await self._containers.ask(place.part, place.hashed, lambda found: found.delete(at))
 
     # Accounts
 
     async def make_account(self, place: Place, path: str, at: Timestamp, said: Said) -> bool:
-        return await self._make(self._accounts, place, path, at, said)
+        return await self._accounts.make(place.part, place.hashed, name=path, at=at, said=said)
 
     async def account(self, place: Place) -> tuple[AccountStatus, Said] | None:
-        def look(database: AccountDb) -> tuple[AccountStatus, Said] | None:
-            status = database.account()
-            return None if status.is_deleted else (status, database.metadata())
-
-        return await self._accounts.ask(place.part, place.hashed, look)
+        return await self._accounts.ask(place.part, place.hashed, AccountDb.look)
 
     async def list_account(self, place: Place, asked: Asked) -> Sequence[ContainerEntry | Subdir] | None:
         return await self._accounts.ask(
-            place.part,
-            place.hashed,
-            lambda database: None if database.account().is_deleted else database.list(asked),
+            place.part, place.hashed, lambda found: None if found.is_deleted else found.list(asked)
         )
 
     async def say_of_account(self, place: Place, said: Said) -> bool:
-        return await self._say(self._accounts, place, said, lambda found: found.account().is_deleted)
+        return bool(await self._accounts.ask(place.part, place.hashed, lambda found: found.say(said)))
 
     async def hear_containers(self, place: Place, words: Sequence[ContainerEntry]) -> bool:
         return await self._accounts.hear(place.part, place.hashed, list(words))
 
     async def delete_account(self, place: Place, at: Timestamp) -> bool | None:
-        return await self._accounts.ask(place.part, place.hashed, lambda database: database.delete(at))
+        return await self._accounts.ask(place.part, place.hashed, lambda found: found.delete(at))
 
-    # Both
+    # Repair
 
-    async def _make(
-        self, shelf: Shelf[D], place: Place, path: str, at: Timestamp, said: Said, **columns: int
+    async def status(self) -> DeviceStatus:
+        def look() -> DeviceStatus:
+            space = os.statvfs(self.root)
+            aside = self.root / QUARANTINED
+            return DeviceStatus(
+                device_id=self._mark.device_id or "",
+                total_bytes=space.f_blocks * space.f_frsize,
+                free_bytes=space.f_bavail * space.f_frsize,
+                stores=sorted(name for name in os.listdir(self.root) if is_store(name)),
+                quarantined={name: len(listed(str(aside / name))) for name in sorted(listed(str(aside)))},
+            )
+
+        return await self._run(look)
+
+    async def partitions(self, store: str) -> Sequence[int]:
+        return await self._run(self._tree(store).partitions)
+
+    async def quarantine(
+        self, store: str, place: Place, why: str, fragment: tuple[Timestamp, int] | None = None
     ) -> bool:
-        def again(database: Database) -> bool:
-            is_new = database.put_again(at)
-            _merge(database, said)
-            return is_new
+        if store in (CONTAINERS, ACCOUNTS):
+            return await self._shelf(store).quarantine(place.part, place.hashed, why)
+        kind = self._files(store)
+        if isinstance(kind, Fragments):
+            return await self._run(lambda: kind.quarantine(place.part, place.hashed, why, fragment))
+        return await self._run(lambda: kind.quarantine(place.part, place.hashed, why))
 
-        is_new = await shelf.ask(place.part, place.hashed, again)
-        if is_new is not None:
-            return is_new
-        await shelf.make(place.part, place.hashed, name=path, at=at, **columns)
-        if said:
-            await shelf.ask(place.part, place.hashed, lambda database: _merge(database, said))
-        return True
+    async def digests(self, store: str, part: int) -> Mapping[str, str]:
+        kind = self._files(store)
+        return await self._run(lambda: kind.tree.digests(part, kind.held))
 
-    async def _say(self, shelf: Shelf[D], place: Place, said: Said, is_deleted: Callable[[D], bool]) -> bool:
-        def say(database: D) -> bool:
-            if is_deleted(database):
-                return False
-            _merge(database, said)
-            return True
+    async def held(self, store: str, part: int, suffix: str | None = None) -> Sequence[Held]:
+        kind = self._files(store)
+        suffixes = [suffix] if suffix is not None else await self._run(lambda: kind.tree.suffixes(part))
+        found: list[Held] = []
+        for one in suffixes:
+            found += await self._run(partial(kind.held, part, one))
+        return found
 
-        return bool(await shelf.ask(place.part, place.hashed, say))
+    async def forget(self, store: str, part: int, held: Held) -> bool:
+        kind = self._files(store)
+        return await self._run(lambda: kind.forget(part, held))
+
+    async def databases(self, store: str, part: int) -> Sequence[DatabaseState]:
+        return await self._shelf(store).states(part)
+
+    async def database(self, store: str, place: Place) -> DatabaseState | None:
+        return await self._shelf(store).ask(place.part, place.hashed, lambda found: found.state())
+
+    async def rows_since(self, store: str, place: Place, change: int, limit: int) -> RowsSince | None:
+        return await self._shelf(store).since(place.part, place.hashed, change, limit)
+
+    async def merge_database(
+        self, store: str, place: Place, other: DatabaseState, rows: Rows = (), heard: int = 0
+    ) -> DatabaseState:
+        return await self._shelf(store).merge(place.part, place.hashed, other, rows, heard)
+
+    async def forget_gone(self, store: str, place: Place, before: Timestamp) -> int:
+        asked = self._shelf(store).ask(place.part, place.hashed, lambda found: found.forget_gone(before))
+        return await asked or 0
+
+    async def remove_database(self, store: str, place: Place, file_id: str, change: int) -> bool:
+        return await self._shelf(store).remove(place.part, place.hashed, file_id, change)
+
+    async def clear_unnamed(self, older_than_s: float) -> int:
+        """Remove what writers that died have left; answers how many files it was."""
+        tree = self._containers.tree
+        return await self._run(lambda: tree.clear_unnamed(older_than_s, time.time()))
+
+    def _shelf(self, store: str) -> Shelf[Any]:
+        """Raises ValueError where the store has no databases."""
+        if store == CONTAINERS:
+            return self._containers
+        if store == ACCOUNTS:
+            return self._accounts
+        raise ValueError(f"{store} holds no databases")
+
+    def _files(self, store: str) -> Objects | Fragments:
+        """Raises ValueError where the store holds no files of objects."""
+        if not is_store(store) or store in (CONTAINERS, ACCOUNTS):
+            raise ValueError(f"{store} holds no objects")
+        policy = policy_of(store)
+        return self.fragments(policy) if store.startswith("fragments") else self.objects(policy)
+
+    def _tree(self, store: str) -> Tree:
+        return (self._shelf(store) if store in (CONTAINERS, ACCOUNTS) else self._files(store)).tree
 
 
-def _merge(database: Database, said: Said) -> None:
-    if said:
-        database.merge_metadata((name, value, at) for name, (value, at) in said.items())
+def _close_opened(opening: Future[Any]) -> None:
+    if not opening.cancelled() and opening.exception() is None and (opened := opening.result()) is not None:
+        opened.close()
 
 
 class LocalObject:
@@ -186,6 +307,8 @@ class LocalObject:
         self._run = run
         self._found = found
         self.facts = found.facts
+        self.written = found.written
+        self.revision = found.revision
         self.data = found.data
 
     async def stream(self, start: int, end: int) -> AsyncIterator[bytes]:
@@ -203,11 +326,21 @@ class LocalObject:
         self._found.close()
 
 
+class LocalFragment(LocalObject):
+    """See `OpenFragment`."""
+
+    def __init__(self, run: InThread, found: FoundFragment) -> None:
+        super().__init__(run, found)
+        self.versions = found.versions
+        self.is_durable = found.is_durable
+
+
 class LocalWriting:
     """See `ObjectWriting`."""
 
-    def __init__(self, run: InThread, writing: Writing) -> None:
+    def __init__(self, run: InThread, run_anyway: InThread, writing: Writing) -> None:
         self._run = run
+        self._run_anyway = run_anyway
         self._writing = writing
 
     async def write(self, data: bytes) -> None:
@@ -217,4 +350,4 @@ class LocalWriting:
         await self._run(lambda: self._writing.commit(facts))
 
     async def close(self) -> None:
-        await self._run(self._writing.close)
+        await self._run_anyway(self._writing.close)

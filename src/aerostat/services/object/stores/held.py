@@ -5,16 +5,18 @@ erasure-coded one), `containers`, `accounts`. In it partitions, in those suffixe
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from ..timestamp import Timestamp
-from .account_db import ContainerEntry
-from .container_db import Entry
+from .entries import ContainerEntry, Entry
 
 CONTAINERS = "containers"
 ACCOUNTS = "accounts"
+Said = Mapping[str, tuple[str, Timestamp]]
+"""Metadata by name, with its time; an empty value is a removal."""
+
 _STORE = re.compile(r"containers|accounts|(objects|fragments)(-[1-9]\d{0,5})?")
 
 

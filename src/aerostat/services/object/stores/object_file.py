@@ -69,7 +69,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Revision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A later POST: takes the place of what users may change, until the object is written anew."""
+    """A later POST: takes the place of what users may change, until the object is written anew.
+
+    A content type comes with its time, that of the POST that said it.
+    """
 
     timestamp: Timestamp
     headers: dict[str, str] = {}
@@ -128,6 +131,15 @@ def read_revision(content: bytes) -> Revision:
     """Raises `Damaged`."""
     revision: Revision = _decoded(_revision, content[:-4], int.from_bytes(content[-4:], "little"))
     return revision
+
+
+def merged(one: Revision, other: Revision) -> Revision:
+    """What two POSTs of one object make together: headers of the later, and of content types the later."""
+    older, later = (one, other) if other.timestamp > one.timestamp else (other, one)
+    typed = max((later, older), key=lambda revision: revision.content_type_at or 0)
+    return msgspec.structs.replace(
+        later, content_type=typed.content_type, content_type_at=typed.content_type_at
+    )
 
 
 def revised(facts: Facts, revision: Revision | None) -> Facts:

@@ -9,14 +9,12 @@ from typing import Protocol
 import msgspec
 
 from ..timestamp import Timestamp
-from .account_db import AccountStatus, ContainerEntry
-from .container_db import ContainerStatus, Entry
-from .held import DatabaseState, DeviceStatus, Held, Rows, RowsSince
+from .entries import AccountStatus, ContainerEntry, ContainerStatus, Entry
+from .held import DatabaseState, DeviceStatus, Held, Rows, RowsSince, Said
 from .listing import Asked, Subdir
 from .object_file import Facts, Revision
 
-Said = Mapping[str, tuple[str, Timestamp]]
-"""Metadata by name, with its time; an empty value is a removal."""
+__all__ = ["DeviceAway", "DeviceVerbs", "ObjectWriting", "OpenFragment", "OpenObject", "Place", "Said"]
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -152,7 +150,9 @@ class ContainerVerbs(Protocol):
         """
 
     async def delete_container(self, place: Place, at: Timestamp) -> bool | None:
-        """Whether it is deleted: it is not when it has objects, or was made later. None when it is not here."""
+        """Whether it is deleted: it is not when it has objects, or was made later. None when it is not here, or was
+        deleted before.
+        """
 
 
 class AccountVerbs(Protocol):

@@ -1,0 +1,52 @@
+"""The mark on a disk that it is ours, and which: an unmounted folder has none, and is left alone."""
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+from .protocol import DeviceAway
+from .tree import flush
+
+MARK = "device-id"
+
+
+class Mark:
+    """Of one device. `device_id`: what it is to be; None: what is there, and if nothing is, a new one is written."""
+
+    def __init__(self, root: Path, device_id: str | None) -> None:
+        self._root = root
+        self._path = str(root / MARK)
+        self._seen: tuple[int, int] | None = None
+        self.device_id = device_id
+        if device_id is None:
+            self.device_id = _first_use(root)
+
+    def check(self) -> None:
+        """The device is there, and it is this one. Costs a look at one file's name. Raises `DeviceAway`."""
+        try:
+            stat = os.stat(self._path)
+        except OSError as error:
+            raise DeviceAway(f"{self._root} has no mark of ours: {error.strerror}") from error
+        if (stat.st_dev, stat.st_ino) == self._seen:
+            return
+        found = Path(self._path).read_text(encoding="ascii", errors="replace").strip()
+        if found != self.device_id:
+            raise DeviceAway(f"{self._root} is another device: {found[:40]}")
+        (self._root / "tmp").mkdir(exist_ok=True)
+        self._seen = (stat.st_dev, stat.st_ino)
+
+
+def _first_use(root: Path) -> str:
+    """Write a mark if there is none; answers what stands there."""
+    root.mkdir(parents=True, exist_ok=True)
+    mark = root / MARK
+    if not mark.exists():
+        part = root / f"{MARK}.{os.getpid()}-{secrets.token_hex(4)}"
+        part.write_text(secrets.token_hex(16) + "\n", encoding="ascii")
+        flush(part)
+        with contextlib.suppress(FileExistsError):
+            os.link(part, mark)
+        part.unlink()
+        flush(root)
+    return mark.read_text(encoding="ascii").strip()

@@ -1,0 +1,110 @@
+"""Files of objects that are open: one that is read, one that is written. Both block; callers have threads."""
+
+import contextlib
+import os
+from collections.abc import Callable
+from types import TracebackType
+
+from ..timestamp import Timestamp
+from .object_file import Facts, Revision, ending, revised
+from .tree import Tree
+
+
+class Superseded(Exception):
+    """Something newer is there. `timestamp` is its time."""
+
+    def __init__(self, timestamp: Timestamp) -> None:
+        super().__init__(timestamp)
+        self.timestamp = timestamp
+
+
+class Found:
+    """An object, or its tombstone, opened. Its bytes stay readable whatever happens to its name; close it."""
+
+    __slots__ = ("_fd", "data", "facts", "revision", "written")
+
+    def __init__(self, fd: int, written: Facts, revision: Revision | None, data: bytes | None) -> None:
+        self._fd = fd
+        self.facts = revised(written, revision)
+        """With what was said by a POST."""
+        self.written = written
+        """As the PUT left it."""
+        self.revision = revision
+        """What a POST said."""
+        self.data = data
+        """All bytes, when they are few; None when they are to be read piece by piece."""
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def read(self, start: int, size: int) -> bytes:
+        """At most `size` bytes from `start`, none behind the object's end."""
+        size = min(size, self.facts.size - start)
+        return os.pread(self._fd, size, start) if size > 0 else b""
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> "Found":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+GiveName = Callable[[str, Facts], None]
+"""Called with a file that is on the disk: renames it, or raises `Superseded`."""
+
+
+class Writing:
+    """Bytes on their way to a name. `commit` gives them the name; without it `close` leaves no trace."""
+
+    def __init__(self, tree: Tree, give_name: GiveName) -> None:
+        self._give_name = give_name
+        self._path = tree.new_path()
+        self._fd = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        self._reserved = 0
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        """Raises OSError, ENOSPC among them; then it is for the caller to `close`."""
+        self._write(data)
+        self.size += len(data)
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._fd, view) :]
+
+    def reserve(self, size: int) -> None:
+        """Be sure of the room before the bytes are sent. Raises OSError."""
+        os.posix_fallocate(self._fd, 0, size)
+        self._reserved = size
+
+    def commit(self, facts: Facts) -> None:
+        """The object is there from now on, and stays. Raises `Superseded`, OSError; ValueError where the bytes are not
+        as many as the facts say.
+        """
+        if facts.size != self.size:
+            raise ValueError(f"{self.size} bytes came where {facts.size} were told")
+        end = ending(facts)
+        self._write(end)
+        if self._reserved > self.size + len(end):
+            os.ftruncate(self._fd, self.size + len(end))
+        os.fdatasync(self._fd)
+        self._give_name(self._path, facts)
+        self._path = ""
+        self.close()
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+        if self._path:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path)
+            self._path = ""
