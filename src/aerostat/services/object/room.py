@@ -6,6 +6,8 @@ from typing import Any
 
 import structlog
 
+from aerostat.kernel.house import Authenticator
+
 from .cluster.cluster import Cluster
 from .config import ObjectConfig, policies_of
 from .expiry import Expiry
@@ -40,6 +42,7 @@ class ObjectStore:
         self.settings = settings
         self.places = places
         self.house = host
+        self.authenticate: Authenticator | None = host.authenticate if host is not None else None
         self.policies = policies_of(settings)
         self.hasher = Hasher(places.secret())
         self.local: dict[str, LocalDevice] = {}
