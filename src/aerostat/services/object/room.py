@@ -2,11 +2,9 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
-
-from aerostat.kernel.house import Authenticator
 
 from .cluster.cluster import Cluster
 from .config import ObjectConfig, policies_of
@@ -19,6 +17,9 @@ from .proxy.infos import Generations, Infos
 from .ring import Hasher, RingError
 from .stores.device import LocalDevice
 from .stores.protocol import DeviceVerbs
+
+if TYPE_CHECKING:
+    from aerostat.kernel.house import Authenticator
 
 ALONE_TTL_S = 60.0
 """How long things are remembered where all who change them share one machine."""

@@ -12,6 +12,7 @@ import msgspec
 
 from aerostat.kernel.context import Context
 from aerostat.kernel.errors import Unauthorized, Unavailable
+from aerostat.kernel.house import Authenticator
 
 from ..http.request import Request
 from ..http.response import Refusal, Response
@@ -37,7 +38,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Who has one in a project may do all in its account."""
     project_reader_roles: tuple[str, ...] = ("reader",)
     """Who has one in a project may read all in its account."""
-    service_roles: dict[str, tuple[str, ...]] = msgspec.field(default_factory=lambda: {"SERVICE": ("service",)})
+    service_roles: dict[str, tuple[str, ...]] = msgspec.field(
+        default_factory=lambda: {"SERVICE": ("service",)}
+    )
     """By prefix: one that the service must have through which an operator asks."""
     reseller_admin_role: str = "ResellerAdmin"
     """May do all in all accounts."""
@@ -97,7 +100,9 @@ class Middleware:
 
     async def _context(self, request: Request, token: str) -> Context | None:
         """None for a token that is not good. Raises `Refusal` 503 when nobody can say."""
-        authenticate = self._room.authenticate
+        authenticate: Authenticator | None = self._room.authenticate
+        if authenticate is None:
+            raise Refusal(503, "Nobody here can check tokens.")
         beside = request.headers.get("x-service-token")
         try:
             service: Context | None = await authenticate(beside.strip()) if beside else None
