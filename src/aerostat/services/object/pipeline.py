@@ -30,9 +30,10 @@ ORDER = (
     "listing_formats",
     "name_check",
     "tempauth",
+    "keystone",
     "read_only",
 )
-OPTIONAL = frozenset({"crossdomain", "domain_remap", "name_check", "read_only", "tempauth"})
+OPTIONAL = frozenset({"crossdomain", "domain_remap", "keystone", "name_check", "read_only", "tempauth"})
 """Only there when `[object.middleware.NAME]` is in the settings, and does not say `enabled = false`."""
 
 

@@ -99,7 +99,12 @@ class Containers:
         if await self._room.infos.account(account) is None:
             if not self._room.settings.account_autocreate:
                 raise Refusal(404)
-            await self._room.cluster.accounts.make(account, at, {})
+            kept = {
+                name: (value, at)
+                for name, value in request.headers.items()
+                if name.startswith("x-account-sysmeta-")
+            }
+            await self._room.cluster.accounts.make(account, at, kept)
             self._room.infos.forget(account)
         is_new = await self._room.cluster.containers.make(account, container, at, policy, said)
         self._room.infos.forget(account, container)
