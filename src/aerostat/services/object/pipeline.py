@@ -32,6 +32,10 @@ ORDER = (
     "tempauth",
     "keystone",
     "read_only",
+    "copy",
+    "slo",
+    "dlo",
+    "symlink",
 )
 OPTIONAL = frozenset({"crossdomain", "domain_remap", "keystone", "name_check", "read_only", "tempauth"})
 """Only there when `[object.middleware.NAME]` is in the settings, and does not say `enabled = false`."""

@@ -55,6 +55,8 @@ class Front:
             response = refusal(500)
         try:
             await self._send(send, request, _stamped(response, trans_id))
+        except Refusal as refused:  # the answer has begun: that it is not ended tells the client
+            log.warning("the answer broke off", path=request.path, status=refused.status, trans_id=trans_id)
         finally:
             await response.close()
 

@@ -64,7 +64,7 @@ class Containers:
         )
         if found is None:
             raise Refusal(404)
-        response.listing = Listing("container", container, [_row(one) for one in found])
+        response.listing = Listing("container", container, [_row(account, one) for one in found])
         return response
 
     def _headers(self, request: Request, info: ContainerInfo) -> dict[str, str]:
@@ -176,7 +176,7 @@ def _asked(query: dict[str, str], limit: int) -> Asked:
     )
 
 
-def _row(found: Entry | Subdir) -> Row:
+def _row(account: str, found: Entry | Subdir) -> Row:
     """The ETag in a listing may carry what a middleware wants to be told with it: `hash; name=value`."""
     if isinstance(found, Subdir):
         return SubdirRow(found.name)
@@ -188,16 +188,15 @@ def _row(found: Entry | Subdir) -> Row:
         last_modified=moment_of(max(found.timestamp, found.type_at, found.meta_at)),
     )
     if ";" in found.etag:
-        tag, *options = (part.strip() for part in found.etag.split(";"))
-        row.hash = tag
-        for option in options:
-            name, _, value = option.partition("=")
-            if name == "slo_etag":
-                row.slo_etag = f'"{value}"'
-            elif name == "symlink_target":
-                row.symlink_path = value
-            elif name == "symlink_target_etag":
-                row.symlink_etag = value
-            elif name == "symlink_target_bytes" and value.isdigit():
-                row.symlink_bytes = int(value)
+        row.hash, *options = (part.strip() for part in found.etag.split(";"))
+        told = dict(option.partition("=")[::2] for option in options)
+        if "slo_etag" in told:
+            row.slo_etag = f'"{told["slo_etag"]}"'
+        if told.get("slo_bytes", "").isdigit():
+            row.bytes = int(told["slo_bytes"])
+        if "symlink_target" in told:
+            row.symlink_path = f"/v1/{told.get('symlink_target_account', account)}/{told['symlink_target']}"
+            row.symlink_etag = told.get("symlink_target_etag")
+            if told.get("symlink_target_bytes", "").isdigit():
+                row.symlink_bytes = int(told["symlink_target_bytes"])
     return row

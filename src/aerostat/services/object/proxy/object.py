@@ -186,7 +186,8 @@ class Objects:
         if facts is None:
             raise Refusal(404)
         await self._tell(account, container, name, facts)
-        return Response(202, {"content-type": HTML})
+        kept = {one: value for one, value in facts.headers.items() if one.startswith("x-object-sysmeta-")}
+        return Response(202, {"content-type": HTML, **kept})
 
     async def _delete(self, request: Request, account: str, container: str, name: str) -> Response:
         info: ContainerInfo | None = await self._room.infos.container(account, container)
