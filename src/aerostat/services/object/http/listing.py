@@ -40,6 +40,21 @@ class SubdirRow(msgspec.Struct):
 Row = ObjectRow | ContainerRow | SubdirRow
 
 
+def tell_etag(row: ObjectRow, etag: str) -> None:
+    """The ETag that a container was told may carry what a middleware wants to be told with it: `hash; name=value`."""
+    row.hash, *options = (part.strip() for part in etag.split(";"))
+    for option in options:
+        name, _, value = option.partition("=")
+        if name == "slo_etag":
+            row.slo_etag = f'"{value}"'
+        elif name == "symlink_target":
+            row.symlink_path = value
+        elif name == "symlink_target_etag":
+            row.symlink_etag = value
+        elif name == "symlink_target_bytes" and value.isdigit():
+            row.symlink_bytes = int(value)
+
+
 class Listing:
     """`kind` and `name` are of the thing that lists."""
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from .. import timestamp
 from ..http import constraints
-from ..http.listing import Listing, ObjectRow, Row, SubdirRow, moment_of
+from ..http.listing import Listing, ObjectRow, Row, SubdirRow, moment_of, tell_etag
 from ..http.request import Request, is_true
 from ..http.response import HTML, Refusal, Response
 from ..stores.container_db import Entry
@@ -172,7 +172,6 @@ def _asked(query: dict[str, str], limit: int) -> Asked:
 
 
 def _row(found: Entry | Subdir) -> Row:
-    """The ETag in a listing may carry what a middleware wants to be told with it: `hash; name=value`."""
     if isinstance(found, Subdir):
         return SubdirRow(found.name)
     row = ObjectRow(
@@ -183,16 +182,5 @@ def _row(found: Entry | Subdir) -> Row:
         last_modified=moment_of(max(found.timestamp, found.type_at, found.meta_at)),
     )
     if ";" in found.etag:
-        tag, *options = (part.strip() for part in found.etag.split(";"))
-        row.hash = tag
-        for option in options:
-            name, _, value = option.partition("=")
-            if name == "slo_etag":
-                row.slo_etag = f'"{value}"'
-            elif name == "symlink_target":
-                row.symlink_path = value
-            elif name == "symlink_target_etag":
-                row.symlink_etag = value
-            elif name == "symlink_target_bytes" and value.isdigit():
-                row.symlink_bytes = int(value)
+        tell_etag(row, found.etag)
     return row
