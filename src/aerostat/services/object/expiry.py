@@ -6,11 +6,7 @@ delete it looks first whether it is still to be deleted at that time.
 """
 
 from collections import OrderedDict
-<<<<<<< HEAD
-from collections.abc import Iterable
-=======
-from collections.abc import Callable
->>>>>>> main
+from collections.abc import Callable, Iterable
 
 from . import timestamp
 from .cluster.cluster import Cluster
@@ -66,9 +62,4 @@ class Expiry:
             self._made[slot] = None
             if len(self._made) > MOST_KNOWN:
                 self._made.popitem(last=False)
-<<<<<<< HEAD
-        await self._cluster.containers.hear(ACCOUNT, slot, entries)
-=======
-        entry = Entry(name=name_of(delete_at, account, container, name), timestamp=timestamp.now())
-        await self._cluster().containers.hear(ACCOUNT, slot, [entry])
->>>>>>> main
+        await self._cluster().containers.hear(ACCOUNT, slot, entries)
