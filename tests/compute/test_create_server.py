@@ -9,8 +9,10 @@ import pytest
 from aerostat.kernel import operation
 from aerostat.kernel.clock import clock
 from aerostat.kernel.errors import DriverError
+from aerostat.kernel.model import flows
 from aerostat.services.compute import model, scheduling
 from aerostat.services.compute.flows import claiming
+from aerostat.services.compute.host.orders import HostLink
 
 from .conftest import PUBLIC_KEY, Cloud
 
@@ -299,6 +301,26 @@ class TestTwoHosts:
         assert len(cloud.world.allocations) == 1
         record = await operation.list_for(cloud.db, subject_id=server_id)
         assert "fake-1: No." in [row.reason for row in record]
+
+    async def test_who_was_overtaken_takes_away_no_guest(
+        self, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its order is refused, but by then another worker has finished the step and holds the lease."""
+        made = HostLink.ensure_guest
+
+        async def overtaken(link: HostLink, spec: Any, *args: Any, **options: Any) -> Any:
+            monkeypatch.setattr(HostLink, "ensure_guest", made)
+            await made(link, spec, *args, **options)
+            async with cloud.db.transaction() as tx:
+                await tx.update(flows, {"subject_id": spec.id}, lease_token="another's", state="done")
+                await tx.update(model.SERVERS, {"id": spec.id}, state="active")
+            raise DriverError("The order is late.")
+
+        monkeypatch.setattr(HostLink, "ensure_guest", overtaken)
+        server_id = await cloud.make_server()
+        await cloud.settle()
+        assert (await cloud.server(server_id))["status"] == "ACTIVE"
+        assert [domain.id for domain in await cloud.host("fake-1").list_domains()] == [server_id]
 
     async def test_a_host_can_be_asked_for(self, cloud: Cloud) -> None:
         for host in ("fake-2", "fake-1"):

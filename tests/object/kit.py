@@ -120,13 +120,14 @@ async def ask(app: Any, scope: Mapping[str, Any], pieces: list[bytes], breaks_of
 
 @contextlib.asynccontextmanager
 async def opened(
-    folder: Path, *, devices: int = 1, replicas: float = 1, **settings: Any
+    folder: Path, *, devices: int = 1, replicas: float = 1, authenticate: Any = None, **settings: Any
 ) -> AsyncIterator[Store]:
-    """A store in `folder`, made if it is not there; `settings` as in `[object]`."""
+    """A store in `folder`, made if it is not there; `settings` as in `[object]`. `authenticate`: see `House`."""
     config = msgspec.convert({"replicas": replicas, "part_power": 4, **settings}, ObjectConfig)
     places = Places(folder)
     places.found(config, [f"d{index + 1}" for index in range(devices)])
     room = ObjectStore(config, places)
+    room.authenticate = authenticate
     try:
         yield Store(room)
     finally:

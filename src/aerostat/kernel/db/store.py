@@ -540,15 +540,16 @@ def _parameters(where: Values) -> dict[str, Any]:
     return parameters
 
 
-async def open_store(url: str, seal: Seal | None = None) -> Store:
+async def open_store(url: str, seal: Seal | None = None, *, only_read: bool = False) -> Store:
     """Open `sqlite:///path[?synchronous=off]` or `postgresql://user:password@host/database`.
 
-    `seal` is needed where tables have `Sealed` columns.
+    `seal` is needed where tables have `Sealed` columns. `only_read`: to look into somebody else's; a SQLite file must
+    be there then, and stays as it is.
     """
     if url.startswith("sqlite:"):
         from .sqlite import SqliteBackend
 
-        return Store(SqliteBackend.open(url), seal)
+        return Store(SqliteBackend.look_into(url) if only_read else SqliteBackend.open(url), seal)
     if url.startswith(("postgresql:", "postgres:")):
         from .postgres import PostgresBackend
 

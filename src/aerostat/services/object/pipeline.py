@@ -30,13 +30,17 @@ ORDER = (
     "listing_formats",
     "name_check",
     "tempauth",
+    "keystone",
     "read_only",
     "copy",
     "slo",
     "dlo",
     "symlink",
+    "encryption",
 )
-OPTIONAL = frozenset({"crossdomain", "domain_remap", "name_check", "read_only", "tempauth"})
+OPTIONAL = frozenset(
+    {"crossdomain", "domain_remap", "encryption", "keystone", "name_check", "read_only", "tempauth"}
+)
 """Only there when `[object.middleware.NAME]` is in the settings, and does not say `enabled = false`."""
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -17,6 +17,9 @@ from .proxy.infos import Generations, Infos
 from .ring import Hasher, RingError
 from .stores.device import LocalDevice
 from .stores.protocol import DeviceVerbs
+
+if TYPE_CHECKING:
+    from aerostat.kernel.house import Authenticator
 
 ALONE_TTL_S = 60.0
 """How long things are remembered where all who change them share one machine."""
@@ -40,6 +43,7 @@ class ObjectStore:
         self.settings = settings
         self.places = places
         self.house = host
+        self.authenticate: Authenticator | None = host.authenticate if host is not None else None
         self.policies = policies_of(settings)
         self.hasher = Hasher(places.secret())
         self.local: dict[str, LocalDevice] = {}

@@ -75,5 +75,5 @@ def denied(request: Request) -> Refusal:
 
 def unauthorized(realm: str | None) -> Refusal:
     """`realm`: the account that was asked for."""
-    named = quote(realm or "unknown", safe=":@+ ", errors="surrogateescape")
+    named = quote(realm or "unknown", errors="surrogateescape")
     return Refusal(401, None, {"www-authenticate": f'Swift realm="{named}"'})

@@ -4,7 +4,7 @@ from typing import Any
 
 from .. import timestamp
 from ..http import constraints
-from ..http.listing import Listing, ObjectRow, Row, SubdirRow, moment_of
+from ..http.listing import Listing, ObjectRow, Row, SubdirRow, moment_of, tell_etag
 from ..http.request import Request, is_true
 from ..http.response import HTML, Refusal, Response
 from ..stores.container_db import Entry
@@ -99,7 +99,12 @@ class Containers:
         if await self._room.infos.account(account) is None:
             if not self._room.settings.account_autocreate:
                 raise Refusal(404)
-            await self._room.cluster.accounts.make(account, at, {})
+            kept = {
+                name: (value, at)
+                for name, value in request.headers.items()
+                if name.startswith("x-account-sysmeta-")
+            }
+            await self._room.cluster.accounts.make(account, at, kept)
             self._room.infos.forget(account)
         is_new = await self._room.cluster.containers.make(account, container, at, policy, said)
         self._room.infos.forget(account, container)
@@ -172,7 +177,6 @@ def _asked(query: dict[str, str], limit: int) -> Asked:
 
 
 def _row(account: str, found: Entry | Subdir) -> Row:
-    """The ETag in a listing may carry what a middleware wants to be told with it: `hash; name=value`."""
     if isinstance(found, Subdir):
         return SubdirRow(found.name)
     row = ObjectRow(
@@ -183,15 +187,5 @@ def _row(account: str, found: Entry | Subdir) -> Row:
         last_modified=moment_of(max(found.timestamp, found.type_at, found.meta_at)),
     )
     if ";" in found.etag:
-        row.hash, *options = (part.strip() for part in found.etag.split(";"))
-        told = dict(option.partition("=")[::2] for option in options)
-        if "slo_etag" in told:
-            row.slo_etag = f'"{told["slo_etag"]}"'
-        if told.get("slo_bytes", "").isdigit():
-            row.bytes = int(told["slo_bytes"])
-        if "symlink_target" in told:
-            row.symlink_path = f"/v1/{told.get('symlink_target_account', account)}/{told['symlink_target']}"
-            row.symlink_etag = told.get("symlink_target_etag")
-            if told.get("symlink_target_bytes", "").isdigit():
-                row.symlink_bytes = int(told["symlink_target_bytes"])
+        tell_etag(row, found.etag, account)
     return row

@@ -1,0 +1,137 @@
+"""What was written shortly before a process died or a machine stopped is told to its listings again.
+
+An object that is there and not listed is found this way; see `presence.py`, and `stores/database.py` for why rows may
+be lost. Telling twice does no harm. Of containers whose only holder stopped while their objects are on machines that
+did not, no rows can be told again: a ring of containers wants two replicas where there are two machines.
+"""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+
+from ..cluster.errors import NoQuorum
+from ..stores.device import LocalDevice
+from ..stores.entries import Entry
+from ..stores.held import policy_of
+from ..stores.object_file import Damaged, Facts
+from ..stores.protocol import DeviceAway, Place
+from ..stores.told import told
+from .pace import Pace
+from .presence import died
+from .progress import Progress
+from .station import Station
+from .walking import Step, Walk
+
+log = structlog.get_logger(__name__)
+
+NAME = "retelling"
+SINCE = "since"
+
+
+class Retelling:
+    """Goes round the objects of devices at which somebody died."""
+
+    name = NAME
+
+    def __init__(self, station: Station) -> None:
+        self._station = station
+        self._pace = Pace(station.settings.retell_per_s)
+        self._walk = Walk(station, NAME, _stores, self._work, ended=self._ended)
+
+    async def pass_once(self) -> bool:
+        """True when nothing is left to be told again."""
+        if not [key for key in list(self._station.here) if await self._is_due(key)]:
+            return True
+        return await self._walk.pass_once()
+
+    async def _is_due(self, key: str) -> bool:
+        """Look who died, and write down since when there is something to be told."""
+        root = self._station.here[key].root
+        report = self._walk.progress(key).report
+        try:
+            await self._station.here[key].status()
+            since, files = await asyncio.to_thread(died, root)
+        except (DeviceAway, OSError):
+            return False
+        if files:
+            earlier = report.notes.get(SINCE, since)
+            log.warning("somebody_died", device=key, processes=len(files), since=min(since, earlier))
+            report.notes[SINCE] = min(since, earlier)
+            report.position = ""
+            await self._walk.progress(key).save(now=True)
+            for path in files:
+                await asyncio.to_thread(path.unlink, missing_ok=True)
+        return SINCE in report.notes
+
+    async def _ended(self, _key: str, _device: LocalDevice, progress: Progress) -> None:
+        progress.report.notes.pop(SINCE, None)
+
+    async def _work(self, step: Step) -> None:
+        since = step.progress.report.notes.get(SINCE)
+        if since is None:
+            return
+        folder = step.device.root / step.store / str(step.part)
+        words: dict[tuple[str, str], list[Entry]] = {}
+        for hashed in await asyncio.to_thread(changed_since, folder, since):
+            await self._pace.spend()
+            facts = await _facts(step, Place(step.part, hashed))
+            if facts is not None:
+                _, account, container, name = facts.path.split("/", 3)
+                words.setdefault((account, container), []).append(told(name, facts))
+        for (account, container), entries in words.items():
+            containers = self._station.cluster.containers
+            try:
+                found = await containers.status(account, container)
+                if found is None or found[0].policy != policy_of(step.store):
+                    step.progress.count("without container", len(entries))
+                    continue
+                await containers.hear(account, container, entries)
+            except NoQuorum as error:
+                step.progress.fail(error)
+            else:
+                step.progress.count("objects", len(entries))
+
+
+async def _facts(step: Step, place: Place) -> Facts | None:
+    policy = policy_of(step.store)
+    try:
+        if step.store.startswith("fragments"):
+            fragment = await step.device.find_fragment(policy, place)
+            if fragment is None:
+                return None
+            await fragment.close()
+            return fragment.facts if fragment.is_durable else None
+        found = await step.device.find(policy, place)
+    except Damaged:
+        return None  # for the auditor
+    if found is not None:
+        await found.close()
+        return found.facts
+    return None
+
+
+def changed_since(folder: Path, since_s: float) -> list[str]:
+    """Hashes with a file that was written since then. Blocks."""
+    found: dict[str, None] = {}
+    for suffix in _scanned(folder):
+        if suffix.stat().st_mtime < since_s:
+            continue
+        for file in _scanned(Path(suffix.path)):
+            if file.stat().st_mtime >= since_s:
+                found[file.name.partition(".")[0]] = None
+    return list(found)
+
+
+def _scanned(folder: Path) -> "list[os.DirEntry[str]]":
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _stores(stores: Sequence[str]) -> Sequence[str]:
+    return [store for store in stores if store.startswith(("objects", "fragments"))]
