@@ -31,6 +31,7 @@ ORDER = (
     "name_check",
     "tempauth",
     "read_only",
+    "object_versioning",
 )
 OPTIONAL = frozenset({"crossdomain", "domain_remap", "name_check", "read_only", "tempauth"})
 """Only there when `[object.middleware.NAME]` is in the settings, and does not say `enabled = false`."""

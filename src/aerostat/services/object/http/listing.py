@@ -24,6 +24,7 @@ class ObjectRow(msgspec.Struct, kw_only=True, omit_defaults=True):
     symlink_bytes: int | None = None
     version_id: str | None = None
     is_latest: bool | None = None
+    version_symlink: bool | None = None
 
 
 class ContainerRow(msgspec.Struct, kw_only=True):

@@ -195,4 +195,8 @@ def _row(found: Entry | Subdir) -> Row:
                 row.symlink_etag = value
             elif name == "symlink_target_bytes" and value.isdigit():
                 row.symlink_bytes = int(value)
+            elif name == "version_id":
+                row.version_id = value
+            elif name == "version_bytes" and value.isdigit():
+                row.bytes = int(value)
     return row
