@@ -31,6 +31,9 @@ ORDER = (
     "name_check",
     "tempauth",
     "read_only",
+    "container_quotas",
+    "account_quotas",
+    "versioned_writes",
     "object_versioning",
 )
 OPTIONAL = frozenset({"crossdomain", "domain_remap", "name_check", "read_only", "tempauth"})
