@@ -80,9 +80,7 @@ class World(Devices):
                 for part in await device.partitions(store):
                     for state in await device.databases(store, part):
                         rows = await device.rows_since(store, self.place(store, part, state), 0, 10_000)
-                        listed = tuple(
-                            sorted((row for row in rows.rows), key=lambda row: row.name)
-                        )
+                        listed = tuple(sorted((row for row in rows.rows), key=lambda row: row.name))
                         found[key, store, state.hashed] = (
                             state.put_at, state.deleted_at, tuple(sorted(state.said.items())), listed,
                         )  # fmt: skip

@@ -56,9 +56,7 @@ class Front:
         is_head = request is not None and request.method == "HEAD"
         if entity is not None:
             headers["content-length"] = str(entity.size)
-        elif response.stream is not None:
-            headers.pop("content-length", None)
-        elif response.status in UNSENT:
+        elif response.stream is not None or response.status in UNSENT:
             headers.pop("content-length", None)
         elif not is_head or "content-length" not in headers:
             headers["content-length"] = str(len(response.body))

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-
 from typing import Literal
 from xml.sax.saxutils import escape, quoteattr
 

@@ -13,8 +13,8 @@ from ..stores.object_file import SMALL, Facts, Revision
 from ..stores.objects import Superseded
 from ..stores.told import told
 from ..timestamp import Timestamp
-from .infos import ContainerInfo
 from . import upload
+from .infos import ContainerInfo
 
 KEPT = (
     "content-disposition", "content-encoding", "content-language", "cache-control", "expires",
