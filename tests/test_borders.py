@@ -37,6 +37,7 @@ DRIVER_KERNEL = {
     "processes",
     "state_folder",
     "supervise",
+    "turns",
     "units",
 }
 # Where the parts of the composition root may be named, and only inside a function there.

@@ -30,10 +30,12 @@ from aerostat.kernel.db import (
     StoreUnavailable,
     check_schema,
     create_schema,
+    name_of_database,
     open_store,
 )
 from aerostat.kernel.house import House
 from aerostat.kernel.http.app import Application
+from aerostat.kernel.log import say
 from aerostat.kernel.policy import Rules
 from aerostat.kernel.service import Service
 from aerostat.kernel.work import Engine, Sweeper, forward_nudges, holding, trim_flows, working_in
@@ -245,7 +247,7 @@ async def _check_prepared(store: Store, doors: list[Service]) -> None:
 async def _wait_for_database(config: Config) -> None:
     """Return when it answers. Raises `StoreRefused` at once, `StoreUnavailable` when it has not come in time."""
     give_up_at = asyncio.get_running_loop().time() + DATABASE_WAIT_S
-    pause_s = 0.2
+    pause_s, said = 0.2, False
     while True:
         try:
             store = await open_store(config.kernel.database_url)
@@ -254,6 +256,13 @@ async def _wait_for_database(config: Config) -> None:
         except StoreUnavailable as error:
             if asyncio.get_running_loop().time() + pause_s > give_up_at:
                 raise
+            if not said:
+                name = name_of_database(config.kernel.database_url)
+                say(
+                    f"{name} does not answer; it is waited for, up to {DATABASE_WAIT_S:.0f} s",
+                    reason=str(error),
+                )
+                said = True
             log.warning("database.awaited", reason=str(error), again_in_s=pause_s)
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, 5.0)
@@ -320,9 +329,12 @@ async def _open_bus(config: Config, *, hub: bool) -> Bus:
     if url.startswith("unix:"):
         path = Path(url.removeprefix("unix:"))
         return await (open_local_hub(path) if hub else open_local_bus(path, config.folder.control_user[0]))
-    from aerostat.kernel.bus.amqp import open_amqp_bus
+    from aerostat.kernel.bus.amqp import name_of_queue, open_amqp_bus
 
-    return await open_amqp_bus(url, founds=hub)
+    bus = await open_amqp_bus(url, founds=hub)
+    if not bus.is_connected:
+        say(f"{name_of_queue(url)} does not answer; it is waited for, as long as it takes")
+    return bus
 
 
 def _tables(doors: list[Service]) -> list[MetaData]:

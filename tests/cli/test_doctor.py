@@ -1,8 +1,10 @@
 """`doctor`: each planted fault is found, named, and has a next step."""
 
 import asyncio
+import importlib.util
 import json
 import os
+import re
 import shutil
 import socket
 import sqlite3
@@ -66,6 +68,22 @@ def test_what_a_joined_machine_lacks_is_told_by_its_package(folder, monkeypatch)
     packages = "libvirt-daemon-system openvswitch-switch ovn-host qemu-system-x86 qemu-utils"
     assert is_bad(finding, "not installed: libvirtd, ovn-controller", f"apt-get install {packages}")
     assert "does not run" not in finding.words
+
+
+def test_a_joined_machine_is_not_told_to_start_a_cloud(folder, monkeypatch):
+    write_private(
+        folder.settings,
+        '[kernel]\nroles = ["host"]\nhost_name = "node-7"\nbus_url = "amqp://a:b@127.0.0.1:1/"\n',
+    )
+    folder.secrets_file.unlink()  # it has none
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name, path=None: None)
+    checks = {**machine.CHECKS, **cloud.CHECKS}
+    for name in ("state", "programs", "rights", "binding", "port", "clients", "processes", "passwords"):
+        finding = examine(checks[name], name, folder)
+        assert finding.verdict != "bad", finding
+        assert re.search(r"\bup\b", finding.words + finding.next_step) is None, finding
 
 
 def test_before_the_first_start_nothing_is_wrong(tmp_path):

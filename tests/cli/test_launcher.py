@@ -158,6 +158,27 @@ def test_up_without_yes_and_without_a_terminal_installs_nothing(checkout):
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize("words", [("serve", "--role", "host"), ("serve", "--role=host"), ("host", "join")])
+def test_a_host_of_a_cloud_elsewhere_gets_the_binding_and_no_packages_to_run(checkout, words):
+    checkout.tool("dpkg-query", 'case "$*" in *ovn-host | *gcc) exit 1 ;; *) printf installed ;; esac')
+    checkout.tool("apt-get", APT)
+    done = checkout.run(*words)
+    assert done.returncode == 1
+    assert done.stderr.endswith("apt-get install --no-install-recommends gcc\n"), done.stderr
+    assert "--yes" not in done.stderr, "that is no option of this command"
+    checkout.tool("dpkg-query", 'case "$*" in *ovn-host) exit 1 ;; *) printf installed ;; esac')
+    assert checkout.run(*words).returncode == 0
+    assert "--extra metal" in checkout.called("uv")[-1]
+    checkout.tool("dpkg-query", "exit 1")
+    assert checkout.run(*words).returncode == 0, "it is built"
+
+
+def test_other_processes_of_a_cloud_on_many_machines_need_no_binding(checkout):
+    for words in (("serve", "--role", "api"), ("host", "list"), ("serve", "--role", "host", "--help")):
+        assert checkout.run(*words).returncode == 0
+    assert "metal" not in "".join(checkout.called("uv"))
+
+
 def test_another_user_than_root_is_told_the_command(checkout):
     checkout.tool("dpkg-query", ALL_BUT_TWO)
     checkout.tool("apt-get", APT)

@@ -8,7 +8,9 @@ import sys
 
 import pytest
 
-from aerostat.cli import main
+from aerostat.cli import api, main
+from aerostat.cli import status as status_command
+from aerostat.cli.api import Api
 from aerostat.cli.served import state_of
 from aerostat.kernel.state_folder import StateFolder
 from tests.waiting import eventually
@@ -48,6 +50,47 @@ def test_processes_without_a_supervisor(folder, capsys):
             assert (code, found["processes"][1]["state"]) == (3, "suspended")
         finally:
             process.kill()
+
+
+def test_something_is_wrong_with_a_cloud_that_runs(folder, capsys):
+    (folder.run / "api.ready").write_text(json.dumps({"pid": os.getpid(), "facts": {}}))
+    assert main(["status", "--state", str(folder.path)]) == 0
+    folder.database.write_text("no database at all " * 1000)
+    assert main(["status", "--state", str(folder.path)]) == 1
+    assert "WRONG       database" in capsys.readouterr().out
+
+
+def test_all_that_the_api_is_asked_for_is_asked_with_one_log_in(folder, capsys, monkeypatch):
+    """Each check that asked the API signed in for itself."""
+
+    class OneCloud(Api):
+        sessions = 0
+
+        def _sign_in(self):
+            OneCloud.sessions += 1
+
+        def get(self, service, path, **more):
+            down = {"host": "node-1", "state": "down", "remark": "silent for 60 s"}
+            return {"hosts": [down], "servers": [{}, {}], "networks": [{}]}
+
+    monkeypatch.setattr(api, "Api", OneCloud)
+    monkeypatch.setattr(status_command, "ask", lambda folder, what: answer)
+    answer = {
+        "state": "running",
+        "pid": os.getpid(),
+        "fake": True,
+        "began_at": 0.0,
+        "processes": [],
+        "facts": {},
+    }
+    lock = folder.lock()
+    try:
+        code, found = status(folder, capsys)
+    finally:
+        lock.release()
+    assert OneCloud.sessions == 1
+    assert found["counts"] == {"servers": 2, "networks": 1}
+    assert (code, any("1 of 1 hosts are down: node-1" in one for one in found["wrong"])) == (1, True)
 
 
 def test_what_the_cloud_stands_on_is_away(folder, capsys):

@@ -32,7 +32,7 @@ async def test_a_killed_worker_is_not_missed_once_another_has_its_seat(tmp_path,
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", spawn_sleeper)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        pool = workers._Pool(load(folder), "api", [], listener, 1)
+        pool = workers.Pool(load(folder), "api", [], listener, 1)
         running = asyncio.create_task(pool.run())
         try:
             await asyncio.to_thread(eventually, (folder.run / "api.ready").exists, 10, why="ready")

@@ -9,8 +9,10 @@ import pytest
 from aerostat.kernel import operation
 from aerostat.kernel.clock import clock
 from aerostat.kernel.errors import DriverError
-from aerostat.services.compute import scheduling
+from aerostat.kernel.model import flows
+from aerostat.services.compute import model, scheduling
 from aerostat.services.compute.flows import claiming
+from aerostat.services.compute.host.orders import HostLink
 
 from .conftest import PUBLIC_KEY, Cloud
 
@@ -300,6 +302,26 @@ class TestTwoHosts:
         record = await operation.list_for(cloud.db, subject_id=server_id)
         assert "fake-1: No." in [row.reason for row in record]
 
+    async def test_who_was_overtaken_takes_away_no_guest(
+        self, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its order is refused, but by then another worker has finished the step and holds the lease."""
+        made = HostLink.ensure_guest
+
+        async def overtaken(link: HostLink, spec: Any, *args: Any, **options: Any) -> Any:
+            monkeypatch.setattr(HostLink, "ensure_guest", made)
+            await made(link, spec, *args, **options)
+            async with cloud.db.transaction() as tx:
+                await tx.update(flows, {"subject_id": spec.id}, lease_token="another's", state="done")
+                await tx.update(model.SERVERS, {"id": spec.id}, state="active")
+            raise DriverError("The order is late.")
+
+        monkeypatch.setattr(HostLink, "ensure_guest", overtaken)
+        server_id = await cloud.make_server()
+        await cloud.settle()
+        assert (await cloud.server(server_id))["status"] == "ACTIVE"
+        assert [domain.id for domain in await cloud.host("fake-1").list_domains()] == [server_id]
+
     async def test_a_host_can_be_asked_for(self, cloud: Cloud) -> None:
         for host in ("fake-2", "fake-1"):
             first = await cloud.active_server(user="root", version="2.74", networks="none", host=host)
@@ -354,19 +376,32 @@ class TestTwoHosts:
         body = {"server_group": {"name": "g", "policies": ["anti-affinity"]}}
         group = (await cloud.ask("POST", "/os-server-groups", body)).json()["server_group"]
         ids = [(await post(cloud, hints={"group": group["id"]})).json()["server"]["id"] for _ in range(2)]
-        both, decided = asyncio.Barrier(2), iter(range(2))
-
-        async def decide(*args: Any, **more: Any) -> Any:
-            decision = await scheduling.decide(*args, **more)
-            if next(decided, None) is not None:
-                await both.wait()
-            return decision
-
-        monkeypatch.setattr(claiming, "decide", decide)
+        monkeypatch.setattr(claiming, "decide", both_first(scheduling.decide))
         for _ in range(4):
             await cloud.settle()
             clock.step(seconds=10)
         assert sorted([await self.host_of(cloud, id) for id in ids]) == ["fake-1", "fake-2"]
+
+    async def test_of_two_members_that_see_each_other_on_a_host_one_stays(
+        self, cloud: Cloud, monkeypatch: Any, standing_clock: None
+    ) -> None:
+        """Both gave way, paused alike, and met there again."""
+        await cloud.db.update(model.HOSTS, {"name": "fake-2"}, disabled=True)
+        body = {"server_group": {"name": "g", "policies": ["anti-affinity"]}}
+        group = (await cloud.ask("POST", "/os-server-groups", body)).json()["server_group"]
+        ids = [(await post(cloud, hints={"group": group["id"]})).json()["server"]["id"] for _ in range(2)]
+        lower, higher = sorted(ids)
+        for name in ("decide", "find_crowd"):  # neither is placed when they choose; both are when they look
+            monkeypatch.setattr(claiming, name, both_first(getattr(scheduling, name)))
+        await cloud.settle()
+        rows = [await cloud.db.get(model.SERVERS, id=id) for id in (lower, higher)]
+        assert [row.host for row in rows] == ["fake-1", None]
+        for _ in range(4):
+            clock.step(seconds=10)
+            await cloud.settle()
+        assert (await cloud.server(lower))["status"] == "ACTIVE"
+        message = (await cloud.server(higher))["fault"]["message"]
+        assert "1 of 2 hosts carry a member of the anti-affinity server group already" in message
 
     async def test_hints_to_be_beside_and_apart(self, cloud: Cloud) -> None:
         first = await cloud.active_server()
@@ -387,6 +422,21 @@ class TestTwoHosts:
             assert (await cloud.server(server_id))["OS-EXT-AZ:availability_zone"] == zone
         pinned = await cloud.server(server_id, version="2.96")
         assert pinned["pinned_availability_zone"] == "nova"
+
+
+def both_first(function: Any) -> Any:
+    """The function, which the first two who call it begin together and leave together."""
+    both, calls = asyncio.Barrier(2), iter(range(2))
+
+    async def meet(*args: Any, **more: Any) -> Any:
+        if next(calls, None) is None:
+            return await function(*args, **more)
+        await both.wait()
+        found = await function(*args, **more)
+        await both.wait()
+        return found
+
+    return meet
 
 
 class TestConfigDrives:

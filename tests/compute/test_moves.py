@@ -11,7 +11,13 @@ from aerostat.kernel.bus import Message
 from aerostat.kernel.clock import clock
 from aerostat.kernel.errors import DriverError
 from aerostat.services.compute import model
-from aerostat.services.compute.host.orders import CONTROL_TOPIC, LIST_LEAVING_VERB, Leaving
+from aerostat.services.compute.host.orders import (
+    CONTROL_TOPIC,
+    LIST_LEAVING_VERB,
+    WHO_COMES_VERB,
+    Leaving,
+    WhoComes,
+)
 from aerostat.services.compute.hosts import POWER, HostDesk
 from aerostat.services.compute.states import SHUTDOWN
 
@@ -158,6 +164,25 @@ async def busy(cloud: Cloud) -> tuple[str, str, dict[str, Any]]:
     assert (shown["status"], shown["server_uuid"], shown["source_compute"]) == ("running", server_id, source)
     assert shown["memory_total_bytes"] > shown["memory_remaining_bytes"] > 0
     return server_id, source, shown
+
+
+async def test_cards_are_awaited_where_a_server_is_on_its_way_to(cloud: Cloud) -> None:
+    """Hosts ask before they unplug what no guest has."""
+
+    async def awaited(host: str) -> list[str]:
+        question = WhoComes(host)
+        answer: list[str] = await cloud.house.bus.call(
+            CONTROL_TOPIC, WHO_COMES_VERB, question, timeout_s=5.0, into=list[str]
+        )
+        return answer
+
+    server_id, source, shown = await busy(cloud)
+    target = TWO if source == ONE else ONE
+    assert (await awaited(source), await awaited(target)) == ([], list(cloud.world.ports))
+    url = f"/servers/{server_id}/migrations/{shown['id']}"
+    assert (await cloud.ask("DELETE", url, user="root", version="2.24")).status_code == 202
+    await ended(cloud, server_id)
+    assert (await awaited(source), await awaited(target)) == ([], [])
 
 
 async def ended(cloud: Cloud, server_id: str) -> None:

@@ -151,3 +151,23 @@ def test_as_a_guest_lines_go_to_logging_from_a_level_on(caplog, monkeypatch):
     (record,) = caplog.records
     assert record.name == "aerostat"
     assert record.getMessage() == "host.lost {'host': 'h1', 'password': '***'}"
+
+
+def test_what_another_library_met_and_lives_with_is_one_line(lines):
+    try:
+        raise OSError("no route")
+    except OSError:
+        logging.getLogger("asyncpg.pool").warning("Failed to restore", exc_info=True)
+        logging.getLogger("asyncpg.pool").error("Failed for good", exc_info=True)
+    warned, failed = lines()
+    assert (warned["error"], "exception" in warned) == ("OSError: no route", False)
+    assert "Traceback" in failed["exception"]
+
+
+def test_what_is_said_reaches_the_person_whose_log_is_a_file(tmp_path, capsys, lines):
+    log.say("seen on the stream")
+    assert lines()[0]["event"] == "seen on the stream"
+    log.configure("migrate", file=tmp_path / "migrate.jsonl", only_file=True)
+    log.say("the database is waited for", reason="refused")
+    assert capsys.readouterr().err == "aerostat: the database is waited for\n"
+    assert json.loads((tmp_path / "migrate.jsonl").read_text())["reason"] == "refused"

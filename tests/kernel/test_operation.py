@@ -8,7 +8,7 @@ from aerostat.kernel import operation
 from aerostat.kernel.clock import clock
 from aerostat.kernel.context import Context
 from aerostat.kernel.db import Store
-from aerostat.kernel.model import operations
+from aerostat.kernel.model import flows, leases, operations
 
 WHO = Context(request_id="req-1", user_id="user", project_id="project")
 
@@ -80,3 +80,32 @@ async def test_trimmed_by_age_and_by_size(store: Store, monkeypatch: pytest.Monk
     assert await operation.trim(store, keep=timedelta(minutes=10), max_rows=4) == 0
     left = await store.all(operations, order="id")
     assert [row.action for row in left] == ["16", "17", "18", "19"]
+
+
+async def test_what_waits_and_what_fails_is_told_with_its_last_reason(store: Store) -> None:
+    flow = {"name": "server.create", "subject_kind": "servers", "step": "boot", "data": {}, "context": {}}
+    times = dict.fromkeys(("wake_at", "deadline_at", "created_at"), clock.now())
+    stories = {
+        "waits": ("started", "done", "retry"),
+        "went on": ("retry", "done"),
+        "waited once": ("retry",),
+    }
+    for id, verdicts in stories.items():
+        state = "done" if id == "waited once" else "running"
+        await store.insert(flows, id=id, subject_id=id, request_id=id, state=state, **flow, **times)
+        for number, verdict in enumerate(verdicts):
+            await operation.record(
+                store, None, "server.create", verdict, request_id=id, subject_id=id, reason=f"{id} {number}"
+            )
+    waiting = await operation.list_waiting(store, 10)
+    assert [(row.name, row.reason) for row in waiting] == [("server.create", "waits 2")]
+    for name, failures in (("compute.orphans", 2), ("compute.power", 0), ("network.topology", 1)):
+        await store.insert(leases, name=name, next_at=clock.now(), failures=failures)
+        for number in range(failures):
+            await operation.record(
+                store, None, name, "failed", request_id=operation.PERIODIC + name, reason=f"{name} {number}"
+            )
+    assert [(row.name, row.failures, row.reason) for row in await operation.list_failing(store)] == [
+        ("compute.orphans", 2, "compute.orphans 1"),
+        ("network.topology", 1, "network.topology 0"),
+    ]

@@ -28,6 +28,7 @@ from sqlalchemy import (
 )
 
 from aerostat.kernel import clock
+from aerostat.kernel import model as kernel_model
 from aerostat.kernel.db import (
     BadValue,
     Duplicate,
@@ -512,3 +513,19 @@ def test_a_server_that_takes_nothing_in_is_a_database_that_is_away(error: str) -
 
     with pytest.raises(StoreUnavailable), _translated():
         raise getattr(asyncpg, error)("could not extend file: No space left on device")
+
+
+async def test_somebody_elses_file_is_only_read(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/own.sqlite"
+    with pytest.raises(StoreUnavailable):
+        await open_store(url, only_read=True)
+    assert not (tmp_path / "own.sqlite").exists()
+    own = await open_store(url)
+    await create_schema(own, [kernel_model.metadata])
+    await own.insert(kernel_model.marks, name="here", at=clock.now())
+    reader = await open_store(url, only_read=True)
+    assert await reader.count(kernel_model.marks) == 1
+    with pytest.raises(StoreUnavailable, match="readonly"):
+        await reader.insert(kernel_model.marks, name="there", at=clock.now())
+    await reader.close()
+    await own.close()

@@ -7,7 +7,10 @@ import pytest
 
 from aerostat.kernel import operation
 from aerostat.kernel.clock import clock
-from aerostat.services.network.host.protocol import Key
+from aerostat.services.network import model
+from aerostat.services.network import topology as reading
+from aerostat.services.network.config import NetworkConfig
+from aerostat.services.network.host.protocol import Key, Port
 from aerostat.services.network.reconcilers import topology
 
 from .conftest import Api, make_subnet
@@ -17,6 +20,20 @@ from .test_router import make_reachable
 
 def of_kind(api: Api, kind: str) -> list[Any]:
     return [thing for key, thing in sorted(api.world.things.items()) if key.kind == kind]
+
+
+async def test_a_subnet_that_goes_while_ports_are_read_is_no_error(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make_reachable(api)
+    read = reading._rows
+
+    async def without_subnets(store: Any, table: Any, *args: Any, **where: Any) -> Any:
+        return [] if table is model.SUBNETS else await read(store, table, *args, **where)
+
+    monkeypatch.setattr(reading, "_rows", without_subnets)
+    things = await reading.read_things(api.house.store, api.house.config.section(NetworkConfig))
+    assert {thing.fixed_ips for thing in things if isinstance(thing, Port)} == {()}
 
 
 async def test_what_a_project_builds_appears_in_the_world(api: Api) -> None:

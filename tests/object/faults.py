@@ -28,13 +28,14 @@ READS = ("find", "find_fragment")
 
 class Faulty:
     """A device, and what is wrong with it: `away`, `full`, `hangs` (until `resume`), `damaged`; `dies_after` bytes of a
-    stream, either way. `calls`: the verbs it was asked.
+    stream, either way; `forbidden` verbs. `calls`: the verbs it was asked.
     """
 
     def __init__(self, device):
         self.device = device
         self.away = self.full = self.damaged = False
         self.dies_after = None
+        self.forbidden = set()
         self.calls = []
         self._running = asyncio.Event()
         self._running.set()
@@ -48,11 +49,12 @@ class Faulty:
     def mend(self):
         self.away = self.full = self.damaged = False
         self.dies_after = None
+        self.forbidden = set()
         self.resume()
 
     async def check(self, verb):
         await self._running.wait()
-        if self.away:
+        if self.away or verb in self.forbidden:
             raise DeviceAway("away")
         if self.full and verb in ("begin", "put", "write", "commit", "begin_fragment"):
             raise OSError(errno.ENOSPC, "full")

@@ -8,7 +8,6 @@ from urllib.parse import quote
 
 import msgspec
 
-from aerostat.services.object.cluster.policies import Policies
 from aerostat.services.object.config import ObjectConfig
 from aerostat.services.object.places import Places
 from aerostat.services.object.room import ObjectStore
@@ -121,19 +120,14 @@ async def ask(app: Any, scope: Mapping[str, Any], pieces: list[bytes], breaks_of
 
 @contextlib.asynccontextmanager
 async def opened(
-    folder: Path, *, devices: int = 1, replicas: float = 1, **settings: Any
+    folder: Path, *, devices: int = 1, replicas: float = 1, authenticate: Any = None, **settings: Any
 ) -> AsyncIterator[Store]:
-    """A store in `folder`, made if it is not there; `settings` as in `[object]`."""
+    """A store in `folder`, made if it is not there; `settings` as in `[object]`. `authenticate`: see `House`."""
     config = msgspec.convert({"replicas": replicas, "part_power": 4, **settings}, ObjectConfig)
     places = Places(folder)
-    places.found(
-        Policies(config.policies),
-        node=config.node,
-        devices=[f"d{index + 1}" for index in range(devices)],
-        part_power=config.part_power,
-        replicas=config.replicas,
-    )
+    places.found(config, [f"d{index + 1}" for index in range(devices)])
     room = ObjectStore(config, places)
+    room.authenticate = authenticate
     try:
         yield Store(room)
     finally:

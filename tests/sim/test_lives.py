@@ -41,7 +41,7 @@ def _digests_elsewhere(seeds: list[int], hash_seed: str) -> dict[int, str]:
 def test_the_command_prints_digests() -> None:
     command = [sys.executable, "-m", "aerostat", "sim", "--seeds", "1", "--from", "39", "--digests"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    assert done.stdout.startswith(f"seed 39: {next(sim.run([39])).digest}\n1 histories, ")
+    assert done.stdout.startswith(f"seed 39: {next(sim.run([39])).digest}\n1 history, ")
 
 
 def test_misfortune_happens() -> None:

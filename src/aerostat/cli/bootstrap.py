@@ -23,13 +23,11 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError(
             "this cloud has a database of its own, which `aerostat up` makes and fills by itself"
         )
-    config.folder.create()
-    log.configure(
-        "bootstrap", level=config.kernel.log_level, file=config.folder.log / "bootstrap.jsonl", only_file=True
-    )
     from aerostat import app
 
-    with told(config):
+    with config.folder.created(), told(config):
+        file = config.folder.log / "bootstrap.jsonl"
+        log.configure("bootstrap", level=config.kernel.log_level, file=file, only_file=True)
         first = asyncio.run(app.bootstrap(config))
     file = config.folder.secrets_file
     if first:

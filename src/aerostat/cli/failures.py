@@ -2,24 +2,24 @@
 
 import contextlib
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from aerostat.cli import CommandError
 from aerostat.kernel.bus import BusRefused
 from aerostat.kernel.config import Config
-from aerostat.kernel.db import SchemaDiffers, SealBroken, StoreRefused, StoreUnavailable
+from aerostat.kernel.db import SchemaDiffers, SealBroken, StoreRefused, StoreUnavailable, name_of_database
 from aerostat.kernel.errors import DriverError
 
 
 @contextlib.contextmanager
 def told(config: Config) -> Iterator[None]:
     """Turn errors of a start that the person can do something about into `CommandError`."""
+    database = name_of_database(config.kernel.database_url)
     try:
         yield
     except StoreRefused as error:
-        raise CommandError(f"{_database(config)} refuses us: {error}. See kernel.database_url") from None
+        raise CommandError(f"{database} refuses us: {error}. See kernel.database_url") from None
     except StoreUnavailable as error:
-        raise CommandError(f"{_database(config)} does not answer: {error}. See kernel.database_url") from None
+        raise CommandError(f"{database} does not answer: {error}. See kernel.database_url") from None
     except BusRefused as error:
         raise CommandError(f"{error.message}. See kernel.bus_url") from None
     except (SchemaDiffers, SealBroken) as error:
@@ -37,12 +37,3 @@ def told(config: Config) -> Iterator[None]:
         if error.filename is None and error.errno is None:
             raise
         raise CommandError(f"cannot start: {error}") from None
-
-
-def _database(config: Config) -> str:
-    at = urlsplit(config.kernel.database_url)
-    return (
-        f"the database {at.path.lstrip('/')} at {at.hostname}:{at.port or 5432}"
-        if at.hostname
-        else "the database"
-    )

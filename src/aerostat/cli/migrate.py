@@ -17,13 +17,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     config = settings_of(args)
-    config.folder.create()
-    log.configure(
-        "migrate", level=config.kernel.log_level, file=config.folder.log / "migrate.jsonl", only_file=True
-    )
     from aerostat.app import migrate
 
-    with told(config):
+    with config.folder.created(), told(config):
+        log.configure(
+            "migrate", level=config.kernel.log_level, file=config.folder.log / "migrate.jsonl", only_file=True
+        )
         asyncio.run(migrate(config))
     print(f"{config.kernel.database_url.split('@')[-1]} is up to date")
     return 0

@@ -10,10 +10,10 @@ import gc
 import os
 import signal
 import socket
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-from aerostat.cli import CommandError
+from aerostat.cli import CommandError, typed
 from aerostat.cli.failures import told
 from aerostat.cli.parts import ready_file_of, write_ready
 from aerostat.cli.settings import settings_of
@@ -22,7 +22,13 @@ from aerostat.kernel.config import ROLES, Config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--role", action="append", choices=ROLES, help="repeat for several; default: all")
+    parser.add_argument(
+        "--role",
+        action="append",
+        choices=ROLES,
+        help="repeat for several, but not for host, which is a process of its own; default: kernel.roles of the"
+        " settings; with --fake all",
+    )
     parser.add_argument(
         "--fake", action="store_true", help="fake hypervisor and network, all in this process"
     )
@@ -45,19 +51,24 @@ def run(args: argparse.Namespace) -> int:
     config = settings_of(args, fake=args.fake, port=args.port)
     roles = set(args.role or config.kernel.roles)
     if "host" in roles and roles != {"host"} and not args.fake:
-        raise CommandError("the host role is a process of its own: serve --role host")
+        raise CommandError(
+            "which role? The host role is a process of its own: serve --role host; all others may be together:"
+            " serve --role api --role engine --role console"
+        )
+    if args.workers != 1:
+        _check_workers(args.workers, roles, config)
+    if not config.kernel.prepares and roles != {"host"}:
+        config.folder.secrets()  # which bootstrap made: without them nothing here begins
     # Disks of guests are nobody else's. All others make private what must be, and what is built for guests must come
     # out the same whatever the caller's umask is.
     os.umask(0o077 if roles == {"host"} else 0o022)
     process = args.process or ("cloud" if args.fake else (args.role or ["control"])[0])
-    config.folder.create()
-    if args.workers != 1:
-        _check_workers(args.workers, roles, config)
-    lock = config.folder.lock_process(process)
-    try:
-        return _run(config, args, roles, process)
-    finally:
-        lock.release()
+    with config.folder.created() as keep_folder:
+        lock = config.folder.lock_process(process)
+        try:
+            return _run(config, args, roles, process, keep_folder)
+        finally:
+            lock.release()
 
 
 def _check_workers(workers: int, roles: set[str], config: Config) -> None:
@@ -70,7 +81,9 @@ def _check_workers(workers: int, roles: set[str], config: Config) -> None:
         )
 
 
-def _run(config: Config, args: argparse.Namespace, roles: set[str], process: str) -> int:
+def _run(
+    config: Config, args: argparse.Namespace, roles: set[str], process: str, keep_folder: Callable[[], None]
+) -> int:
     if config.kernel.embedded and roles != {"host"}:
         config.folder.ensure_secrets()
     log.configure(
@@ -79,6 +92,11 @@ def _run(config: Config, args: argparse.Namespace, roles: set[str], process: str
         file=config.folder.log / f"{process}.jsonl",
         limit_bytes=config.kernel.log_bytes,
     )
+    if roles == {"host"} and config.kernel.has_queue and not config.kernel.embedded:
+        log.say(
+            f"this machine is compute host {config.kernel.host_name} now, with the control plane's own settings and"
+            f" passwords; on a machine of its own it should have only a host's: {typed()} host token, host join"
+        )
     if args.workers > 1:
         from aerostat.cli.workers import serve_in_workers
 
@@ -92,6 +110,7 @@ def _run(config: Config, args: argparse.Namespace, roles: set[str], process: str
         number=args.number,
         listener=listener,
         parent_fd=args.parent_fd,
+        begun=keep_folder,
     )
 
 
@@ -104,8 +123,12 @@ def serve(
     number: int | None = None,
     listener: socket.socket | None = None,
     parent_fd: int | None = None,
+    begun: Callable[[], None] = lambda: None,
 ) -> int:
-    """Serve until SIGTERM or SIGINT, or until `parent_fd` closes; returns the exit code."""
+    """Serve until SIGTERM or SIGINT, or until `parent_fd` closes; returns the exit code.
+
+    `begun` is called when requests are answered.
+    """
     import uvloop
 
     from aerostat import app
@@ -114,6 +137,7 @@ def serve(
         gc.freeze()
         gc.enable()
         write_ready(config.folder, process, facts)
+        begun()
 
     is_host = roles == {"host"}
     if is_host:
@@ -122,13 +146,13 @@ def serve(
         work = app.run(config, roles, fake=fake, process=process, listener=listener, ready=ready)
     try:
         with told(config), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_until_told(work, parent_fd))
+            runner.run(until_told(work, parent_fd))
     finally:
         ready_file_of(config.folder, process).unlink(missing_ok=True)
     return 0
 
 
-async def _until_told(work: Coroutine[Any, Any, None], parent_fd: int | None) -> None:
+async def until_told(work: Coroutine[Any, Any, None], parent_fd: int | None) -> None:
     """Run `work` until it ends, or a signal or the parent's end cancels it."""
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()

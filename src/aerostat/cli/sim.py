@@ -61,9 +61,8 @@ def run(args: argparse.Namespace) -> int:
     if sys.stderr.isatty():
         print("\r", end="", file=sys.stderr)
     took = f"{time.monotonic() - began_s:.0f} s, {cpu_s / max(lives, 1):.2f} s of CPU each"
-    print(
-        f"{lives} histories, {steps:,} steps, {faults.total():,} faults injected, {bad} with violations ({took})"
-    )
+    told = "1 history" if lives == 1 else f"{lives} histories"
+    print(f"{told}, {steps:,} steps, {faults.total():,} faults injected, {bad} with violations ({took})")
     return 1 if bad or lives < args.seeds else 0
 
 
@@ -72,7 +71,8 @@ def _tell(outcome: "object", *, whole: bool, story: bool) -> None:
     from aerostat.testing.sim import Outcome
 
     assert isinstance(outcome, Outcome)
-    print(f"seed {outcome.seed}: {len(outcome.violations)} violations")
+    count = len(outcome.violations)
+    print(f"seed {outcome.seed}: {count} violation{'' if count == 1 else 's'}")
     for violation in outcome.violations:
         print(f"    {violation}")
     if story or whole:

@@ -1,7 +1,7 @@
 """What runs, where it listens, how good a cloud it is, and what is wrong with it.
 
-Exit code 0 if the cloud runs, 3 if it does not. Of processes without a supervisor (`serve`) those of this folder are
-shown, and the cloud runs if one of them does.
+Exit code 0 if the cloud runs, 1 if it runs and something is WRONG, 3 if it does not run. Of processes without a
+supervisor (`serve`) those of this folder are shown, and the cloud runs if one of them does.
 """
 
 import argparse
@@ -9,7 +9,7 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aerostat.cli.ask import Unreachable, ask
 from aerostat.cli.level import level
@@ -17,8 +17,13 @@ from aerostat.cli.plain import plain
 from aerostat.cli.served import resident_mib, served
 from aerostat.cli.settings import kernel_settings_of
 from aerostat.kernel.config import Config
+from aerostat.kernel.state_folder import StateFolderError
 
-NOT_RUNNING = 3
+if TYPE_CHECKING:
+    from aerostat.cli.api import Api
+
+WRONG, NOT_RUNNING = 1, 3
+ASK_LIMIT_S = 3.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +37,9 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(found, indent=2))
     else:
         print(plain("\n".join(as_text(found))))
-    return 0 if found["running"] else NOT_RUNNING
+    if not found["running"]:
+        return NOT_RUNNING
+    return WRONG if found.get("wrong") else 0
 
 
 def collect(config: Config) -> dict[str, Any]:
@@ -51,7 +58,10 @@ def collect(config: Config) -> dict[str, Any]:
         found["running"] = any(one["state"] == "running" for one in found["processes"])
         if found["processes"]:
             found["phase"] = "running" if found["running"] else "stopped"
-        return {**found, "wrong": wrong(config)} if found["running"] or not config.kernel.embedded else found
+        if found["running"] or not config.kernel.embedded:
+            with signed_in(config) as api:
+                found["wrong"] = wrong(config, api)
+        return found
     try:
         answer = ask(config.folder, "status")
     except Unreachable as error:
@@ -66,39 +76,57 @@ def collect(config: Config) -> dict[str, Any]:
         "level": level(answer["facts"], answer["fake"]),
         "facts": answer["facts"],
     }
-    if found["running"]:
-        found["counts"] = counts(config)
-    return {**found, "wrong": wrong(config)}
+    with signed_in(config) as api:
+        if found["running"]:
+            found["counts"] = counts(api)
+        found["wrong"] = wrong(config, api)
+    return found
 
 
-def wrong(config: Config) -> list[str]:
-    """What `doctor` would call bad of that which the cloud stands on and of what it says of itself."""
+@contextlib.contextmanager
+def signed_in(config: Config) -> Iterator["Api | None"]:
+    """The administrator's session; None where no API is expected, or nobody could sign in."""
+    from aerostat.cli.api import Api, ApiFailed
+    from aerostat.cli.doctor.settings import expects_api
+
+    with contextlib.ExitStack() as stack:
+        api = None
+        if expects_api(config.folder, config):
+            with contextlib.suppress(ApiFailed, StateFolderError):
+                api = stack.enter_context(Api.as_admin(config, timeout_s=ASK_LIMIT_S))
+        yield api
+
+
+def wrong(config: Config, api: "Api | None") -> list[str]:
+    """What `doctor` would call bad of that which the cloud stands on and of what it says of itself.
+
+    Without a session hosts are not asked for: why there is none is what the other checks say.
+    """
     from aerostat.cli.doctor import examine
     from aerostat.cli.doctor.cloud import check_database
     from aerostat.cli.doctor.machine import check_clock, check_room
-    from aerostat.cli.doctor.reach import CHECKS
+    from aerostat.cli.doctor.reach import CHECKS, look_at_hosts
 
     checks = {"database": check_database, "disk": check_room, "clock": check_clock, **CHECKS}
+    del checks["hosts"]
+    if api is not None:
+        checks["hosts"] = lambda _: look_at_hosts(api)
     findings = [examine(check, name, config.folder) for name, check in checks.items()]
     return [f"{one.name}: {one.words}" for one in findings if one.verdict == "bad"]
 
 
-def counts(config: Config) -> dict[str, int | None]:
+def counts(api: "Api | None") -> dict[str, int | None]:
     """How many servers and networks there are, as the administrator sees them; None: not answered."""
-    from aerostat.cli.api import Api, ApiFailed
+    from aerostat.cli.api import ApiFailed
 
     paths = {
         "servers": ("compute", "/servers?all_tenants=1"),
         "networks": ("network", "/v2.0/networks?fields=id"),
     }
     found: dict[str, int | None] = dict.fromkeys(paths)
-    try:
-        with Api.as_admin(config, timeout_s=3) as api:
-            for name, (service, path) in paths.items():
-                with contextlib.suppress(ApiFailed):
-                    found[name] = len(api.get(service, path)[name])
-    except ApiFailed:
-        pass  # nobody could sign in: nothing was answered
+    for name, (service, path) in paths.items() if api is not None else ():
+        with contextlib.suppress(ApiFailed):
+            found[name] = len(api.get(service, path)[name])
     return found
 
 

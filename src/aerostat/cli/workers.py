@@ -35,18 +35,16 @@ def serve_in_workers(config: Config, process: str, roles: set[str], args: argpar
         listener = listen(config.kernel.listen_address, config.kernel.port)
     except OSError as error:
         raise CommandError(f"cannot listen on port {config.kernel.port}: {error.strerror}") from None
-    words = [word for role in sorted(roles) for word in ("--role", role)]
+    words = ["serve", *(word for role in sorted(roles) for word in ("--role", role))]
     for name in ("state", "config"):
         if value := getattr(args, name):
             words += [f"--{name}", value]
-    pool = _Pool(config, process, words, listener, args.workers)
-    try:
-        return asyncio.run(pool.run())
-    finally:
-        ready_file_of(config.folder, process).unlink(missing_ok=True)
+    return Pool(config, process, words, listener, args.workers).keep()
 
 
-class _Pool:
+class Pool:
+    """`count` processes `aerostat WORDS --process NAME --listen-fd … --parent-fd …`."""
+
     def __init__(
         self, config: Config, process: str, words: list[str], listener: socket.socket, count: int
     ) -> None:
@@ -59,6 +57,13 @@ class _Pool:
         self._replacing: asyncio.Task[None] | None = None
         self._alive_read, self._alive_write = os.pipe()  # closed when we die: the workers end as well
 
+    def keep(self) -> int:
+        """Until told to end; returns the exit code."""
+        try:
+            return asyncio.run(self.run())
+        finally:
+            ready_file_of(self._config.folder, self._process).unlink(missing_ok=True)
+
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -70,7 +75,8 @@ class _Pool:
         beginning: list[asyncio.Future[Any]] = [stopped, ready, *keepers]
         await asyncio.wait(beginning, return_when=asyncio.FIRST_COMPLETED)
         if ready.done():
-            write_ready(self._config.folder, self._process, {"workers": len(self._seats)})
+            facts = {"workers": len(self._seats), "url": self._config.kernel.public_url}
+            write_ready(self._config.folder, self._process, facts)
         await asyncio.wait([stopped, *keepers], return_when=asyncio.FIRST_COMPLETED)
         self._stopping.set()
         if self._replacing is not None:
@@ -108,9 +114,8 @@ class _Pool:
         ready_file.unlink(missing_ok=True)
         handles = [self._listener.fileno(), self._alive_read]
         child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "aerostat", "serve", "--process", name),
+            *(sys.executable, "-m", "aerostat", *self._words, "--process", name),
             *("--listen-fd", str(handles[0]), "--parent-fd", str(handles[1])),
-            *self._words,
             env=own_environment(),
             pass_fds=handles,
         )

@@ -61,6 +61,8 @@ NOT_SECRET = {"tokenid", "tokens", "secretid", "passwordexpiresat", "credentiali
 
 Event = MutableMapping[str, Any]
 
+_is_seen = True  # whether lines reach who started this process; what was not configured is no process of ours
+
 _encoder = msgspec.json.Encoder(enc_hook=str)
 
 
@@ -156,8 +158,10 @@ def configure(
     `process` names it on each line. Lines go to `file` if given; to `stream` (default: standard error, unless
     there is a file and no terminal, or `only_file`), as JSON or, on a terminal, for people.
     """
+    global _is_seen
     if stream is None and not only_file and (file is None or sys.stderr.isatty()):
         stream = sys.stderr
+    _is_seen = stream is not None
     log_file = LogFile(file, limit_bytes) if file else None
     terminal = Terminal(stream) if stream is not None and stream.isatty() else None
     stamp = {"process": process, "pid": os.getpid()}
@@ -193,6 +197,13 @@ def configure(
         cache_logger_on_first_use=False,
     )
     _take_over_logging(level)
+
+
+def say(words: str, **values: Any) -> None:
+    """A line (warning) that whoever started this process must see: on standard error too, where lines do not go."""
+    get_logger("aerostat").warning(words, **values)
+    if not _is_seen:
+        print(f"aerostat: {words}", file=sys.stderr, flush=True)
 
 
 def hand_over(level: str = "warning") -> None:
@@ -258,8 +269,10 @@ class _FromLogging(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         values: dict[str, Any] = {"source": record.name}
-        if record.exc_info:
+        if record.exc_info and record.levelno >= logging.ERROR:
             values["exc_info"] = record.exc_info
+        elif record.exc_info and (met := record.exc_info[1]) is not None:
+            values["error"] = f"{type(met).__name__}: {met}"  # a library that goes on: what it met is enough
         try:
             message = record.getMessage()
         except (TypeError, ValueError):

@@ -8,14 +8,17 @@ and as data (`data`): scheduler verdicts, policy clauses, quota sums, driver err
 from datetime import timedelta
 from typing import Any, Literal
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, literal, select
 
 from . import clock, ids
 from .context import Context
 from .db import Row, Store, Transaction
-from .model import operations
+from .model import flows, leases, operations
 
 Verdict = Literal["accepted", "started", "done", "again", "retry", "failed", "refused", "superseded", "gone"]
+
+PERIODIC = "periodic-"
+"""How the request ids of periodic work begin; its name follows."""
 
 _TRIM_CHUNK = 5_000
 
@@ -74,6 +77,38 @@ async def list_for(
         limit=limit,
     )
     return rows[::-1]
+
+
+async def list_waiting(store: Store, limit: int) -> list[Row]:
+    """Flows that run and try something again: `name`, and `reason`, the last thing that was written about each."""
+    later = operations.alias()
+    last = (
+        select(func.max(later.c.id))
+        .where(later.c.request_id == flows.c.request_id, later.c.subject_id == flows.c.subject_id)
+        .scalar_subquery()
+    )
+    return await store.fetch(
+        select(flows.c.name, operations.c.reason)
+        .join_from(flows, operations, operations.c.id == last)
+        .where(flows.c.state == "running", operations.c.verdict == "retry")
+        .limit(limit)
+    )
+
+
+async def list_failing(store: Store) -> list[Row]:
+    """Periodic work that failed the last time: `name`, how many `failures` in a row, and the last one's `reason`."""
+    last = (
+        select(operations.c.reason)
+        .where(operations.c.request_id == literal(PERIODIC) + leases.c.name)
+        .order_by(operations.c.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    return await store.fetch(
+        select(leases.c.name, leases.c.failures, last.label("reason"))
+        .where(leases.c.failures > 0)
+        .order_by(leases.c.name)
+    )
 
 
 async def trim(store: Store, keep: timedelta, max_rows: int) -> int:

@@ -9,12 +9,15 @@ Two clouds on one machine have two folders, and nothing else in common: `prefix`
 devices.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import json
 import os
 import secrets
+import shutil
 import tomllib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -100,6 +103,27 @@ class StateFolder:
         except OSError as error:
             raise StateFolderError(f"cannot make the state folder {self.path}: {error.strerror}") from None
 
+    @contextlib.contextmanager
+    def created(self) -> Iterator[Callable[[], None]]:
+        """`create`, for who may be refused: a folder that was made for it goes again when the block raises.
+
+        Not once it was told to be kept, by a call of what the block is given, or has secrets or a database in it.
+        """
+        kept = [self.path / "secrets.toml", self.database]
+        doomed = not self.path.exists()
+
+        def keep() -> None:
+            nonlocal doomed
+            doomed = False
+
+        self.create()
+        try:
+            yield keep
+        except BaseException:
+            if doomed and not any(file.exists() for file in kept):
+                shutil.rmtree(self.path)
+            raise
+
     def secrets(self) -> Secrets:
         """The passwords; raises `StateFolderError` when the file is absent or damaged."""
         try:
@@ -144,10 +168,13 @@ class StateFolder:
         self.run.mkdir(mode=0o700, parents=True, exist_ok=True)
         return Lock(self.lock_file)
 
-    def owner_pid(self) -> int | None:
-        """The process that holds the lock now; None if nobody does, whatever the file says."""
+    def owner_pid(self, process: str | None = None) -> int | None:
+        """The process that holds the folder's lock, or the one that runs as `process`; None if nobody does, whatever
+        the file says.
+        """
         try:
-            handle = os.open(self.lock_file, os.O_RDONLY | os.O_CLOEXEC)
+            file = self.lock_file if process is None else self.run / f"{process}.lock"
+            handle = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
         try:

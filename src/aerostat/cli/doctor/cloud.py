@@ -10,6 +10,7 @@ from aerostat.cli.ask import Unreachable, ask
 from aerostat.cli.clouds import user_clouds_path
 from aerostat.cli.doctor.finding import Check, Finding, bad, good, note
 from aerostat.cli.doctor.reach import look_at_postgres
+from aerostat.cli.doctor.settings import has_joined
 from aerostat.cli.guests import find_guests
 from aerostat.cli.served import served
 from aerostat.cli.settings import room_sections
@@ -22,6 +23,8 @@ BIND_LOW_PORTS = 1 << 10  # CAP_NET_BIND_SERVICE, kept where the API has a port 
 
 
 def check_folder(folder: StateFolder) -> Finding:
+    if has_joined(folder):
+        return good(str(folder.path))
     if not folder.path.exists():
         return note(f"{folder.path} is not there yet", f"{typed()} up makes it")
     if not folder.exists:
@@ -155,6 +158,8 @@ def check_leftovers(folder: StateFolder) -> Finding:
     """Namespaces, guests and sockets of a cloud that does not run."""
     if folder.owner_pid() is not None or any(one["state"] == "running" for one in served(folder)):
         return good("the cloud runs; what there is belongs to it")
+    if has_joined(folder):
+        return good("what there is belongs to the cloud elsewhere: guests run on without the host's process")
     spaces = [path.name for path in Path("/run/netns").glob(f"{folder.prefix}-*")]
     guests = [str(pid) for pid in find_guests(folder)]
     sockets = [path.name for path in folder.run.glob("*.sock")] if folder.run.is_dir() else []
@@ -170,6 +175,8 @@ def check_leftovers(folder: StateFolder) -> Finding:
 
 def check_clients(folder: StateFolder) -> Finding:
     """Whether OpenStack clients know this cloud by name."""
+    if has_joined(folder):
+        return good("clients ask the cloud that this host is of")
     import yaml
 
     path = user_clouds_path()

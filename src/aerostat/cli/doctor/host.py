@@ -3,7 +3,7 @@
 import asyncio
 
 from aerostat.cli.doctor.finding import Check, Finding, bad, good, note
-from aerostat.cli.doctor.reach import is_host
+from aerostat.cli.doctor.settings import is_host
 from aerostat.cli.settings import room_sections
 from aerostat.kernel.config import ConfigError, load
 from aerostat.kernel.errors import DriverError

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from aerostat.cli.doctor.finding import Check, Finding, bad, good, note
+from aerostat.cli.doctor.settings import has_joined, is_host
 from aerostat.cli.settings import room_sections
 from aerostat.cli.up import has_orphans
 from aerostat.kernel.clock import clock
@@ -34,6 +35,8 @@ PROGRAM_FOLDERS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def check_programs(folder: StateFolder) -> Finding:
+    if has_joined(folder):
+        return good("left to the check of the host, which knows what it needs")
     path = os.environ.get("PATH", "") + ":" + PROGRAM_FOLDERS
     missing = [name for name in PROGRAMS if shutil.which(name, path=path) is None]
     if missing:
@@ -47,15 +50,20 @@ def check_programs(folder: StateFolder) -> Finding:
 
 def check_rights(folder: StateFolder) -> Finding:
     if os.geteuid() != 0:
+        if has_joined(folder):
+            return note("you are not root: a host with real guests does not work", "start it with sudo")
         return note("you are not root: only `up --fake` works", "start a real cloud with sudo")
     return good("root: namespaces and the hypervisor can be used")
 
 
 def check_binding(folder: StateFolder) -> Finding:
     if importlib.util.find_spec("libvirt") is None:
+        lost, who = "only `up --fake` works", "up"
+        if has_joined(folder):
+            lost, who = "a host with real guests does not work", "serve --role host"
         return note(
-            "libvirt's Python binding is not installed: only `up --fake` works",
-            "./aerostat up installs it, or: pip install 'aerostat[metal]'",
+            f"libvirt's Python binding is not installed: {lost}",
+            f"./aerostat {who} installs it, or: pip install 'aerostat[metal]'",
         )
     return good("libvirt's Python binding is there")
 
@@ -141,6 +149,8 @@ def check_port(folder: StateFolder) -> Finding:
     except ConfigError:
         return note("the settings cannot be read, so the port was not tried")
     address, port = config.kernel.listen_address, config.kernel.port
+    if is_host(config):
+        return good("a host listens on none")
     if not config.kernel.embedded:
         return good("left to the process that serves the API")
     if folder.owner_pid() is not None or has_orphans(folder):

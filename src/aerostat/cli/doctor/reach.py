@@ -1,43 +1,32 @@
 """Checks of what a cloud stands on, and of what it can say of itself: database, queue, API, hosts, work that waits.
 
-Each asks with a short limit and only looks. They are the ones that `status` asks, too. A folder in which no cloud
-runs and which says of no database or queue elsewhere has nothing to be asked.
+Each asks with a short limit and only looks. `status` asks them too, with one log-in for all it wants. A folder in which
+no cloud runs and which says of no database or queue elsewhere has nothing to be asked.
 """
 
 import asyncio
 import datetime
 import re
-import sqlite3
 from collections import Counter
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from aerostat.cli import CommandError, typed
 from aerostat.cli.doctor.finding import Check, Finding, bad, good, note
+from aerostat.cli.doctor.settings import expects_api, find_settings, is_host
 from aerostat.kernel import clock, ids
-from aerostat.kernel.config import Config, ConfigError, load
-from aerostat.kernel.errors import DriverError
+from aerostat.kernel.config import Config
 from aerostat.kernel.state_folder import StateFolder, StateFolderError
+
+if TYPE_CHECKING:
+    from aerostat.cli.api import Api
+    from aerostat.kernel.db import Row
 
 LIMIT_S = 5.0
 MOST_SKEW_S = 5.0
 MOST_NAMED = 5
 MOST_ROWS = 500
 GOES_ON = "what was accepted waits and goes on by itself"
-
-# Of each flow that runs the last thing that was written about it, if that says that it tries again.
-WAITING = f"""
-    select f.name, o.reason from kernel_flows f join kernel_operations o on o.id = (
-        select max(x.id) from kernel_operations x
-        where x.request_id = f.request_id and x.subject_id = f.subject_id)
-    where f.state = 'running' and o.verdict = 'retry' limit {MOST_ROWS}"""
-FAILING = """
-    select l.name, l.failures, (
-        select o.reason from kernel_operations o where o.request_id = 'periodic-' || l.name order by o.id desc limit 1)
-    from kernel_leases l where l.failures > 0 order by l.name"""
 
 
 def look_at_postgres(url: str) -> Finding:
@@ -46,10 +35,9 @@ def look_at_postgres(url: str) -> Finding:
 
 
 async def _look_at_postgres(url: str) -> Finding:
-    from aerostat.kernel.db import StoreRefused, StoreUnavailable, WrongShape, open_store
+    from aerostat.kernel.db import StoreRefused, StoreUnavailable, WrongShape, name_of_database, open_store
 
-    at = urlsplit(url)
-    name = f"the database {at.path.lstrip('/')} at {at.hostname}:{at.port or 5432}"
+    name = name_of_database(url)
     try:
         async with asyncio.timeout(LIMIT_S):
             store = await open_store(url)
@@ -100,7 +88,7 @@ async def _try_to_write(store: Any) -> float:
 
 def check_queue(folder: StateFolder) -> Finding:
     """Whether the message queue answers, takes messages, and is listened to."""
-    config = _config(folder)
+    config = find_settings(folder)
     if config is None:
         return note("the settings cannot be read, so the queue was not looked at")
     kernel = config.kernel
@@ -130,9 +118,10 @@ def check_queue(folder: StateFolder) -> Finding:
 
 
 def _topics(config: Config) -> list[str]:
-    if is_host(config):
-        return [f"host.{config.kernel.host_name}"]
-    return ["engine-wake", "compute"]
+    from aerostat.kernel.work.nudges import WAKE_TOPIC
+    from aerostat.services.compute.host.orders import CONTROL_TOPIC, topic_of
+
+    return [topic_of(config.kernel.host_name)] if is_host(config) else [WAKE_TOPIC, CONTROL_TOPIC]
 
 
 def _broker_trouble(admin_url: str, bus_url: str) -> str:
@@ -147,7 +136,7 @@ def _broker_trouble(admin_url: str, bus_url: str) -> str:
 
 def check_welcome(folder: StateFolder) -> Finding:
     """On a compute host: whether the control plane takes it, and what it has to say."""
-    config = _config(folder)
+    config = find_settings(folder)
     if config is None or not is_host(config) or not config.kernel.has_queue:
         return good("not a compute host of another machine's cloud")
     from aerostat.cli.host.join import say_hello
@@ -164,7 +153,7 @@ def check_welcome(folder: StateFolder) -> Finding:
 
 def check_api(folder: StateFolder) -> Finding:
     """Whether the API answers at the address that users are told."""
-    config = _config(folder)
+    config = find_settings(folder)
     if config is None or not expects_api(folder, config):
         return good("no API is expected to answer here")
     import httpx
@@ -183,18 +172,28 @@ def check_api(folder: StateFolder) -> Finding:
 
 
 def check_hosts(folder: StateFolder) -> Finding:
-    """What the API says of the hosts: silent ones, wrong clocks."""
-    config = _config(folder)
+    """What the API says of the hosts."""
+    config = find_settings(folder)
     if config is None or not expects_api(folder, config):
         return good("no hosts are expected to be asked for here")
     from aerostat.cli.api import Api, ApiFailed
-    from aerostat.cli.host.list import collect
 
     try:
         with Api.as_admin(config, timeout_s=LIMIT_S) as api:
-            hosts = collect(api)
+            return look_at_hosts(api)
     except (ApiFailed, StateFolderError) as error:
-        return note(f"the API could not be asked about the hosts: {error}")
+        return _not_asked(error)
+
+
+def look_at_hosts(api: "Api") -> Finding:
+    """Silent hosts and wrong clocks."""
+    from aerostat.cli.api import ApiFailed
+    from aerostat.cli.host.list import collect
+
+    try:
+        hosts = collect(api)
+    except ApiFailed as error:
+        return _not_asked(error)
     silent = [f"{one['host']} ({one['remark']})" for one in hosts if one["state"] != "up"]
     wrong = [f"{one['host']}: {one['remark']}" for one in hosts if "clock" in one["remark"]]
     if silent:
@@ -208,71 +207,46 @@ def check_hosts(folder: StateFolder) -> Finding:
     return good(f"{len(hosts)} hosts are up")
 
 
+def _not_asked(error: Exception) -> Finding:
+    return note(f"the API could not be asked about the hosts: {error}")
+
+
 def check_work(folder: StateFolder) -> Finding:
     """What waits, and what fails again and again, by the cloud's own record."""
-    config = _config(folder)
+    config = find_settings(folder)
     if config is None or is_host(config):
         return good("no work is kept here")
+    url = config.kernel.database_url
+    if config.kernel.embedded and not Path(url.removeprefix("sqlite:///")).exists():
+        return good("nothing was recorded yet")
+    from aerostat.kernel.db import StoreError
+
     try:
-        waiting = _rows(config.kernel.database_url, WAITING)
-        failing = _rows(config.kernel.database_url, FAILING)
-    except (OSError, sqlite3.Error, DriverError) as error:
+        waiting, failing = asyncio.run(_read_record(url))
+    except (StoreError, TimeoutError) as error:
         return note(f"the record could not be read: {_words(error)}")
-    reasons = Counter(re.sub(r" for \d+ s", "", reason or "no reason") for _, reason in waiting)
+    reasons = Counter(re.sub(r" for \d+ s", "", row.reason or "no reason") for row in waiting)
     told = [f"{count} operations wait: {reason}" for reason, count in reasons.most_common(MOST_NAMED)]
     told += [
-        f"{name} failed {count} times in a row: {reason}" for name, count, reason in failing if count > 1
+        f"{row.name} failed {row.failures} times in a row: {row.reason}"
+        for row in failing
+        if row.failures > 1
     ]
     if told:
         return bad("; ".join(told), f"mend what is named; {GOES_ON}")
     return good("nothing waits for something that is away")
 
 
-def _rows(url: str, statement: str) -> list[tuple[Any, ...]]:
-    """Rows of the cloud's database, which is not touched. A database that is not there has none."""
-    if url.startswith("sqlite:"):
-        path = Path("/" + urlsplit(url).path.lstrip("/"))
-        if not path.exists():
-            return []
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=LIMIT_S)
+async def _read_record(url: str) -> tuple[list["Row"], list["Row"]]:
+    from aerostat.kernel import operation
+    from aerostat.kernel.db import open_store
+
+    async with asyncio.timeout(LIMIT_S):
+        store = await open_store(url, only_read=True)
         try:
-            return connection.execute(statement).fetchall()
+            return await operation.list_waiting(store, MOST_ROWS), await operation.list_failing(store)
         finally:
-            connection.close()
-    return asyncio.run(_postgres_rows(url, statement))
-
-
-async def _postgres_rows(url: str, statement: str) -> list[tuple[Any, ...]]:
-    import asyncpg
-
-    try:
-        async with asyncio.timeout(LIMIT_S):
-            connection = await asyncpg.connect(url)
-            try:
-                return [tuple(row) for row in await connection.fetch(statement)]
-            finally:
-                await connection.close()
-    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise DriverError(str(error)) from error
-
-
-def is_host(config: Config) -> bool:
-    """Whether the folder is a compute host's and nothing more."""
-    return tuple(config.kernel.roles) == ("host",)
-
-
-def expects_api(folder: StateFolder, config: Config) -> bool:
-    """Whether somebody should answer at the public address: a cloud on many machines, or one that runs here."""
-    if is_host(config):
-        return False
-    return not config.kernel.embedded or folder.owner_pid() is not None
-
-
-def _config(folder: StateFolder) -> Config | None:
-    try:
-        return load(folder)
-    except (ConfigError, msgspec.MsgspecError):
-        return None
+            await store.close()
 
 
 def _few(names: list[str]) -> str:

@@ -27,15 +27,15 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError(f"the token is for {token.name}, not for {args.name}")
     folder = folder_of(args)
     known = _known(folder, token)
-    folder.create()
-    log.configure("join", file=folder.log / "join.jsonl", only_file=True)
-    url = _url(folder, token)
-    try:
-        note = asyncio.run(say_hello(folder, token.name, url))
-    except BaseException:
-        if not known:
-            _ca_file(folder).unlink(missing_ok=True)
-        raise
+    with folder.created():
+        log.configure("join", file=folder.log / "join.jsonl", only_file=True)
+        url = _url(folder, token)
+        try:
+            note = asyncio.run(say_hello(folder, token.name, url))
+        except BaseException:
+            if not known:
+                _ca_file(folder).unlink(missing_ok=True)
+            raise
     if known == url:
         print(f"{token.name} has joined before; nothing changed.")
     else:

@@ -99,7 +99,7 @@ async def count_listeners(
 
     Raises `BusRefused` when the server will not have us, `BusAway` when it does not answer.
     """
-    name = _name_of(url)
+    name = name_of_queue(url)
     found = {}
     try:
         async with asyncio.timeout(limit_s):
@@ -121,7 +121,8 @@ async def count_listeners(
     return found
 
 
-def _name_of(url: str) -> str:
+def name_of_queue(url: str) -> str:
+    """The server at `url` in words, without who asks it."""
     at = urlsplit(url)
     return f"the message queue at {at.hostname}:{at.port or (5671 if at.scheme == 'amqps' else 5672)}"
 
@@ -148,7 +149,7 @@ class AmqpTransport:
     async def open(self, bus: Bus) -> None:
         self._bus = bus
         bus.hears_since_s = None
-        name, path = _name_of(self._url), urlsplit(self._url).path
+        name, path = name_of_queue(self._url), urlsplit(self._url).path
         self._server = Steady(
             name,
             self._connect,

@@ -178,6 +178,10 @@ class Bus:
         if len(self._followers) == 1:
             await self._transport.follow()
 
+    @property
+    def is_connected(self) -> bool:
+        return self.hears_since_s is not None
+
     def has_heard_for_s(self) -> float:
         """For how long whoever spoke was heard: silence says nothing of a time in which the queue was away."""
         if self.hears_since_s is None:

@@ -13,10 +13,12 @@ from .store import (
     RowNotFound,
     StillReferenced,
     Store,
+    StoreError,
     StoreRefused,
     StoreUnavailable,
     Transaction,
     WrongShape,
+    name_of_database,
     open_store,
 )
 
@@ -32,6 +34,7 @@ __all__ = [
     "Sealed",
     "StillReferenced",
     "Store",
+    "StoreError",
     "StoreRefused",
     "StoreUnavailable",
     "Transaction",
@@ -41,6 +44,7 @@ __all__ = [
     "create_schema",
     "created_at",
     "hex_id",
+    "name_of_database",
     "new_table",
     "open_store",
     "updated_at",

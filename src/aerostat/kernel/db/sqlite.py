@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
@@ -24,27 +24,32 @@ WRITE_LOCK_LIMIT_S = 20.0
 class SqliteBackend:
     """`sqlite:///path`; `?synchronous=off` for clouds that may be forgotten."""
 
-    def __init__(self, path: str, synchronous: str) -> None:
+    def __init__(self, writer: sqlite3.Connection, reader: sqlite3.Connection) -> None:
         self.dialect: Any = SQLiteDialect_pysqlite(paramstyle="qmark")
-        self._writer = connect(path, synchronous)
-        self._reader = connect(path, synchronous)
+        self._writer, self._reader = writer, reader
         self._read_connection = SqliteConnection(self._reader)
         self._write_connection = SqliteConnection(self._writer)
         self._turn = asyncio.Lock()
 
     @classmethod
     def open(cls, url: str) -> Self:
-        parts = urlsplit(url)
-        path = parts.path[1:] if parts.path.startswith("//") else parts.path
-        if not path or path == "/":
-            raise ValueError(f"a SQLite URL names a file: sqlite:///path/to/file, not {url}")
+        path = path_of(url)
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         # Made by us rather than by sqlite, so that nobody else can read it; its WAL takes over the mode.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        synchronous = parse_qs(parts.query).get("synchronous", ["normal"])[0].upper()
+        synchronous = parse_qs(urlsplit(url).query).get("synchronous", ["normal"])[0].upper()
         if synchronous not in ("OFF", "NORMAL", "FULL"):
             raise ValueError(f"synchronous is off, normal or full, not {synchronous.lower()}")
-        return cls(path, synchronous)
+        return cls(connect(path, synchronous), connect(path, synchronous))
+
+    @classmethod
+    def look_into(cls, url: str) -> Self:
+        """For somebody else's file, which is not changed."""
+        try:
+            connections = [sqlite3.connect(f"file:{quote(path_of(url))}?mode=ro", uri=True) for _ in range(2)]
+        except sqlite3.OperationalError as error:
+            raise StoreUnavailable(str(error)) from error
+        return cls(*connections)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator["SqliteConnection"]:
@@ -117,6 +122,15 @@ class SqliteConnection:
 
     async def lock(self, name: str) -> None:
         """Nothing to do: a SQLite write transaction is alone."""
+
+
+def path_of(url: str) -> str:
+    """The file that a SQLite URL names."""
+    path = urlsplit(url).path
+    path = path[1:] if path.startswith("//") else path
+    if not path or path == "/":
+        raise ValueError(f"a SQLite URL names a file: sqlite:///path/to/file, not {url}")
+    return path
 
 
 def connect(path: str, synchronous: str) -> sqlite3.Connection:

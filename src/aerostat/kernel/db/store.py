@@ -16,6 +16,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, Self, cast
+from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
 from sqlalchemy import (
@@ -539,15 +540,16 @@ def _parameters(where: Values) -> dict[str, Any]:
     return parameters
 
 
-async def open_store(url: str, seal: Seal | None = None) -> Store:
+async def open_store(url: str, seal: Seal | None = None, *, only_read: bool = False) -> Store:
     """Open `sqlite:///path[?synchronous=off]` or `postgresql://user:password@host/database`.
 
-    `seal` is needed where tables have `Sealed` columns.
+    `seal` is needed where tables have `Sealed` columns. `only_read`: to look into somebody else's; a SQLite file must
+    be there then, and stays as it is.
     """
     if url.startswith("sqlite:"):
         from .sqlite import SqliteBackend
 
-        return Store(SqliteBackend.open(url), seal)
+        return Store(SqliteBackend.look_into(url) if only_read else SqliteBackend.open(url), seal)
     if url.startswith(("postgresql:", "postgres:")):
         from .postgres import PostgresBackend
 
@@ -555,3 +557,11 @@ async def open_store(url: str, seal: Seal | None = None) -> Store:
     raise ValueError(
         f"a database URL starts with sqlite: or postgresql:, this one does not: {url.split(':')[0]}"
     )
+
+
+def name_of_database(url: str) -> str:
+    """The database at `url` in words, without who asks it."""
+    at = urlsplit(url)
+    if not at.hostname:
+        return "the database"
+    return f"the database {at.path.lstrip('/')} at {at.hostname}:{at.port or 5432}"

@@ -359,7 +359,7 @@ class Engine:
                 retry_at = clock.now() + min(timedelta(seconds=pause_s), work.every)
                 log.error("engine.periodic_failed", work=name, failures=failures, exc_info=error)
                 await operation.record(
-                    self.store, None, name, "failed", request_id=f"periodic-{name}", reason=str(error)
+                    self.store, None, name, "failed", request_id=operation.PERIODIC + name, reason=str(error)
                 )
             self._due_at[name] = await lease.release_lease(
                 self.store, held, every=work.every, failures=failures, retry_at=retry_at

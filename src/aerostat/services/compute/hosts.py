@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import structlog
+from sqlalchemy import select
 
 from aerostat.kernel import clock, ids
 from aerostat.kernel.bus import Message
@@ -20,6 +21,7 @@ from .host.orders import (
     READ_IMAGE_VERB,
     READ_LEAVING_VERB,
     REPORT_VERB,
+    WHO_COMES_VERB,
     WHO_LEFT_VERB,
     GuestEvent,
     Hello,
@@ -28,11 +30,12 @@ from .host.orders import (
     Leaving,
     ReadImage,
     Welcome,
+    WhoComes,
     WhoLeft,
 )
 from .imaging import read_piece
 from .room import Room
-from .states import ENDED_MOVES, RESTING, SETTLED, desired_power
+from .states import ENDED_MOVES, OVER_MOVES, RESTING, SETTLED, desired_power
 
 log = structlog.get_logger(__name__)
 
@@ -75,6 +78,8 @@ class HostDesk:
             return await read_piece(self._house, message.read(ReadImage), message.request_id)
         if message.verb == WHO_LEFT_VERB:
             return await self.who_left(message.read(WhoLeft))
+        if message.verb == WHO_COMES_VERB:
+            return await self.who_comes(message.read(WhoComes))
         if message.verb == LIST_LEAVING_VERB:
             wanted = message.read(Leaving)
             return await (await self._source_of(wanted, message)).list_files(wanted.server_id)
@@ -90,6 +95,15 @@ class HostDesk:
         """
         rows = await self._house.store.all(model.SERVERS, {"id": list(question.server_ids)})
         return sorted(row.id for row in rows if _has_left(row, question.host))
+
+    async def who_comes(self, question: WhoComes) -> list[str]:
+        """Ports of the servers that move to a host: their cards are plugged there before the guest comes."""
+        servers, moves = model.SERVERS.c, model.MIGRATIONS.c
+        coming = (moves.dest_host == question.host) & moves.status.not_in(OVER_MOVES)
+        rows = await self._house.store.fetch(
+            select(servers.interfaces).where(servers.id == moves.server_id, coming)
+        )
+        return sorted({one["port_id"] for row in rows for one in row.interfaces})
 
     async def _source_of(self, wanted: Leaving, message: Message) -> HostLink:
         """The host that a server leaves. Only the one that it is on its way to may have its files."""

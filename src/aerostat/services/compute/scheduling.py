@@ -5,7 +5,6 @@ choice does not grow with the cloud. More are looked at when none does, and all 
 since the refusal has to say why of each.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -50,7 +49,7 @@ async def decide(
     group = None
     if server.server_group_id:
         group = await db.find(model.SERVER_GROUPS, id=server.server_group_id)
-    members = await _members_by_host(db, server) if group is not None else {}
+    members = await _count_members(db, server) if group is not None else {}
     aggregates = await db.all(model.AGGREGATES)
     asked = await _asked(db, server, resources, group, tried, move)
     total = await db.count(model.HOSTS)
@@ -77,14 +76,25 @@ async def decide(
     return decision
 
 
-async def is_beside_another(db: Store, server: Row) -> bool:
-    """Whether the server's host has, by their rows, as many others of its anti-affinity group as may be in all."""
+class Crowd(NamedTuple):
+    """A host has, by their rows, as many others of a server's anti-affinity group as may be there in all."""
+
+    goes_first: bool
+    """Of those that do not know yet whether they may stay the one with the lowest id does; the others give way."""
+
+
+async def find_crowd(db: Store, server: Row) -> Crowd | None:
+    """Who is with the server on its host and must not be; None when it may be there."""
     if not server.server_group_id:
-        return False
+        return None
     group = await db.find(model.SERVER_GROUPS, id=server.server_group_id)
     if group is None or group.policy != "anti-affinity":
-        return False
-    return (await _members_by_host(db, server)).get(server.host, 0) >= _most_per_host(group)
+        return None
+    others = (await _members_by_host(db, server)).get(server.host, set())
+    most = _most_per_host(group)
+    if len(others) < most:
+        return None
+    return Crowd(goes_first=sum(other < server.id for other in others) < most)
 
 
 def _most_per_host(group: Row) -> int:
@@ -182,9 +192,13 @@ def _picture(
     )
 
 
-async def _members_by_host(db: Store, server: Row) -> dict[str, int]:
-    """How many other members of its group each host has, or may have: who moves counts on both hosts until it is over,
-    or confirmed.
+async def _count_members(db: Store, server: Row) -> dict[str, int]:
+    return {host: len(others) for host, others in (await _members_by_host(db, server)).items()}
+
+
+async def _members_by_host(db: Store, server: Row) -> dict[str, set[str]]:
+    """Ids of the other members of its group that each host has, or may have: who moves counts on both hosts until it
+    is over, or confirmed.
     """
     servers, migrations = model.SERVERS.c, model.MIGRATIONS.c
     others = and_(
@@ -200,7 +214,11 @@ async def _members_by_host(db: Store, server: Row) -> dict[str, int]:
             select(servers.id, migrations.dest_host).where(open_),
         )
     )
-    return Counter(row.host for row in rows if row.host is not None)
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        if row.host is not None:
+            found.setdefault(row.host, set()).add(row.id)
+    return found
 
 
 async def _servers_by_host(db: Store, names: list[str]) -> dict[str, int]:

@@ -279,11 +279,11 @@ async def _places(
     """Port id → its addresses in order, and the subnets they are in."""
     addresses = defaultdict(list)
     found = await _rows(store, model.ADDRESSES, "port_id", _ids(ports, ids))
+    subnets = await _by_id(store, model.SUBNETS, None if ids is None else _distinct(found, "subnet_id"))
     for place in sorted(found, key=lambda place: (place.place, place.ip_address)):
-        addresses[place.port_id].append(place)
-    return addresses, await _by_id(
-        store, model.SUBNETS, None if ids is None else _distinct(found, "subnet_id")
-    )
+        if place.subnet_id in subnets:  # else both went between the two reads; that has its own change
+            addresses[place.port_id].append(place)
+    return addresses, subnets
 
 
 async def _by_id(store: Store, table: Table, ids: Ids) -> dict[str, Row]:

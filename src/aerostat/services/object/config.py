@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from .cluster.policies import Policy
+from .cluster.policies import LEGACY_NAME, Policies, Policy
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +35,7 @@ class ObjectConfig(msgspec.Struct, frozen=True, kw_only=True):
     replicas: float = 1
     """Of rings that are made at the first start."""
     node: str = "local"
-    """What this machine is called in the rings, `HOST:PORT` of its storage node; devices of other nodes are elsewhere."""
+    """What this machine is called in the rings, `HOST:PORT` of its storage node."""
     account_autocreate: bool = True
     allow_account_management: bool = False
     """Let reseller admins PUT and DELETE accounts."""
@@ -48,3 +48,9 @@ class ObjectConfig(msgspec.Struct, frozen=True, kw_only=True):
     cors_expose_headers: tuple[str, ...] = ()
     middleware: dict[str, dict[str, Any]] = {}
     """Options by the name of a middleware: `[object.middleware.tempurl]`."""
+
+
+def policies_of(settings: ObjectConfig) -> Policies:
+    """Those of the settings; where there are none, one for all. Raises `PolicyError`."""
+    only = Policy(index=0, name=LEGACY_NAME, replicas=settings.replicas)
+    return Policies(settings.policies or (only,))

@@ -19,14 +19,29 @@ if TYPE_CHECKING:
 Handler = Callable[[Request], Awaitable[Response]]
 
 ORDER = (
+    "proxy_logging",
     "gatekeeper",
     "conditional",
     "healthcheck",
     "info",
+    "crossdomain",
+    "domain_remap",
+    "etag_quoter",
     "listing_formats",
+    "name_check",
+    "tempauth",
+    "keystone",
+    "read_only",
+    "copy",
+    "slo",
+    "dlo",
+    "symlink",
+    "encryption",
 )
-OPTIONAL = frozenset[str]()
-"""Only there when `[object.middleware.NAME]` is in the settings with `enabled = true`."""
+OPTIONAL = frozenset(
+    {"crossdomain", "domain_remap", "encryption", "keystone", "name_check", "read_only", "tempauth"}
+)
+"""Only there when `[object.middleware.NAME]` is in the settings, and does not say `enabled = false`."""
 
 
 class Layer(Protocol):
@@ -44,7 +59,7 @@ def build(room: ObjectStore, core: Handler) -> tuple[Handler, list[Layer]]:
     layers: list[Layer] = []
     for name in reversed(ORDER):
         options = room.settings.middleware.get(name, {})
-        if not options.get("enabled", name not in OPTIONAL):
+        if not options.get("enabled", bool(options) or name not in OPTIONAL):
             continue
         module = importlib.import_module(f"{__package__}.middleware.{name}")
         layer: Layer = module.Middleware(room, handler)

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
-from .cluster.policies import Policies
+from .config import ObjectConfig, policies_of
 from .ring import Builder, Ring
 
 SECRET_BYTES = 32
@@ -49,9 +49,7 @@ class Places:
         """Raises FileNotFoundError, `RingError`."""
         return Ring.load(self.ring_file(name))
 
-    def found(
-        self, policies: Policies, *, node: str, devices: Iterable[str], part_power: int, replicas: float
-    ) -> None:
+    def found(self, settings: ObjectConfig, devices: Iterable[str]) -> None:
         """Secret, rings and devices, as far as they are not there; may be run again after it was cut off."""
         for path in (self.folder, self.rings, self.devices):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -66,18 +64,16 @@ class Places:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(part, self._secret)
-        amounts = {"account": replicas, "container": replicas}
-        for policy in policies:
-            is_plain = policy.kind == "replication"
-            amounts[ring_name(policy.index)] = policy.replicas if is_plain else policy.devices
+        amounts = {"account": settings.replicas, "container": settings.replicas}
+        amounts |= {ring_name(policy.index): policy.devices for policy in policies_of(settings)}
         for name, amount in amounts.items():
             if not self.ring_file(name).exists():
-                self._make_ring(name, node, names, part_power, min(amount, len(names)) if amount else 1)
+                self._make_ring(name, settings, names, amount)
 
-    def _make_ring(self, name: str, node: str, devices: list[str], part_power: int, replicas: float) -> None:
-        builder = Builder(part_power, replicas)
+    def _make_ring(self, name: str, settings: ObjectConfig, devices: list[str], replicas: float) -> None:
+        builder = Builder(settings.part_power, replicas)
         for device in devices:
-            builder.add(node=node, name=device, weight=100.0)
+            builder.add(node=settings.node, name=device, weight=100.0)
         builder.rebalance()
         builder.save(self.builder_file(name))
         builder.ring().save(self.ring_file(name))

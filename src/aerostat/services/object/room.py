@@ -1,25 +1,35 @@
 """The object store of one process, put together: rings and devices, what is known of accounts, the pipeline."""
 
+import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import structlog
 
 from .cluster.cluster import Cluster
-from .cluster.policies import Policies
-from .config import ObjectConfig
+from .config import ObjectConfig, policies_of
 from .expiry import Expiry
 from .http.front import Front
 from .pipeline import Handler, Layer, build
 from .places import Places, ring_name
 from .proxy.core import Core
 from .proxy.infos import Generations, Infos
-from .ring import Hasher
+from .ring import Hasher, RingError
 from .stores.device import LocalDevice
 from .stores.protocol import DeviceVerbs
 
+if TYPE_CHECKING:
+    from aerostat.kernel.house import Authenticator
+
 ALONE_TTL_S = 60.0
 """How long things are remembered where all who change them share one machine."""
+LOOK_AT_RINGS_S = 2.0
+LET_GO_S = 60.0
+"""Requests that began under an older ring are through by then."""
 VERSION = "2.38.0"
 """Upstream's, whose features these are."""
+
+log = structlog.get_logger(__name__)
 
 
 class ObjectStore:
@@ -33,43 +43,41 @@ class ObjectStore:
         self.settings = settings
         self.places = places
         self.house = host
-        self.policies = Policies(settings.policies)
-        secret = places.secret()
-        rings = {name: places.ring(name) for name in ("account", "container")}
-        object_rings = {policy.index: places.ring(ring_name(policy.index)) for policy in self.policies}
+        self.authenticate: Authenticator | None = host.authenticate if host is not None else None
+        self.policies = policies_of(settings)
+        self.hasher = Hasher(places.secret())
         self.local: dict[str, LocalDevice] = {}
         self.devices: dict[str, DeviceVerbs] = {}
-        for ring in (*rings.values(), *object_rings.values()):
-            for device in ring.devices.values():
-                if device.key not in self.devices and device.node == settings.node:
-                    self.local[device.key] = LocalDevice(places.device(device.name))
-                    self.devices[device.key] = self.local[device.key]
-        self.hasher = Hasher(secret)
-        self.cluster = Cluster(
-            self.hasher,
-            rings["account"],
-            rings["container"],
-            self.policies,
-            object_rings,
-            self.devices,
-        )
+        self.cluster = self._assembled()
         is_alone = len(self.local) == len(self.devices)
         self.infos = Infos(
-            self.cluster, Generations(places.generations), ALONE_TTL_S if is_alone else settings.info_ttl_s
+            lambda: self.cluster,
+            Generations(places.generations),
+            ALONE_TTL_S if is_alone else settings.info_ttl_s,
         )
-        self.expiry = Expiry(self.cluster)
+        self.expiry = Expiry(lambda: self.cluster)
         self.handler: Handler
         self.layers: list[Layer]
         self.handler, self.layers = build(self, Core(self))
         self.app = Front(self.handler)
+        self._watching: asyncio.Task[None] | None = None
+        self._older: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        """Follow changes of the rings from now on."""
+        self._watching = asyncio.create_task(self._follow_rings())
 
     async def close(self) -> None:
+        ending = [*self._older] if self._watching is None else [self._watching, *self._older]
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
         await self.cluster.close()
         for device in self.local.values():
             await device.close()
 
     def info(self) -> Mapping[str, Any]:
-        """What `/info` tells: limits and features. Sections that only administrators see are not among it."""
+        """What `/info` tells: limits and features."""
         limits = self.settings.limits
         swift = {
             "version": VERSION,
@@ -93,3 +101,44 @@ class ObjectStore:
         for layer in self.layers:
             found.update(layer.info())
         return found
+
+    def _assembled(self) -> Cluster:
+        """By the rings as they are now; devices that were open stay so."""
+        account, container = self.places.ring("account"), self.places.ring("container")
+        objects = {policy.index: self.places.ring(ring_name(policy.index)) for policy in self.policies}
+        for ring in (account, container, *objects.values()):
+            for device in ring.devices.values():
+                if device.key not in self.devices and device.node == self.settings.node:
+                    own = LocalDevice(self.places.device(device.name))
+                    self.local[device.key] = self.devices[device.key] = own
+        return Cluster(self.hasher, account, container, self.policies, objects, self.devices)
+
+    async def _follow_rings(self) -> None:
+        names = ["account", "container", *(ring_name(policy.index) for policy in self.policies)]
+        files = [self.places.ring_file(name) for name in names]
+
+        def state() -> list[tuple[int, int]]:
+            return [(found.st_mtime_ns, found.st_ino) for found in (file.stat() for file in files)]
+
+        seen = state()
+        while True:
+            await asyncio.sleep(LOOK_AT_RINGS_S)
+            try:
+                if (now := state()) == seen:
+                    continue
+                before, self.cluster = self.cluster, self._assembled()
+            except (OSError, RingError) as error:
+                log.warning("rings cannot be read; the older ones stay in use", error=str(error))
+                continue
+            seen = now
+            log.info("rings have changed")
+            letting_go = asyncio.create_task(_let_go(before))
+            self._older.add(letting_go)
+            letting_go.add_done_callback(self._older.discard)
+
+
+async def _let_go(cluster: Cluster) -> None:
+    try:
+        await asyncio.sleep(LET_GO_S)
+    finally:
+        await cluster.close()

@@ -8,13 +8,16 @@ from .. import model
 from ..errors import NoValidHost
 from ..placing import resources_of
 from ..room import room_of
-from ..scheduling import decide, is_beside_another
+from ..scheduling import decide, find_crowd
 
 
 async def claim_a_host(work: Work, server: Row) -> None:
     """Choose a host and take the room on it; the claim is the server's allocation, so a repeat replaces it.
 
     Hosts in `work.data["tried"]` are left out. Raises `NoValidHost` with the reason of every refusal.
+
+    Two of a group that want one host must not both give way, or they may meet again and again: the one with the lower
+    id stays and looks again after a pause, the other goes on to the next host.
     """
     room = room_of(work.house)
     placing = room.placing(work.request_id)
@@ -24,7 +27,7 @@ async def claim_a_host(work: Work, server: Row) -> None:
         known = await work.db.find(model.HOSTS, name=server.host)
         if (
             known is not None
-            and not await is_beside_another(work.db, server)
+            and await find_crowd(work.db, server) is None
             and await placing.claim(server, known.id, resources)
         ):
             return
@@ -37,8 +40,13 @@ async def claim_a_host(work: Work, server: Row) -> None:
         server.host, server.availability_zone = host.name, host.zone
         await work.save()
         # Members of a group that are placed at once do not know of each other before their rows say where they go.
-        if await is_beside_another(work.db, server):
+        if (crowd := await find_crowd(work.db, server)) is not None:
             crowded = f"{host.name} was given to another member of the group at the same time"
+            if crowd.goes_first:
+                # One that had looked before our row was written does not give way: so we claim nothing yet.
+                raise DriverError(
+                    "Another server of its group has to go elsewhere.", detail=crowded, retry=True
+                )
             verdicts.append({"filter": "anti_affinity", "host": host.name, "reason": crowded})
             continue
         if await placing.claim(server, host.id, resources):

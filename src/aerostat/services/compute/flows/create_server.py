@@ -12,7 +12,6 @@ from aerostat.kernel.work import Flow, Outcome, Work
 
 from .. import imaging, model, networking
 from ..guest import guest_of
-from ..host.orders import HostLink
 from ..room import room_of
 from ..states import RUNNING, SERVER
 from .claiming import claim_a_host, release_claim
@@ -30,6 +29,9 @@ create_server = Flow(
 
 @create_server.step
 async def claim_host(work: Work, server: Row) -> None:
+    if (refused := work.data.pop("leave", None)) is not None:
+        ports = tuple(one["port_id"] for one in server.interfaces)
+        await room_of(work.house).host(refused, work.request_id).remove_guest(server.id, ports)
     await claim_a_host(work, server)
 
 
@@ -96,7 +98,7 @@ async def fetch_image(work: Work, server: Row) -> Outcome | None:
     try:
         await host.ensure_image(imaging.spec_of(image))
     except DriverError as error:
-        return await _try_another(work, server, host, error)
+        return await _try_another(work, server, error)
     return None
 
 
@@ -108,7 +110,7 @@ async def boot(work: Work, server: Row) -> Outcome | None:
     try:
         await host.ensure_guest(spec, new=True)
     except DriverError as error:
-        return await _try_another(work, server, host, error)
+        return await _try_another(work, server, error)
     work.data.pop("admin_password", None)
     work.move("built", power_state=RUNNING, launched_at=clock.now(), fault=None)
     return None
@@ -121,12 +123,16 @@ async def remove_guest(work: Work, server: Row) -> None:
         await room_of(work.house).host(server.host, work.request_id).remove_guest(server.id, ports)
 
 
-async def _try_another(work: Work, server: Row, host: HostLink, error: DriverError) -> Outcome:
-    """Leave the host that refused, and begin again with the others. Raises `error` if there is no use in that."""
+async def _try_another(work: Work, server: Row, error: DriverError) -> Outcome:
+    """Leave the host that refused, and begin again with the others. Raises `error` if there is no use in that.
+
+    What is there is removed by the next step, not here: who was overtaken by another worker learns it when this step's
+    result is written, and must not have taken away the guest that the other has made.
+    """
     if error.retry or not await _may_try_another(work, server):
         raise error
     work.record("refused", reason=f"{server.host}: {error.message}", data={"detail": error.detail})
-    await host.remove_guest(server.id, tuple(one["port_id"] for one in server.interfaces))
+    work.data["leave"] = server.host
     work.data["tried"] = [*work.data.get("tried", ()), server.host]
     work.data["last_refusal"] = error.message
     return work.goto(claim_host)

@@ -1,8 +1,9 @@
 """The compute host: what runs next to the hardware, serves `host.<name>` on the bus, and never sees the database.
 
-It joins two drivers, the hypervisor and the host's half of the network: a guest's cards are plugged before it
-starts and unplugged after it is gone. What it keeps in memory only spares others harm or work: which orders are late,
-and whose cards are still awaited. A new process takes every order of before its beginning for late.
+It joins two drivers, the hypervisor and the host's half of the network: a guest's cards are plugged before it starts
+and unplugged after it is gone. What it keeps in memory is of this process only, and a new one does without: the orders
+that it heard (one of before its beginning is late to it), the last rebuild of each guest, cards and files that looked
+like nobody's at the last look.
 """
 
 import asyncio
@@ -11,19 +12,20 @@ import errno
 import os
 import random
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from datetime import datetime, timedelta
-from typing import Any, Protocol
-from weakref import WeakValueDictionary
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime
+from typing import Any
 
 import structlog
 
 import aerostat
 from aerostat.kernel import clock
 from aerostat.kernel.errors import DriverError
+from aerostat.kernel.log import say
+from aerostat.kernel.turns import Turns
 
 from . import orders
+from .cards import Cards, PortPlugger
 from .lateness import Lateness
 from .mover import Mover
 from .orders import (
@@ -32,16 +34,14 @@ from .orders import (
     HELLO_VERB,
     READ_IMAGE_VERB,
     REPORT_VERB,
-    WHO_LEFT_VERB,
-    Card,
     GuestSpec,
 )
 from .protocol import (
+    DiskFull,
     Domain,
     DomainSpec,
     ExportsDisks,
     Hypervisor,
-    Interface,
     Interrupts,
     Landing,
     MovesDomains,
@@ -49,12 +49,12 @@ from .protocol import (
     SetsPasswords,
     digest_of,
 )
+from .tidying import Tidying
 
 log = structlog.get_logger(__name__)
 
 EVENTS_PAUSE_S = 1.0
 TIDY_S = 30.0
-LANDING_LIMIT = timedelta(hours=2)
 ABILITIES: dict[str, type] = {"interrupt": Interrupts, "set_password": SetsPasswords}
 BRINGS = {"ensure_image", "ensure_guest", "prepare_landing", "fetch_files"}
 HELLO_LIMIT_S = 10.0
@@ -63,16 +63,6 @@ HELLO_PAUSE_S = 3.0
 
 class HostRefused(DriverError):
     """The control plane does not take this host; the message says why. Trying again does not help."""
-
-
-class PortPlugger(Protocol):
-    """What a compute host needs of the network's host half."""
-
-    async def plug_port(self, port_id: str, mac: str, mtu: int) -> str: ...
-
-    async def unplug_port(self, port_id: str) -> None: ...
-
-    async def list_plugged_ports(self) -> dict[str, str]: ...
 
 
 class HostAgent:
@@ -98,14 +88,11 @@ class HostAgent:
         self._report_s = report_s
         self._booted_at = clock.now()
         self._tasks: list[asyncio.Task[None]] = []
-        self._images: dict[str, asyncio.Lock] = {}
-        self._strays: frozenset[str] = frozenset()
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._leftovers: frozenset[str] = frozenset()
-        self._coming: Counter[str] = Counter()  # ports of guests that are being made now
-        # By server that is on its way to here, which may take long: its ports, and until when they are waited for.
-        self._landing: dict[str, tuple[frozenset[str], datetime]] = {}
+        self._image_turns = Turns()
+        self._turns = Turns()  # of what makes and what removes a server's guest
+        self._cards = Cards(network)
         self._lateness = Lateness()
+        self._tidying = Tidying(name, bus, hypervisor, self._cards, self._turns, self._lateness)
         self._rebuilt: dict[str, datetime | None] = {}  # by server: when the last order to do so was given
         self._mover = Mover(name, bus, hypervisor)
         self._verbs: dict[str, tuple[Any, Callable[[Any], Awaitable[Any]]]] = {
@@ -136,7 +123,7 @@ class HostAgent:
         """Raises `HostRefused` before anything is served."""
         await self.hypervisor.open()
         self._lateness.since = (await be_welcome(self._bus, self._who())).at
-        await self._bus.serve(orders.topic_of(self.name), self._answer)
+        await self._bus.serve(orders.topic_of(self.name), self.answer)
         await self.report()
         self._tasks = [
             asyncio.create_task(self._keep(self.report, self._report_s), name=f"reports of {self.name}"),
@@ -175,67 +162,40 @@ class HostAgent:
         )
 
     async def tidy(self) -> int:
-        """Take away what nobody here needs, now and at the last look: cards and files of guests that are not.
+        """Take away what nobody here needs, now and at the last look. Answers how many pieces went."""
+        return await self._tidying.tidy()
 
-        Both are made before their guest is, and an order that came late, or a process that died, may have made them
-        for nothing. Looking twice leaves a guest the time to come. Answers how many pieces went.
-        """
-        return await self._unplug_strays() + await self._remove_leftovers()
-
-    async def _unplug_strays(self) -> int:
-        plugged = await self.network.list_plugged_ports()
-        domains = await self.hypervisor.list_domains()
-        carried = {port_id for domain in domains for port_id in domain.ports}
-        for domain in domains:
-            self._landing.pop(domain.id, None)
-        now = clock.now()
-        awaited = {port_id for ports, until in self._landing.values() if until > now for port_id in ports}
-        strays = frozenset(plugged.keys() - carried - awaited - self._coming.keys())
-        doomed = strays & self._strays
-        self._strays = strays - doomed
-        for port_id in sorted(doomed):
-            await self.network.unplug_port(port_id)
-            log.warning("card of no guest unplugged", host=self.name, port_id=port_id)
-        return len(doomed)
-
-    async def _remove_leftovers(self) -> int:
-        """Files of servers that the control side says have nothing to do with this host any more."""
-        if not isinstance(self.hypervisor, MovesDomains):
-            return 0
-        left = frozenset(await self.hypervisor.moves.list_leftovers())
-        again, self._leftovers = sorted(left & self._leftovers), left
-        if not again:
-            return 0
-        heard = {server_id: self._lateness.newest(server_id) for server_id in again}
-        question = orders.WhoLeft(self.name, tuple(again))
-        doomed = await self._bus.call(CONTROL_TOPIC, WHO_LEFT_VERB, question, timeout_s=30.0, into=list[str])
-        removed = 0
-        for server_id in doomed:
-            async with self._turn(server_id):
-                if self._lateness.newest(server_id) != heard[server_id]:
-                    continue  # it may have come back since the question was asked
-                await self.hypervisor.remove_domain(server_id)
-                self._landing.pop(server_id, None)  # it does not come any more
-            log.warning("files of no server removed", host=self.name, server_id=server_id)
-            removed += 1
-        return removed
-
-    async def _answer(self, message: Any) -> Any:
+    async def answer(self, message: Any) -> Any:
+        """What an order of `orders.py` comes to. Raises `DriverError`."""
         found = self._verbs.get(message.verb)
         if found is None:
             raise DriverError(f"The host does not know how to {message.verb}.")
         kind, verb = found
         order = message.read(kind) if kind is not None else None
         if isinstance(order, orders.ServerOrder | orders.GuestOrder):
-            self._lateness.admit(order.server_id, order.at)
+            await self._admit(order)
+        # What brings something new may go to another host; all else has to wait for room.
+        waits = message.verb not in BRINGS
         try:
             return await verb(order)
+        except DiskFull as error:
+            raise DiskFull(str(error.detail), retry=waits) from error
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            # What brings something new may go to another host; all else has to wait for room.
-            waits = message.verb not in BRINGS
-            raise DriverError("The host's disk is full.", detail=str(error), retry=waits) from error
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise DiskFull(str(error), retry=waits) from error
+            raise
+
+    async def _admit(self, order: orders.ServerOrder | orders.GuestOrder) -> None:
+        """Refuse what comes too late. If it only seems so, by a control side's clock that was set back, then whoever
+        means it is heard when he gives it again.
+        """
+        try:
+            self._lateness.admit(order.server_id, order.at)
+        except DriverError:
+            with contextlib.suppress(DriverError):
+                if (now := (await say_hello(self._bus, self._who())).at) is not None:
+                    self._lateness.set_clock(now)
+            raise
 
     async def _keep(self, what: Callable[[], Awaitable[object]], every_s: float) -> None:
         """Again and again, whatever comes of it: the one time that it fails must not be the last."""
@@ -264,18 +224,18 @@ class HostAgent:
 
     async def _ensure_image(self, order: orders.EnsureImage) -> None:
         image = order.image
-        async with self._images.setdefault(image.id, asyncio.Lock()):
+        async with self._image_turns.of(image.id):
             if await self.hypervisor.find_base_image(image.id) is None:
                 await self.hypervisor.ensure_base_image(image, self._fetch(image.id))
 
     async def _ensure_guest(self, order: orders.EnsureGuest) -> Domain:
-        async with self._turn(order.spec.id):
+        async with self._turns.of(order.spec.id):
             if not order.new:
                 await self._check_disk(order.spec.id)
             return await self._make(order.spec, order.power)
 
     async def _rebuild_guest(self, order: orders.RebuildGuest) -> Domain:
-        async with self._turn(order.spec.id):
+        async with self._turns.of(order.spec.id):
             if order.at is None or self._rebuilt.get(order.spec.id) != order.at:
                 await self.hypervisor.remove_domain(order.spec.id)
             made = await self._make(order.spec, order.power)
@@ -285,46 +245,31 @@ class HostAgent:
     async def _make(self, spec: GuestSpec, power: Power) -> Domain:
         """The guest with its cards; those that it had before and has no more are unplugged."""
         before = await self.hypervisor.inspect_domain(spec.id)
-        with self._awaiting(spec):
+        with self._cards.awaiting(spec.cards):
             made = await self.hypervisor.ensure_domain(await self._plugged(spec), power)
-        for port_id in sorted(set(before.ports if before is not None else ()) - set(made.ports)):
-            await self.network.unplug_port(port_id)
+        await self._cards.unplug(set(before.ports if before is not None else ()) - set(made.ports))
         return made
 
-    @contextlib.contextmanager
-    def _awaiting(self, spec: GuestSpec) -> Iterator[None]:
-        """Its cards are nobody's until it is there, which may take long."""
-        ports = Counter(card.port_id for card in spec.cards)
-        self._coming += ports
-        try:
-            yield
-        finally:
-            self._coming -= ports
-
     async def _remove_guest(self, order: orders.RemoveGuest) -> None:
-        async with self._turn(order.server_id):
+        async with self._turns.of(order.server_id):
             found = await self.hypervisor.inspect_domain(order.server_id)
-            awaited, _ = self._landing.pop(order.server_id, (frozenset(), None))
-            ports = awaited.union(order.port_ids, found.ports if found is not None else ())
+            ports = {*order.port_ids, *(found.ports if found is not None else ())}
             if order.heir is not None:
                 await self._mover.moves.leave(order.server_id, order.heir)
             else:
                 await self.hypervisor.remove_domain(order.server_id)
-            for port_id in sorted(ports):
-                await self.network.unplug_port(port_id)
+            await self._cards.unplug(ports)
             self._rebuilt.pop(order.server_id, None)
 
     async def _clear_files(self, order: orders.ClearFiles) -> None:
         """Never a guest's: the order may come again when the server has come and runs here."""
-        async with self._turn(order.server_id):
+        async with self._turns.of(order.server_id):
             if await self.hypervisor.inspect_domain(order.server_id) is not None:
                 raise DriverError("The host still has a guest of this server.", detail=order.server_id)
             await self.hypervisor.remove_domain(order.server_id)
 
     async def _prepare_landing(self, order: orders.PrepareLanding) -> Landing:
-        ports = frozenset(card.port_id for card in order.spec.cards)
-        self._landing[order.spec.id] = (ports, clock.now() + LANDING_LIMIT)
-        async with self._turn(order.spec.id):
+        async with self._turns.of(order.spec.id):
             return await self._mover.moves.prepare_landing(await self._plugged(order.spec))
 
     async def _set_power(self, order: orders.SetPower) -> Domain:
@@ -334,11 +279,11 @@ class HostAgent:
         return await self.hypervisor.reboot(order.server_id, hard=order.hard, limit_s=order.limit_s)
 
     async def _plug_card(self, order: orders.PlugCard) -> None:
-        await self.hypervisor.ensure_interface(order.server_id, await self._plug(order.card))
+        await self.hypervisor.ensure_interface(order.server_id, await self._cards.plug(order.card))
 
     async def _unplug_card(self, order: orders.UnplugCard) -> None:
         await self.hypervisor.remove_interface(order.server_id, order.port_id)
-        await self.network.unplug_port(order.port_id)
+        await self._cards.unplug([order.port_id])
 
     async def _find_guest(self, order: orders.OfServer) -> Domain | None:
         return await self.hypervisor.inspect_domain(order.server_id)
@@ -377,15 +322,6 @@ class HostAgent:
 
     # Within
 
-    @contextlib.asynccontextmanager
-    async def _turn(self, server_id: str) -> AsyncIterator[None]:
-        """What makes and what removes a guest goes one after the other, for each server."""
-        turn = self._turns.get(server_id)
-        if turn is None:
-            turn = self._turns[server_id] = asyncio.Lock()
-        async with turn:
-            yield
-
     async def _check_disk(self, server_id: str) -> None:
         if not isinstance(self.hypervisor, MovesDomains):
             return  # it cannot tell
@@ -399,7 +335,7 @@ class HostAgent:
 
     async def _plugged(self, spec: GuestSpec) -> DomainSpec:
         """The spec with a tap for each card, plugged now: after a reboot of the host no tap is left."""
-        interfaces = [await self._plug(card) for card in spec.cards]
+        interfaces = [await self._cards.plug(card) for card in spec.cards]
         return DomainSpec(
             id=spec.id,
             name=spec.name,
@@ -415,10 +351,6 @@ class HostAgent:
             properties=spec.properties,
         )
 
-    async def _plug(self, card: Card) -> Interface:
-        tap = await self.network.plug_port(card.port_id, card.mac, card.mtu)
-        return Interface(port_id=card.port_id, mac=card.mac, tap=tap, mtu=card.mtu, model=card.model)
-
     async def _fetch(self, image_id: str) -> AsyncIterator[bytes]:
         """An image's bytes from the control side, piece by piece: the same on every bus."""
         offset = 0
@@ -432,18 +364,26 @@ class HostAgent:
             yield piece
 
 
+async def say_hello(bus: Any, who: orders.Hello) -> orders.Welcome:
+    """What the control plane answers. Raises `DriverError`."""
+    welcome: orders.Welcome = await bus.call(
+        CONTROL_TOPIC, HELLO_VERB, who, timeout_s=HELLO_LIMIT_S, into=orders.Welcome
+    )
+    return welcome
+
+
 async def be_welcome(bus: Any, who: orders.Hello) -> orders.Welcome:
     """Say hello until the control plane answers. Raises `HostRefused`."""
     waits = 0
     while True:
         try:
-            welcome: orders.Welcome = await bus.call(
-                CONTROL_TOPIC, HELLO_VERB, who, timeout_s=HELLO_LIMIT_S, into=orders.Welcome
-            )
+            welcome = await say_hello(bus, who)
         except DriverError as error:
             if not error.retry:
                 raise
-            if waits in (0, 5) or waits % 100 == 0:
+            if waits == 0:
+                say(f"{who.name} waits for the control plane, as long as it takes", reason=error.message)
+            elif waits == 5 or waits % 100 == 0:
                 log.warning("host.waiting_for_control_plane", host=who.name, reason=error.message)
             waits += 1
             await asyncio.sleep(HELLO_PAUSE_S * random.uniform(0.5, 1.0))

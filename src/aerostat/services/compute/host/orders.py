@@ -37,6 +37,7 @@ REPORT_VERB = "host_report"
 HELLO_VERB = "host_hello"
 READ_IMAGE_VERB = "read_image"
 WHO_LEFT_VERB = "who_left"
+WHO_COMES_VERB = "who_comes"
 LIST_LEAVING_VERB = "list_leaving"
 READ_LEAVING_VERB = "read_leaving"
 GUEST_EVENT = "compute.guest"
@@ -226,6 +227,12 @@ class WhoLeft(msgspec.Struct, frozen=True):
 
     host: str
     server_ids: tuple[str, ...]
+
+
+class WhoComes(msgspec.Struct, frozen=True):
+    """For which cards are there servers on their way to this host? Answered with the ids of their ports."""
+
+    host: str
 
 
 class ReadImage(msgspec.Struct, frozen=True):

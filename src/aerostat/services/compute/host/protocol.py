@@ -18,6 +18,16 @@ from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
+from aerostat.kernel.errors import DriverError
+
+
+class DiskFull(DriverError):
+    """There is no room for what is to be written. Whether it may work later is for the agent to say."""
+
+    def __init__(self, detail: str, *, retry: bool = False) -> None:
+        super().__init__("The host's disk is full.", detail=detail, retry=retry)
+
+
 Power = Literal["running", "shutoff", "paused", "suspended"]
 """What a domain can be asked to be. `suspended` is saved to disk and uses no memory."""
 

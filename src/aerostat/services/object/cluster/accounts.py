@@ -4,10 +4,12 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from ..ring import Hasher
 from ..stores.account_db import AccountStatus, ContainerEntry
+from ..stores.held import ACCOUNTS
 from ..stores.listing import Asked, Subdir
 from ..stores.pending import Note
 from ..stores.protocol import Place, Said
 from ..timestamp import Timestamp, now
+from .asking import quarantine
 from .calls import Calls
 from .errors import NoQuorum
 from .hearing import hear, or_none
@@ -55,6 +57,7 @@ class Accounts:
             place.part,
             lambda device: device.account(place),
             age=lambda found: (found[0].put_at, found[0].changed_at, found[0].containers),
+            on_damage=quarantine(self._calls, ACCOUNTS, place),
             newest=newest,
         )
         return await looking.find(f"/{account}")
@@ -69,6 +72,7 @@ class Accounts:
             place.part,
             lambda device: device.list_account(place, asked),
             age=lambda _: (),
+            on_damage=quarantine(self._calls, ACCOUNTS, place),
         )
         return await looking.find(f"/{account}")
 

@@ -13,9 +13,10 @@ from ..timestamp import Timestamp
 from .accounts import Accounts
 from .calls import Calls, Patience
 from .containers import Containers
+from .erasure import ErasureCoded
 from .layout import Layout
 from .notes import Notes
-from .policies import Policies
+from .policies import Policies, Policy, PolicyError
 from .replicated import Replicated
 from .standing import Standings
 
@@ -45,7 +46,7 @@ class ObjectStore(Protocol):
 
 class Cluster:
     """`devices`: by `Device.key`. `pending`: folders in which notes for the updater are kept; the devices of this
-    process if not told.
+    process if not told. Raises `PolicyError` when a ring does not fit its policy.
     """
 
     def __init__(
@@ -73,13 +74,17 @@ class Cluster:
         self.containers = Containers(
             hasher, self._layout(container_ring), self.calls, self.notes, self.accounts, sums_after_s
         )
-        self._objects = {policy.index: self._store(policy.index, object_rings) for policy in policies}
+        self._objects = {policy.index: self._store(policy, object_rings[policy.index]) for policy in policies}
 
     def _layout(self, ring: Ring) -> Layout:
         return Layout(ring, self.devices, self._local)
 
-    def _store(self, index: int, rings: Mapping[int, Ring]) -> ObjectStore:
-        return Replicated(index, self.hasher, self._layout(rings[index]), self.calls)
+    def _store(self, policy: Policy, ring: Ring) -> ObjectStore:
+        if policy.kind == "replication":
+            return Replicated(policy.index, self.hasher, self._layout(ring), self.calls)
+        if ring.replicas != policy.devices:
+            raise PolicyError(f"The ring of {policy.name} must have {policy.devices:g} replicas.")
+        return ErasureCoded(policy, self.hasher, self._layout(ring), self.calls)
 
     def objects(self, policy: int) -> ObjectStore:
         """Those of the policy of this index. Raises KeyError."""

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from ..ring import Hasher
 from ..stores.account_db import ContainerEntry
 from ..stores.container_db import ContainerStatus, Entry
+from ..stores.held import CONTAINERS
 from ..stores.listing import Asked, Subdir
 from ..stores.pending import Note
 from ..stores.protocol import Place, Said
 from ..timestamp import Timestamp, now
 from .accounts import Accounts
+from .asking import quarantine
 from .calls import Calls
 from .hearing import hear, or_none
 from .layout import Layout
@@ -62,6 +64,7 @@ class Containers:
             place.part,
             lambda device: device.container(place),
             age=lambda found: (found[0].put_at, found[0].changed_at, found[0].objects),
+            on_damage=quarantine(self._calls, CONTAINERS, place),
             newest=newest,
         )
         return await looking.find(f"/{account}/{container}")
@@ -75,6 +78,7 @@ class Containers:
             place.part,
             lambda device: device.list_container(place, asked),
             age=lambda _: (),
+            on_damage=quarantine(self._calls, CONTAINERS, place),
         )
         return await looking.find(f"/{account}/{container}")
 

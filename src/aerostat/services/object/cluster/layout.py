@@ -46,6 +46,10 @@ class Layout:
     def holders(self, part: int) -> list[Target]:
         return self._known(self.ring.holders(part))
 
+    def slots(self, part: int) -> list[Target | None]:
+        """By number of the replica: a device may be there twice. None: it is not known here."""
+        return [self._targets.get(id) for id in self.ring.ids(part)]
+
     def handoffs(self, part: int) -> Iterator[Target]:
         """At most as many as there are holders."""
         for device in islice(self.ring.handoffs(part), self.holder_count(part)):

@@ -1,12 +1,11 @@
 """Reads: the best holder is asked, then the others, then handoffs; what is newest among what was heard is taken."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from ..stores.object_file import Damaged
 from ..stores.protocol import DeviceVerbs
-from .calls import FAULTS, Calls, Dispose
+from .asking import Asking, OnDamage
+from .calls import Calls, Dispose
 from .errors import NoQuorum
 from .layout import Layout, Target
 
@@ -14,8 +13,6 @@ T = TypeVar("T")
 
 Age = tuple[int, ...]
 """The larger the newer."""
-
-OnDamage = Callable[[Target, Damaged], None]
 
 
 class Looking(Generic[T]):
@@ -37,91 +34,52 @@ class Looking(Generic[T]):
         newest: bool = False,
     ) -> None:
         self._calls, self._layout, self._part = calls, layout, part
-        self._ask, self._age, self._is_gone = ask, age, is_gone
-        self._dispose, self._on_damage = dispose, on_damage
+        self._age, self._is_gone, self._dispose = age, is_gone, dispose
         self._newest = newest
-        self._running: dict[asyncio.Task[T | None], Target] = {}
-        self._answered = 0
+        self._wanted = layout.read_quorum(part)
+        self._asking: Asking[T] = Asking(
+            calls, ask, self._take, self._wanted, dispose=dispose, on_damage=on_damage
+        )
         self._best: T | None = None
         self.source: Target | None = None
         """Who gave what was taken."""
 
     async def find(self, what: str) -> T | None:
         """The answer; None when there is nothing. Raises `NoQuorum` when too few could tell."""
-        layout, part = self._layout, self._part
-        holders = layout.holders(part)
-        wanted = layout.read_quorum(part)
-        if len(holders) == 1 == layout.holder_count(part):
-            await self._ask_one(holders[0])
-        else:
-            holders = self._calls.standings.for_reading(holders)
-            try:
-                await self._ask_many(holders)
-            finally:
-                self._leave()
-        answered = self._answered
-        if (not self._is_found and answered < layout.holder_count(part)) or self._best is None:
-            try:
+        layout, part, asking = self._layout, self._part, self._asking
+        try:
+            holders = layout.holders(part)
+            if len(holders) == 1 == layout.holder_count(part):
+                await asking.one(holders[0])
+            else:
+                await self._ask_holders(holders)
+            answered = asking.answered
+            if self._best is None or (not self._is_found() and answered < layout.holder_count(part)):
+                asking.leave()
                 handoffs = list(layout.handoffs(part))
-                await self._round(handoffs, self._calls.patience.answer_s)
-            finally:
-                self._leave()
-        if not self._is_found and answered < wanted:
+                await asking.round(handoffs, self._calls.patience.answer_s, self._is_found)
+        finally:
+            asking.leave()
+        if not self._is_found() and answered < self._wanted:
             if self._best is not None:
                 self._put_away(self._best)
-            raise NoQuorum(what, answered, wanted)
+            raise NoQuorum(what, answered, self._wanted)
         return self._best
 
-    @property
+    async def _ask_holders(self, holders: list[Target]) -> None:
+        patience = self._calls.patience
+        holders = self._calls.standings.for_reading(holders)
+        if self._newest:
+            await self._asking.round(holders, patience.answer_s, lambda: False)
+            return
+        await self._asking.round(holders[:1], patience.hedge_s, self._is_found)
+        if not self._is_found():
+            await self._asking.round(holders[1:], patience.answer_s, self._is_found)
+
     def _is_found(self) -> bool:
         return self._best is not None and not self._is_gone(self._best)
 
-    async def _ask_one(self, target: Target) -> None:
-        try:
-            answer = await self._calls.timed(target, self._ask(target.device))
-        except FAULTS as error:
-            self._failed(target, error)
-        else:
-            self._take(target, answer)
-
-    async def _ask_many(self, holders: Sequence[Target]) -> None:
-        patience = self._calls.patience
-        if self._newest:
-            await self._round(holders, patience.answer_s)
-            return
-        await self._round(holders[:1], patience.hedge_s)
-        if not self._is_found:
-            await self._round(holders[1:], patience.answer_s)
-
-    async def _round(self, targets: Sequence[Target], patience_s: float) -> None:
-        """Ask them as well; back when there is an answer that will do, or all have told, or it takes too long."""
-        for target in targets:
-            self._running[self._calls.start(target, self._ask(target.device))] = target
-        clock = self._calls.standings.clock
-        deadline = clock() + patience_s
-        is_lingering = False
-        while self._running:
-            finished, _ = await asyncio.wait(
-                self._running, timeout=max(0.0, deadline - clock()), return_when=asyncio.FIRST_COMPLETED
-            )
-            if not finished:
-                return
-            for task in finished:
-                target = self._running.pop(task)
-                try:
-                    answer = task.result()
-                except FAULTS as error:
-                    self._failed(target, error)
-                else:
-                    self._take(target, answer)
-            if self._is_found and not self._newest:
-                return
-            if not is_lingering and self._answered >= self._layout.read_quorum(self._part):
-                is_lingering = True
-                deadline = min(deadline, clock() + self._calls.patience.linger_s)
-
     def _take(self, target: Target, answer: T | None) -> None:
-        self._answered += 1
         if answer is None:
             return
         if self._best is None:
@@ -135,15 +93,6 @@ class Looking(Generic[T]):
     def _rank(self, answer: T) -> tuple[Age, bool]:
         return self._age(answer), self._is_gone(answer)
 
-    def _failed(self, target: Target, error: BaseException) -> None:
-        if isinstance(error, Damaged) and self._on_damage is not None:
-            self._on_damage(target, error)
-
     def _put_away(self, answer: T) -> None:
         if self._dispose is not None:
             self._calls.later(self._dispose(answer))
-
-    def _leave(self) -> None:
-        for task, target in self._running.items():
-            self._calls.leave(target, task, self._dispose)
-        self._running.clear()

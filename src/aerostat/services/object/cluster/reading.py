@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import cast
 
-from ..stores.object_file import Facts
+from ..stores.object_file import Facts, Revision
 from ..stores.protocol import OpenObject, Place
 from .calls import FAULTS, Calls
 from .layout import Layout, Target
@@ -24,6 +24,14 @@ class ReplicatedObject:
     @property
     def facts(self) -> Facts:
         return self._found.facts
+
+    @property
+    def written(self) -> Facts:
+        return self._found.written
+
+    @property
+    def revision(self) -> Revision | None:
+        return self._found.revision
 
     @property
     def data(self) -> bytes | None:
@@ -65,7 +73,7 @@ class ReplicatedObject:
                 continue
             if found is None:
                 continue
-            if not _is_same(found.facts, self.facts):
+            if not _is_same(found.written, self.written):
                 await found.close()
                 continue
             self._calls.later(self._found.close())
@@ -89,4 +97,8 @@ async def _in_time(found: OpenObject, start: int, end: int, stall_s: float) -> A
 
 
 def _is_same(one: Facts, other: Facts) -> bool:
-    return not one.is_gone and (one.etag, one.size) == (other.etag, other.size)
+    return not one.is_gone and (one.timestamp, one.etag, one.size) == (
+        other.timestamp,
+        other.etag,
+        other.size,
+    )

@@ -4,15 +4,17 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from ..ring import Hasher
+from ..stores.held import objects_of
 from ..stores.object_file import Facts, Revision
 from ..stores.protocol import DeviceVerbs, ObjectWriting, OpenObject, Place
 from ..timestamp import Timestamp
+from .asking import OnDamage, quarantine
 from .calls import Calls
 from .layout import Layout
 from .looking import Age, Looking
 from .reading import ReplicatedObject
 from .telling import Told, tell
-from .writing import ReplicatedWriting
+from .writing import Lanes, ReplicatedWriting
 
 T = TypeVar("T")
 
@@ -41,13 +43,13 @@ class Replicated:
     async def begin(self, account: str, container: str, name: str, size: int | None = None) -> ObjectWriting:
         place = self._place(account, container, name)
         told = await self._tell(place, lambda device: device.begin(self.index, place, size), close)
-        writing = ReplicatedWriting(self._calls, told)
+        lanes = Lanes(self._calls, told)
         try:
             told.check("begin")
         except BaseException:
-            await writing.close()
+            lanes.close()
             raise
-        return writing
+        return ReplicatedWriting(lanes)
 
     async def put(self, account: str, container: str, name: str, data: bytes, facts: Facts) -> None:
         place = self._place(account, container, name)
@@ -60,7 +62,7 @@ class Replicated:
         told = await self._tell(place, lambda device: _delete(device, self.index, place, path, at))
         told.check("delete")
         before = [facts for _, (facts,) in told.answers if facts is not None]
-        newest = max(before, key=_age_of, default=None)
+        newest = max(before, key=age_of, default=None)
         return None if newest is None or newest.is_gone else newest
 
     async def post(self, account: str, container: str, name: str, revision: Revision) -> Facts | None:
@@ -69,7 +71,7 @@ class Replicated:
         if told.is_nowhere(self.layout, place.part):
             return None
         told.check("post")
-        return max((facts for _, facts in told.answers), key=_age_of)
+        return max((facts for _, facts in told.answers), key=age_of)
 
     def _place(self, account: str, container: str, name: str) -> Place:
         return self.layout.place(self._hasher.hash(account, container, name))
@@ -88,11 +90,15 @@ class Replicated:
             self.layout,
             place.part,
             lambda device: device.find(self.index, place),
-            age=lambda found: _age_of(found.facts),
+            age=lambda found: age_of(found.facts),
             is_gone=lambda found: found.facts.is_gone,
             dispose=close,
+            on_damage=self._quarantine(place),
             newest=newest,
         )
+
+    def _quarantine(self, place: Place) -> OnDamage:
+        return quarantine(self._calls, objects_of(self.index), place)
 
 
 async def close(opened: OpenObject | ObjectWriting) -> None:
@@ -110,5 +116,6 @@ async def _delete(
     return (await device.delete(policy, place, path, at),)
 
 
-def _age_of(facts: Facts) -> Age:
-    return (facts.timestamp,)
+def age_of(facts: Facts) -> Age:
+    """Bytes first, then what was said of them."""
+    return (facts.written_at or facts.timestamp, facts.timestamp)

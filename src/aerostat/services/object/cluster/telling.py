@@ -1,9 +1,8 @@
 """Writes: all holders are told at once, a handoff in the place of each that cannot be, until there is a quorum."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from itertools import islice
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from typing import Generic, NamedTuple, TypeVar
 
 from ..stores.objects import Superseded
 from ..stores.protocol import DeviceVerbs
@@ -16,6 +15,13 @@ from .standing import FULL
 T = TypeVar("T")
 
 
+class Slot(NamedTuple):
+    """One of those who are told. `number`: of the holder that it is, or stands in for."""
+
+    target: Target
+    number: int
+
+
 class Told(Generic[T]):
     """What came of it. `newer`: the latest time of something that was there already, if there was. `blank`: devices
     that answered None: there is nothing there that could do it; that makes no quorum.
@@ -23,7 +29,7 @@ class Told(Generic[T]):
 
     def __init__(self, wanted: int) -> None:
         self.wanted = wanted
-        self.answers: list[tuple[Target, T]] = []
+        self.answers: list[tuple[Slot, T]] = []
         self.blank: list[Target] = []
         self.newer: Timestamp | None = None
         self._superseded = 0
@@ -33,10 +39,10 @@ class Told(Generic[T]):
     def is_enough(self) -> bool:
         return len(self.answers) + self._superseded >= self.wanted
 
-    def take(self, target: Target, task: "asyncio.Task[T | None]") -> bool:
+    def take(self, slot: Slot, task: "asyncio.Task[T | None]") -> bool:
         """What a call has ended with; False when the device could not do it. Raises what is no fault of a device."""
         try:
-            return self.answered(target, task.result())
+            return self.answered(slot, task.result())
         except Superseded as error:
             self.superseded(error)
             return True
@@ -44,11 +50,11 @@ class Told(Generic[T]):
             self.failed(error)
             return False
 
-    def answered(self, target: Target, answer: T | None) -> bool:
+    def answered(self, slot: Slot, answer: T | None) -> bool:
         if answer is None:
-            self.blank.append(target)
+            self.blank.append(slot.target)
             return False
-        self.answers.append((target, answer))
+        self.answers.append((slot, answer))
         return True
 
     def superseded(self, error: Superseded) -> None:
@@ -88,34 +94,46 @@ async def tell(
     (None). `dispose`: of answers that come when nobody waits for them any more. The caller says whether it is enough.
     """
     told: Told[T] = Told(layout.write_quorum(part))
-    holders = layout.holders(part)
-    if len(holders) == 1 and told.wanted == 1:
-        target = holders[0]
+    holders: list[Target | None] = [*layout.holders(part)]
+    if len(holders) == 1 == layout.holder_count(part) and (target := holders[0]) is not None:
         try:
-            if told.answered(target, await calls.timed(target, verb(target.device))):
+            if told.answered(Slot(target, 0), await calls.timed(target, verb(target.device))):
                 return told
-            holders = []
         except Superseded as error:
             told.superseded(error)
             return told
         except FAULTS as error:
             told.failed(error)
-            holders = []
-    chosen, spares = _chosen(calls, layout, part, holders)
-
-    def begin(target: Target) -> "asyncio.Task[T | None]":
-        return calls.start(target, verb(target.device))
-
-    running = {begin(target): target for target in chosen}
-    await gather(calls, told, running, ((begin(target), target) for target in spares), dispose)
+        holders = []
+    holders += [None] * (layout.holder_count(part) - len(holders))
+    await spread(calls, told, holders, layout.handoffs(part), lambda device, _: verb(device), dispose=dispose)
     return told
+
+
+async def spread(
+    calls: Calls,
+    told: Told[T],
+    holders: Sequence[Target | None],
+    handoffs: Iterable[Target],
+    verb: Callable[[DeviceVerbs, int], Awaitable[T | None]],
+    *,
+    dispose: Dispose | None = None,
+) -> None:
+    """Let each holder do `verb` with its number, handoffs for those that are not there or cannot do it."""
+    chosen, spares = _chosen(calls, holders, handoffs)
+
+    def begin(slot: Slot) -> "asyncio.Task[T | None]":
+        return calls.start(slot.target, verb(slot.target.device, slot.number))
+
+    await gather(calls, told, {begin(slot): slot for slot in chosen}, spares, begin, dispose)
 
 
 async def gather(
     calls: Calls,
     told: Told[T],
-    running: "dict[asyncio.Task[T | None], Target]",
-    spares: "Iterator[tuple[asyncio.Task[T | None], Target]]",
+    running: "dict[asyncio.Task[T | None], Slot]",
+    spares: Iterator[Target] = iter(()),
+    begin: "Callable[[Slot], asyncio.Task[T | None]] | None" = None,
     dispose: Dispose | None = None,
 ) -> None:
     """Wait until it is enough, and a little for the others; of those that fail, or are too slow, `spares` take the
@@ -129,16 +147,16 @@ async def gather(
             finished, _ = await asyncio.wait(
                 running, timeout=max(0.0, deadline - clock()), return_when=asyncio.FIRST_COMPLETED
             )
-            missed = 0
-            for task in finished:
-                missed += not told.take(running.pop(task), task)
+            missed = [slot.number for task in finished if not told.take(slot := running.pop(task), task)]
             if not finished and not told.is_enough:
-                missed = len(running)
+                missed = [slot.number for slot in running.values()]
                 _leave(calls, running, dispose)
                 deadline = clock() + calls.patience.answer_s
             elif not finished:
                 return
-            running.update(islice(spares, missed))
+            if begin is not None:
+                for number, target in zip(missed, spares, strict=False):
+                    running[begin(Slot(target, number))] = Slot(target, number)
             if told.is_enough and not is_lingering:
                 is_lingering = True
                 deadline = clock() + calls.patience.linger_s
@@ -148,29 +166,41 @@ async def gather(
 
 
 def _chosen(
-    calls: Calls, layout: Layout, part: int, holders: list[Target]
-) -> tuple[list[Target], Iterator[Target]]:
+    calls: Calls, holders: Sequence[Target | None], handoffs: Iterable[Target]
+) -> tuple[list[Slot], Iterator[Target]]:
     """Who is told first, and who then: holders in good standing, handoffs, and the others if there is nobody else."""
-    wanted = layout.holder_count(part)
-    good = [target for target in holders if calls.standings.is_for_writing(target)]
-    if len(good) == wanted:
-        return good, layout.handoffs(part)
-    doubtful = [target for target in holders if target not in good]
-    for target in layout.handoffs(part):
-        (good if calls.standings.is_for_writing(target) else doubtful).append(target)
-    order = [*good, *doubtful]
-    return order[:wanted], iter(order[wanted:])
+    is_good = calls.standings.is_for_writing
+    good = {number: one for number, one in enumerate(holders) if one is not None and is_good(one)}
+    if len(good) == len(holders):
+        return [Slot(target, number) for number, target in good.items()], iter(handoffs)
+    spares: list[Target] = []
+    doubtful: list[Target] = []
+    for target in handoffs:
+        (spares if is_good(target) else doubtful).append(target)
+    for number, holder in enumerate(holders):
+        if number in good:
+            continue
+        if spares:
+            good[number] = spares.pop(0)
+            if holder is not None:
+                doubtful.append(holder)
+        elif holder is not None:
+            good[number] = holder
+        elif doubtful:
+            good[number] = doubtful.pop(0)
+    chosen = [Slot(target, number) for number, target in good.items()]
+    return chosen, iter([*spares, *doubtful])
 
 
 def _leave(
     calls: Calls,
-    running: "dict[asyncio.Task[T | None], Target]",
+    running: "dict[asyncio.Task[T | None], Slot]",
     dispose: Dispose | None,
     *,
     only_late: bool = False,
 ) -> None:
-    for task, target in list(running.items()):
-        if only_late and not calls.standings.is_late(target.key):
+    for task, slot in list(running.items()):
+        if only_late and not calls.standings.is_late(slot.target.key):
             continue
         del running[task]
-        calls.leave(target, task, dispose)
+        calls.leave(slot.target, task, dispose)

@@ -1,4 +1,4 @@
-"""An object that is written to several devices at once, in little memory.
+"""What is written to several devices at once, in little memory.
 
 Each device has a lane: pieces wait there while one is being written. Whoever fills a lane waits until there is room in
 all; a lane that does not get on for a while is dropped, as one whose device fails. As long as a quorum of lanes is
@@ -7,13 +7,13 @@ left the write goes on. Nothing is ever cancelled in the middle: a dropped lane 
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from ..stores.object_file import Facts
 from ..stores.objects import Superseded
 from ..stores.protocol import ObjectWriting
 from .calls import FAULTS, Calls
-from .layout import Target
-from .telling import Told, gather
+from .telling import Slot, Told, gather
 
 LANE_BYTES = 2 << 20
 """A device may be so far behind."""
@@ -24,8 +24,8 @@ AT_ONCE = 256 << 10
 class Lane:
     """The way to one device."""
 
-    def __init__(self, target: Target, writing: ObjectWriting) -> None:
-        self.target = target
+    def __init__(self, slot: Slot, writing: ObjectWriting) -> None:
+        self.slot = slot
         self._writing = writing
         self._waiting: deque[bytes] = deque()
         self._behind = 0
@@ -87,18 +87,19 @@ class Lane:
             await self._writing.close()
 
 
-class ReplicatedWriting:
-    """See `ObjectWriting`. `told`: of `begin`."""
+class Lanes:
+    """The ways to all devices. `begun`: told to `begin`, and enough."""
 
-    def __init__(self, calls: Calls, told: Told[ObjectWriting]) -> None:
+    def __init__(self, calls: Calls, begun: Told[ObjectWriting]) -> None:
         self._calls = calls
-        self._told: Told[bool] = Told(told.wanted)
-        self._lanes = [Lane(target, writing) for target, writing in told.answers]
+        self._wanted = begun.wanted
+        self._told: Told[bool] = Told(begun.wanted)
+        self._lanes = [Lane(slot, writing) for slot, writing in begun.answers]
 
-    async def write(self, data: bytes) -> None:
-        """Raises `NoQuorum`, `DeviceFull`."""
+    async def send(self, piece: Callable[[int], bytes]) -> None:
+        """`piece`: what the lane of a number gets. Raises `NoQuorum`, `DeviceFull`."""
         for lane in self._lanes:
-            lane.feed(data)
+            lane.feed(piece(lane.slot.number))
         if not all(lane.room.is_set() for lane in self._lanes):
             await self._wait_for_room()
         for lane in [lane for lane in self._lanes if lane.error is not None]:
@@ -119,32 +120,51 @@ class ReplicatedWriting:
     def _drop(self, lane: Lane, error: BaseException) -> None:
         """Go on without it. Raises `NoQuorum`, `DeviceFull`."""
         self._lanes.remove(lane)
-        self._calls.standings.failed(lane.target.key, error)
-        self._calls.leave(lane.target, asyncio.create_task(lane.close()))
+        self._calls.standings.failed(lane.slot.target.key, error)
+        self._calls.leave(lane.slot.target, asyncio.create_task(lane.close()))
         self._told.failed(error)
-        if len(self._lanes) < self._told.wanted:
+        if len(self._lanes) < self._wanted:
             self._told.check("write")
 
-    async def commit(self, facts: Facts) -> None:
-        """Raises `Superseded`, `NoQuorum`, `DeviceFull`."""
+    async def commit(self, facts: Callable[[int], Facts]) -> Told[bool]:
+        """`facts`: for the lane of a number. The caller checks whether it is enough."""
         calls, told = self._calls, self._told
         lanes, self._lanes = self._lanes, []
         if len(lanes) == 1:
+            slot = lanes[0].slot
             try:
-                told.answered(lanes[0].target, await lanes[0].commit(facts))
+                told.answered(slot, await lanes[0].commit(facts(slot.number)))
             except Superseded as error:
                 told.superseded(error)
             except FAULTS as error:
                 told.failed(error)
-            told.check("commit")
-            return
-        running: dict[asyncio.Task[bool | None], Target] = {
-            calls.start(lane.target, lane.commit(facts)): lane.target for lane in lanes
+            return told
+        running: dict[asyncio.Task[bool | None], Slot] = {
+            calls.start(lane.slot.target, lane.commit(facts(lane.slot.number))): lane.slot for lane in lanes
         }
-        await gather(calls, told, running, iter(()))
-        told.check("commit")
+        await gather(calls, told, running)
+        return told
 
-    async def close(self) -> None:
+    def close(self) -> None:
+        """Aside, since a device that hangs may hold it up."""
         lanes, self._lanes = self._lanes, []
         for lane in lanes:
             self._calls.later(lane.close())
+
+
+class ReplicatedWriting:
+    """See `ObjectWriting`: the same bytes for all."""
+
+    def __init__(self, lanes: Lanes) -> None:
+        self._lanes = lanes
+
+    async def write(self, data: bytes) -> None:
+        """Raises `NoQuorum`, `DeviceFull`."""
+        await self._lanes.send(lambda _: data)
+
+    async def commit(self, facts: Facts) -> None:
+        """Raises `Superseded`, `NoQuorum`, `DeviceFull`."""
+        (await self._lanes.commit(lambda _: facts)).check("commit")
+
+    async def close(self) -> None:
+        self._lanes.close()

@@ -28,9 +28,23 @@ async def apply(request: Request, response: Response) -> Response:
         }
         await response.close()
         return refusal(412, None, kept) if status == 412 else Response(304, kept)
-    if request.method == "GET" and (header := request.headers.get("range")):
-        return await _ranged(request, response, response.entity, header)
+    if request.method == "GET":
+        if header := request.headers.get("range"):
+            return await _ranged(request, response, response.entity, header)
+        await begin(response.entity, 0, response.entity.size)
     return response
+
+
+async def begin(entity: Entity, start: int, end: int) -> None:
+    """Let an entity that may not be what it seems (a large object, whose segments are others) find that out before the
+    answer begins. Raises `Refusal`.
+    """
+    if (prepare := getattr(entity, "begin", None)) is not None:
+        try:
+            await prepare(start, end)
+        except BaseException:
+            await entity.close()
+            raise
 
 
 def unmet(request: Request, response: Response) -> int | None:
@@ -78,9 +92,9 @@ async def _ranged(request: Request, response: Response, entity: Entity, header: 
             else matches(condition, tags) and condition.strip() != "*"
         )
         if not is_same:
-            return response
+            return await _whole(response, entity)
     if (spans := ranges.parse(header)) is None:
-        return response
+        return await _whole(response, entity)
     size = entity.size
     found = ranges.within(spans, size)
     if not found:
@@ -89,6 +103,7 @@ async def _ranged(request: Request, response: Response, entity: Entity, header: 
         await response.close()
         kept = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
         return refusal(416, None, {**kept, "content-range": f"bytes */{size}"})
+    await begin(entity, *found[0])
     response.status = 206
     if len(found) == 1:
         ((start, end),) = found
@@ -104,6 +119,11 @@ async def _ranged(request: Request, response: Response, entity: Entity, header: 
         pieces.append((f"{before}--{boundary}\r\n{lines}".encode("utf-8", "surrogateescape"), start, end))
     response.headers["content-type"] = f"multipart/byteranges;boundary={boundary}"
     response.entity = Parts(pieces, f"\r\n--{boundary}--".encode(), entity)
+    return response
+
+
+async def _whole(response: Response, entity: Entity) -> Response:
+    await begin(entity, 0, entity.size)
     return response
 
 

@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 
@@ -19,6 +20,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Handler = Callable[[Request], Awaitable[Response]]
 
+EXTRA, MOST_EXTRA = b"x-trans-id-extra", 32
 UNSENT = (204, 304)
 """Answers without a body, and without a length."""
 
@@ -32,8 +34,13 @@ class Front:
         self._handler = handler
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One HTTP request."""
-        trans_id = f"tx{secrets.token_hex(11)[:21]}-{int(time.time()):010x}"
+        """One HTTP request; nothing else is spoken here."""
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+        if scope["type"] != "http":
+            return
+        trans_id = f"tx{secrets.token_hex(11)[:21]}-{int(time.time()):010x}{_extra(scope)}"
         try:
             request = _request(scope, receive, trans_id)
         except Refusal as refused:
@@ -48,6 +55,8 @@ class Front:
             response = refusal(500)
         try:
             await self._send(send, request, _stamped(response, trans_id))
+        except Refusal as refused:  # the answer has begun: that it is not ended tells the client
+            log.warning("the answer broke off", path=request.path, status=refused.status, trans_id=trans_id)
         finally:
             await response.close()
 
@@ -82,6 +91,14 @@ def _field(text: str) -> bytes:
     if "\r" in text or "\n" in text:
         text = text.replace("\r", " ").replace("\n", " ")
     return text.encode("utf-8", "surrogateescape")
+
+
+def _extra(scope: Scope) -> str:
+    """What the client wants to find its transaction by, at the end of the id."""
+    for name, value in scope["headers"]:
+        if name == EXTRA and value:
+            return "-" + quote(value[:MOST_EXTRA])
+    return ""
 
 
 def _stamped(response: Response, trans_id: str) -> Response:

@@ -40,6 +40,24 @@ class SubdirRow(msgspec.Struct):
 Row = ObjectRow | ContainerRow | SubdirRow
 
 
+def tell_etag(row: ObjectRow, etag: str, account: str) -> None:
+    """The ETag that a container was told may carry what a middleware wants to be told with it: `hash; name=value`.
+
+    `account` is the container's.
+    """
+    row.hash, *options = (part.strip() for part in etag.split(";"))
+    told = dict(option.partition("=")[::2] for option in options)
+    if "slo_etag" in told:
+        row.slo_etag = f'"{told["slo_etag"]}"'
+    if told.get("slo_bytes", "").isdigit():
+        row.bytes = int(told["slo_bytes"])
+    if "symlink_target" in told:
+        row.symlink_path = f"/v1/{told.get('symlink_target_account', account)}/{told['symlink_target']}"
+        row.symlink_etag = told.get("symlink_target_etag")
+        if told.get("symlink_target_bytes", "").isdigit():
+            row.symlink_bytes = int(told["symlink_target_bytes"])
+
+
 class Listing:
     """`kind` and `name` are of the thing that lists."""
 

@@ -1,5 +1,6 @@
 """Which bytes a `Range` header asks for. https://www.rfc-editor.org/rfc/rfc9110#section-14"""
 
+import itertools
 import re
 
 MOST_RANGES = 50
@@ -47,9 +48,9 @@ def within(spans: list[Span], size: int) -> list[tuple[int, int]]:
             found.append((first, size if last is None else min(last + 1, size)))
     if size == 0:
         return []
-    out_of_order = sum(here < before for (before, _), (here, _) in zip(found, found[1:], strict=False))
+    out_of_order = sum(here < before for (before, _), (here, _) in itertools.pairwise(found))
     ordered = sorted(found)
-    overlaps = sum(here < end for (_, end), (here, _) in zip(ordered, ordered[1:], strict=False))
+    overlaps = sum(here < end for (_, end), (here, _) in itertools.pairwise(ordered))
     if out_of_order >= MOST_OUT_OF_ORDER or overlaps > MOST_OVERLAPS:
         return []
     return found

@@ -13,7 +13,7 @@ REASONS: dict[int, tuple[str, str]] = {
     307: ("Temporary Redirect", "The resource has moved temporarily."),
     400: (
         "Bad Request",
-        "The server could not comply with the request since it is malformed or otherwise wrong.",
+        "The server could not comply with the request since it is either malformed or otherwise incorrect.",
     ),
     401: ("Unauthorized", "This server could not verify that you may access what you asked for."),
     402: ("Payment Required", "Access was denied for financial reasons."),
@@ -31,7 +31,7 @@ REASONS: dict[int, tuple[str, str]] = {
     415: ("Unsupported Media Type", "The request media type is not supported by this server."),
     416: ("Requested Range Not Satisfiable", "The Range requested is not available."),
     417: ("Expectation Failed", "Expectation failed."),
-    422: ("Unprocessable Entity", "Unable to process the contained instructions."),
+    422: ("Unprocessable Entity", "Unable to process the contained instructions"),
     429: ("Too Many Requests", "Too many requests. Slow down."),
     498: ("Rate Limited", "Your requests come too fast. Slow down."),
     499: ("Client Disconnect", "The client was disconnected during the request."),

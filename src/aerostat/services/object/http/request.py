@@ -197,6 +197,8 @@ class Request:
             host=self.host,
             client=self.client,
         )
+        if (referer := self.headers.get("referer")) is not None:
+            made.headers.setdefault("referer", referer)
         made.user, made.is_inner = self.user, True
         made.authorize = None if is_allowed else self.authorize
         made.is_owner = is_allowed

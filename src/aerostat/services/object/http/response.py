@@ -28,6 +28,22 @@ class Entity(Protocol):
     async def close(self) -> None: ...
 
 
+class Whole:
+    """See `Entity`: bytes that are at hand."""
+
+    __slots__ = ("data", "size")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.size = len(data)
+
+    async def stream(self, start: int, end: int) -> AsyncIterator[bytes]:
+        yield self.data[start:end]
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+
 class Response:
     """`body` is sent as it is, unless there is an `entity` (of an object), a `listing`, or a `stream` (of unknown
     length). Names of headers are lower case.
@@ -77,7 +93,7 @@ class Response:
 
 
 class Refusal(Exception):
-    """The end of a request, with a status and a sentence for the client; without one, upstream's page for the status."""
+    """The end of a request: a status and a sentence for the client, or the page that a status has."""
 
     def __init__(
         self, status: int, text: str | None = None, headers: Mapping[str, str] | None = None

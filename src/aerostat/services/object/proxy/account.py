@@ -9,10 +9,11 @@ from ..http.request import Request
 from ..http.response import HTML, Refusal, Response
 from ..stores.account_db import AccountStatus, ContainerEntry, PolicySum
 from ..stores.listing import Asked, Subdir
+from . import account_acl
 from .infos import AccountInfo
 from .said import check_together, words
 
-OWNERS = ("x-account-meta-temp-url-key", "x-account-meta-temp-url-key-2", "x-account-access-control")
+OWNERS = ("x-account-meta-temp-url-key", "x-account-meta-temp-url-key-2")
 """Only owners see these."""
 METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS")
 
@@ -78,6 +79,8 @@ class Accounts:
         for name, value in info.headers.items():
             if name not in OWNERS or request.is_owner:
                 headers[name] = value
+        if request.is_owner and (shown := account_acl.shown(info.headers.get(account_acl.KEPT, ""))):
+            headers[account_acl.HEADER] = shown
         return headers
 
     async def _post(self, request: Request, account: str) -> Response:

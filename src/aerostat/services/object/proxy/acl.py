@@ -22,24 +22,16 @@ def clean(header: str, value: str) -> str:
         if not entry:
             continue
         first, colon, second = (half.strip() for half in entry.partition(":"))
-        if not colon:
-            if first.startswith(".") and first != LISTINGS:
-                raise Refusal(400, f"{header.title()} : {unknown(first, entry)}")
-            kept.append(entry)
-        elif first.startswith("."):
+        if colon and first.startswith("."):
             kept.append(_referrer(header, first, second, entry))
         else:
-            kept.append(f"{first}:{second}" if second else first + ":")
+            kept.append(entry)
     return ",".join(kept)
-
-
-def unknown(first: str, entry: str) -> str:
-    return f"Unknown designator {first!r} in ACL: {entry!r}"
 
 
 def _referrer(header: str, first: str, second: str, entry: str) -> str:
     if first not in _REFERRER:
-        raise Refusal(400, f"{header.title()} : {unknown(first, entry)}")
+        raise Refusal(400, f"{header.title()} : Unknown designator {first!r} in ACL: {entry!r}")
     if header.lower().endswith("-write"):
         raise Refusal(400, f"{header.title()} : Referrers not allowed in write ACL: {entry!r}")
     negated = second.startswith("-")

@@ -4,7 +4,7 @@ from typing import Any
 
 from .. import timestamp
 from ..http import constraints
-from ..http.listing import Listing, ObjectRow, Row, SubdirRow, moment_of
+from ..http.listing import Listing, ObjectRow, Row, SubdirRow, moment_of, tell_etag
 from ..http.request import Request, is_true
 from ..http.response import HTML, Refusal, Response
 from ..stores.container_db import Entry
@@ -32,7 +32,8 @@ class Containers:
         self._limits = room.settings.limits
 
     async def __call__(self, request: Request) -> Response:
-        assert request.account is not None and request.container is not None
+        assert request.account is not None
+        assert request.container is not None
         where = request.account, request.container
         match request.method:
             case "GET" | "HEAD":
@@ -63,7 +64,7 @@ class Containers:
         )
         if found is None:
             raise Refusal(404)
-        response.listing = Listing("container", container, [_row(one) for one in found])
+        response.listing = Listing("container", container, [_row(account, one) for one in found])
         return response
 
     def _headers(self, request: Request, info: ContainerInfo) -> dict[str, str]:
@@ -98,7 +99,12 @@ class Containers:
         if await self._room.infos.account(account) is None:
             if not self._room.settings.account_autocreate:
                 raise Refusal(404)
-            await self._room.cluster.accounts.make(account, at, {})
+            kept = {
+                name: (value, at)
+                for name, value in request.headers.items()
+                if name.startswith("x-account-sysmeta-")
+            }
+            await self._room.cluster.accounts.make(account, at, kept)
             self._room.infos.forget(account)
         is_new = await self._room.cluster.containers.make(account, container, at, policy, said)
         self._room.infos.forget(account, container)
@@ -170,8 +176,7 @@ def _asked(query: dict[str, str], limit: int) -> Asked:
     )
 
 
-def _row(found: Entry | Subdir) -> Row:
-    """The ETag in a listing may carry what a middleware wants to be told with it: `hash; name=value`."""
+def _row(account: str, found: Entry | Subdir) -> Row:
     if isinstance(found, Subdir):
         return SubdirRow(found.name)
     row = ObjectRow(
@@ -182,16 +187,5 @@ def _row(found: Entry | Subdir) -> Row:
         last_modified=moment_of(max(found.timestamp, found.type_at, found.meta_at)),
     )
     if ";" in found.etag:
-        tag, *options = (part.strip() for part in found.etag.split(";"))
-        row.hash = tag
-        for option in options:
-            name, _, value = option.partition("=")
-            if name == "slo_etag":
-                row.slo_etag = f'"{value}"'
-            elif name == "symlink_target":
-                row.symlink_path = value
-            elif name == "symlink_target_etag":
-                row.symlink_etag = value
-            elif name == "symlink_target_bytes" and value.isdigit():
-                row.symlink_bytes = int(value)
+        tell_etag(row, found.etag, account)
     return row

@@ -1,4 +1,4 @@
-"""The innermost handler: to the account, the container or the object that a path names; faults of devices as answers."""
+"""The innermost handler: to the account, container or object that a path names; faults of devices as answers."""
 
 from typing import Any
 
@@ -23,6 +23,7 @@ class Core:
         if request.version not in VERSIONS:
             raise Refusal(404 if request.version else 412, None if request.version else "Bad URL")
         handler: Any
+        methods: tuple[str, ...]
         if request.name is not None and request.container is not None and request.account is not None:
             handler, methods = self._objects, object.METHODS
         elif request.container is not None and request.account is not None and request.name is None:

@@ -84,7 +84,7 @@ class _Known(Generic[T]):
 class Infos:
     """Answers None for what is not there, and remembers that too."""
 
-    def __init__(self, cluster: Cluster, generations: Generations, ttl_s: float) -> None:
+    def __init__(self, cluster: Callable[[], Cluster], generations: Generations, ttl_s: float) -> None:
         self._cluster = cluster
         self._generations = generations
         self._ttl_s = ttl_s
@@ -94,14 +94,14 @@ class Infos:
         """`fresh`: sums as they are now."""
 
         async def load() -> AccountInfo | None:
-            found = await self._cluster.accounts.status(account)
+            found = await self._cluster().accounts.status(account)
             return AccountInfo(found[0], _live(found[1])) if found is not None else None
 
         return await self._get(account, load, fresh)
 
     async def container(self, account: str, container: str, *, fresh: bool = False) -> ContainerInfo | None:
         async def load() -> ContainerInfo | None:
-            found = await self._cluster.containers.status(account, container)
+            found = await self._cluster().containers.status(account, container)
             return ContainerInfo(found[0], _live(found[1])) if found is not None else None
 
         return await self._get(f"{account}/{container}", load, fresh)

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from .. import timestamp
-from ..cluster.cluster import Cluster
 from ..http import constraints
 from ..http.request import Request
 from ..http.response import HTML, Refusal, Response
@@ -37,11 +36,12 @@ class Objects:
 
     def __init__(self, room: Any) -> None:
         self._room = room
-        self._cluster: Cluster = room.cluster
         self._limits = room.settings.limits
 
     async def __call__(self, request: Request) -> Response:
-        assert request.account is not None and request.container is not None and request.name is not None
+        assert request.account is not None
+        assert request.container is not None
+        assert request.name is not None
         where = request.account, request.container, request.name
         match request.method:
             case "GET" | "HEAD":
@@ -63,7 +63,7 @@ class Objects:
         if info is None:
             raise Refusal(404)
         newest = request.is_true("x-newest")
-        found = await self._cluster.objects(info.policy).find(account, container, name, newest=newest)
+        found = await self._room.cluster.objects(info.policy).find(account, container, name, newest=newest)
         if found is None:
             raise Refusal(404)
         facts = found.facts
@@ -83,7 +83,7 @@ class Objects:
             raise Refusal(400, "If-None-Match only supports *")
         constraints.check_new_object(request, self._limits)
         delete_at = constraints.delete_at(request.headers)
-        objects = self._cluster.objects(info.policy)
+        objects = self._room.cluster.objects(info.policy)
         if asked is not None and await self._is_there(info.policy, account, container, name):
             raise Refusal(412)
         wanted = request.headers.get("etag", "").strip().strip('"').lower()
@@ -125,9 +125,11 @@ class Objects:
         return Response(201, sent)
 
     async def _put_stream(self, request: Request, policy: int, facts: upload.MakeFacts) -> Facts:
-        assert request.account is not None and request.container is not None and request.name is not None
+        assert request.account is not None
+        assert request.container is not None
+        assert request.name is not None
         where = request.account, request.container, request.name
-        objects = self._cluster.objects(policy)
+        objects = self._room.cluster.objects(policy)
         writing = await objects.begin(*where, request.body.length)
         try:
             size, md5 = await upload.stream(request.body, writing, self._limits.max_file_size)
@@ -148,7 +150,7 @@ class Objects:
             await writing.close()
 
     async def _is_there(self, policy: int, account: str, container: str, name: str) -> bool:
-        found = await self._cluster.objects(policy).find(account, container, name, newest=True)
+        found = await self._room.cluster.objects(policy).find(account, container, name, newest=True)
         if found is None:
             return False
         await found.close()
@@ -175,20 +177,24 @@ class Objects:
                 content_type=content_type or None,
                 content_type_at=at if content_type else None,
             )
-            return await self._cluster.objects(info.policy).post(account, container, name, revision)
+            found: Facts | None = await self._room.cluster.objects(info.policy).post(
+                account, container, name, revision
+            )
+            return found
 
         facts = await _written(request, post)
         if facts is None:
             raise Refusal(404)
         await self._tell(account, container, name, facts)
-        return Response(202, {"content-type": HTML})
+        kept = {one: value for one, value in facts.headers.items() if one.startswith("x-object-sysmeta-")}
+        return Response(202, {"content-type": HTML, **kept})
 
     async def _delete(self, request: Request, account: str, container: str, name: str) -> Response:
         info: ContainerInfo | None = await self._room.infos.container(account, container)
         await request.check(info.write_acl if info is not None else None)
         if info is None:
             raise Refusal(404)
-        objects = self._cluster.objects(info.policy)
+        objects = self._room.cluster.objects(info.policy)
         if (expected := request.headers.get("x-if-delete-at")) is not None and request.is_inner:
             await self._check_expiry(info.policy, account, container, name, expected)
         before = await _written(request, lambda at: objects.delete(account, container, name, at))
@@ -201,7 +207,7 @@ class Objects:
     async def _check_expiry(
         self, policy: int, account: str, container: str, name: str, expected: str
     ) -> None:
-        found = await self._cluster.objects(policy).find(account, container, name, newest=True)
+        found = await self._room.cluster.objects(policy).find(account, container, name, newest=True)
         if found is None:
             raise Refusal(404)
         await found.close()
@@ -211,7 +217,7 @@ class Objects:
             raise Refusal(412)
 
     async def _tell(self, account: str, container: str, name: str, facts: Facts) -> None:
-        await self._cluster.containers.hear(account, container, [told(name, facts)])
+        await self._room.cluster.containers.hear(account, container, [told(name, facts)])
         if facts.delete_at is not None and not facts.is_gone:
             await self._room.expiry.note(facts.delete_at, account, container, name)
 

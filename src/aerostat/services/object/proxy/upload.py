@@ -36,7 +36,7 @@ async def stream(body: Body, writing: ObjectWriting, most: int) -> tuple[int, st
     loop = asyncio.get_running_loop()
     md5 = hashlib.md5(usedforsecurity=False)
     size = 0
-    at_work: asyncio.Future[object] | None = None
+    at_work: asyncio.Future[tuple[None, None]] | None = None
     try:
         async for piece in _pieces(body):
             size += len(piece)

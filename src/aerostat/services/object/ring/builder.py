@@ -126,7 +126,7 @@ class Builder:
                 placed += 1
             elif was != is_now:
                 moved += 1
-            if was != is_now:
+            if was != is_now and self.version > 0:  # a first placing moves no data
                 self._moved_at_h[part] = now_h
         self.version += 1
         return Rebalanced(moved=moved, placed=placed, waiting=waiting)

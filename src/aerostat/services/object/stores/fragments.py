@@ -131,7 +131,8 @@ class Fragments:
             nonlocal before
             with self.tree.locked(folder) as opened:
                 versions = _versions(folder, hashed)
-                _check_newer(versions, at - 1)
+                if overtaken := [one for one in versions if one.is_durable and one.timestamp >= at]:
+                    raise Superseded(overtaken[0].timestamp)
                 if (newest := _chosen(versions, None)) is not None and newest.is_durable:
                     before = facts_at(f"{folder}/{_name(newest)}")
                 os.rename(unnamed, f"{folder}/{hashed}.{at}.{GONE}")

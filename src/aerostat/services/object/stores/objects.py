@@ -31,6 +31,8 @@ from .object_file import (
 from .opened import Found, Superseded, Writing
 from .tree import Tree
 
+__all__ = ["Objects", "Superseded"]
+
 POST = ".post"
 
 

@@ -17,6 +17,7 @@ from oslo_utils.imageutils import format_inspector
 
 from aerostat.kernel.errors import DriverError
 from aerostat.kernel.ids import short_id
+from aerostat.kernel.turns import Turns
 from aerostat.services.compute.host.protocol import BaseImage, BaseImageSpec
 
 from . import qemu_img
@@ -32,7 +33,7 @@ class BaseImages:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._turns = Turns()
 
     def open(self) -> None:
         """Make the folder; remove what an earlier process left half done."""
@@ -45,7 +46,7 @@ class BaseImages:
         _check_id(image.id)
         if image.format not in FORMATS:
             raise DriverError(f"Images of format {image.format} cannot be used here.")
-        async with self._locks.setdefault(image.id, asyncio.Lock()):
+        async with self._turns.of(image.id):
             if (there := await self.find(image.id)) is not None:
                 return there
             part = self._folder / f"{image.id}.{short_id()}.part"

@@ -11,13 +11,13 @@ import platform
 import shutil
 from collections.abc import AsyncIterator
 from typing import Any, Literal
-from weakref import WeakValueDictionary
 from xml.etree import ElementTree as ET
 
 import libvirt
 
 from aerostat.kernel.errors import DriverError
 from aerostat.kernel.ids import is_uuid
+from aerostat.kernel.turns import Turns
 from aerostat.services.compute.host.protocol import (
     BaseImage,
     BaseImageSpec,
@@ -57,7 +57,7 @@ class LibvirtHypervisor:
         self._power = PowerSwitch(self._connection)
         self._exports = Exports(self._connection)
         self.moves = Moves(settings, self._connection, self._forget)
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._turns = Turns()  # of everybody who has to do with a domain
         self._events: asyncio.Queue[DomainEvent] = asyncio.Queue(UNREAD_EVENTS)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._proving = asyncio.Lock()
@@ -126,7 +126,7 @@ class LibvirtHypervisor:
     async def ensure_domain(self, spec: DomainSpec, power: Power = "running") -> Domain:
         check_spec(spec)
         folder = self._folder(spec.id)
-        async with self._lock(spec.id):
+        async with self._turns.of(spec.id):
             found = await self._find(spec.id)
             if found is None or found.state in ("shutoff", "crashed"):
                 await ensure_disks(spec, folder, self._images)
@@ -141,13 +141,13 @@ class LibvirtHypervisor:
 
     async def remove_domain(self, domain_id: str) -> None:
         folder = self._folder(domain_id)
-        async with self._lock(domain_id):
+        async with self._turns.of(domain_id):
             await self._take_away(domain_id)
             if folder.path.exists() and find_owner(folder) in (None, self._settings.own_name):
                 await asyncio.to_thread(shutil.rmtree, folder.path)
 
     async def _forget(self, domain_id: str) -> None:
-        async with self._lock(domain_id):
+        async with self._turns.of(domain_id):
             await self._take_away(domain_id)
 
     async def _take_away(self, domain_id: str) -> None:
@@ -162,13 +162,6 @@ class LibvirtHypervisor:
         if folder.apart is not None and folder.apart.exists():
             await asyncio.to_thread(shutil.rmtree, folder.apart)
 
-    def _lock(self, domain_id: str) -> asyncio.Lock:
-        """One for everybody who has to do with the domain, as long as anybody has."""
-        lock = self._locks.get(domain_id)
-        if lock is None:
-            lock = self._locks[domain_id] = asyncio.Lock()
-        return lock
-
     async def inspect_domain(self, domain_id: str) -> Domain | None:
         return await self._find(domain_id)
 
@@ -180,12 +173,12 @@ class LibvirtHypervisor:
         return await self._connection.call("The hypervisor's servers are not known.", look)
 
     async def ensure_power(self, domain_id: str, power: Power, *, limit_s: float = 60.0) -> Domain:
-        async with self._lock(domain_id):
+        async with self._turns.of(domain_id):
             await self._power.bring_to(domain_id, power, limit_s)
             return await self._inspect(domain_id)
 
     async def reboot(self, domain_id: str, *, hard: bool = False, limit_s: float = 60.0) -> Domain:
-        async with self._lock(domain_id):
+        async with self._turns.of(domain_id):
             await self._power.reboot(domain_id, hard, limit_s)
             return await self._inspect(domain_id)
 
@@ -198,7 +191,7 @@ class LibvirtHypervisor:
                 if interface.port_id not in _ports(domain, where):
                     domain.attachDeviceFlags(xml, where)
 
-        async with self._lock(domain_id):
+        async with self._turns.of(domain_id):
             await self._connection.call("The network card could not be plugged in.", plug)
 
     async def remove_interface(self, domain_id: str, port_id: str, *, limit_s: float = 20.0) -> None:
@@ -215,7 +208,7 @@ class LibvirtHypervisor:
             return not places
 
         complaint = "The guest did not let go of its network card."
-        async with self._lock(domain_id):
+        async with self._turns.of(domain_id):
             try:
                 async with asyncio.timeout(limit_s):
                     while True:
@@ -253,7 +246,7 @@ class LibvirtHypervisor:
 
     async def export_disk(self, domain_id: str, export_id: str) -> None:
         folder = self._folder(domain_id)
-        async with self._lock(domain_id):
+        async with self._turns.of(domain_id):
             await self._inspect(domain_id)
             await self._exports.ensure(domain_id, folder, export_id)
 

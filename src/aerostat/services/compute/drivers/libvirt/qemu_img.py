@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from aerostat.kernel.errors import DriverError
+from aerostat.services.compute.host.protocol import DiskFull
 
 ADDRESS_SPACE_BYTES = 1 << 30
 CPU_S = 30
@@ -32,8 +33,9 @@ async def run(*command: str, limit_s: float = 60.0, cpu_s: int = CPU_S) -> str:
             await process.wait()
     if process.returncode:
         detail = f"{' '.join(command)}: {complaint.decode(errors='replace').strip()[-500:]}"
-        full = "No space left on device" in detail
-        raise DriverError("The host's disk is full." if full else "Working on a disk failed.", detail=detail)
+        if "No space left on device" in detail:
+            raise DiskFull(detail)
+        raise DriverError("Working on a disk failed.", detail=detail)
     return out.decode()
 
 

@@ -1,0 +1,63 @@
+"""The object store: alone with one command, and what its operators look at, alone or in a cloud.
+
+aerostat object up            a store of its own, with its own users; --devices D1 D2 … --replicas N
+aerostat object down          stop it
+aerostat object ring          the rings: show them, add and remove devices, rebalance
+aerostat object nodes PATH    which devices hold ACCOUNT[/CONTAINER[/OBJECT]], and what they have
+aerostat object info          what the store offers
+"""
+
+import argparse
+import importlib
+from pathlib import Path
+from typing import Any
+
+from aerostat.kernel.state_folder import StateFolder
+
+VERBS = {
+    "up": "start a store of its own",
+    "down": "stop it",
+    "serve": "",
+    "ring": "look at the rings, and change them",
+    "nodes": "show which devices hold a path",
+    "info": "show what the store offers",
+}
+OWN_FOLDER = "object-store"
+"""Beside the folder of a cloud: a store of its own does not get in the way of one."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb, text in VERBS.items():
+        module = importlib.import_module(f"aerostat.cli.object.{verb}")
+        shown: Any = {"help": text} if text else {}
+        below = verbs.add_parser(
+            verb,
+            **shown,
+            description=module.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        below.add_argument("--state", metavar="DIR", default=argparse.SUPPRESS, help="the store's folder")
+        below.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS, help="its settings")
+        module.add_arguments(below)
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.state is None:
+        args.state = default_folder(args.verb)
+    module = importlib.import_module(f"aerostat.cli.object.{args.verb}")
+    return int(module.run(args))
+
+
+def default_folder(verb: str) -> str:
+    """A cloud's folder if it has a store and nothing else is there; else the folder of a store of its own."""
+    cloud = StateFolder.chosen()
+    own = cloud.path.with_name(OWN_FOLDER)
+    if verb not in ("up", "down", "serve") and not own.exists() and (cloud.path / "object").exists():
+        return str(cloud.path)
+    return str(own)
+
+
+def places_folder(state: Path) -> Path:
+    """Where in a state folder the store is."""
+    return state / "object"

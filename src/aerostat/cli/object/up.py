@@ -1,0 +1,165 @@
+"""Start an object store that needs nothing else, and say how it is used.
+
+The first start makes it: a ring over the devices (folders or mounted disks; one in the state folder if none are
+named), and two users. Later starts take it as it is. Without --detach it stays in the foreground.
+"""
+
+import argparse
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from aerostat.cli import CommandError, typed
+from aerostat.cli.object import places_folder
+from aerostat.cli.parts import own_environment, read_facts, ready_file_of
+from aerostat.cli.settings import folder_of, settings_of
+from aerostat.cli.up import check_port_free, find_free_port, port_number, remember
+from aerostat.kernel.config import Config
+from aerostat.kernel.state_folder import StateFolder, write_private
+
+DEFAULT_PORT = 8080
+PROCESS = "object"
+START_LIMIT_S = 60.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--devices", nargs="+", type=Path, metavar="DIR", help="where objects are kept")
+    parser.add_argument("--replicas", type=int, metavar="N", help="copies of everything (default: 1)")
+    parser.add_argument("--port", type=port_number, help="remembered (default: 8080; 0: one that is free)")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="answer in N processes")
+    parser.add_argument("--detach", "-d", action="store_true", help="return when it is ready")
+
+
+def run(args: argparse.Namespace) -> int:
+    folder = folder_of(args)
+    folder.create()
+    if args.workers < 1:
+        raise CommandError("--workers N: at least 1")
+    config = prepared(args, folder)
+    check_port_free(config)
+    found(config, args)
+    words = ["--state", str(folder.path), "--workers", str(args.workers)]
+    if args.config:
+        words += ["--config", args.config]
+    child = start(folder, words, detached=args.detach)
+    try:
+        wait_ready(folder, child)
+        print("\n".join(closing_words(config)))
+        sys.stdout.flush()
+        return 0 if args.detach else child.wait()
+    except KeyboardInterrupt:
+        child.send_signal(signal.SIGTERM)
+        return child.wait()
+
+
+def prepared(args: argparse.Namespace, folder: StateFolder) -> Config:
+    """Settings, with what the first start chooses written down."""
+    if not folder.settings.exists() and not args.config:
+        write_private(folder.settings, first_settings())
+    port = args.port
+    if port is None and "port" not in folder.settings.read_text():
+        port = DEFAULT_PORT
+    if port == 0:
+        port = find_free_port("127.0.0.1")
+    if port is not None:
+        remember(folder.settings, "port", port)
+    return settings_of(args)
+
+
+def first_settings() -> str:
+    """Two users with keys of their own."""
+    return "# Settings of this object store; see docs/howto/object-store.md\n\n[kernel]\n\n" + "".join(
+        f'[object.middleware.tempauth.users."{user}"]\nkey = "{secrets.token_urlsafe(12)}"\n'
+        f'groups = ["{group}"]\n\n'
+        for user, group in (("admin:admin", ".reseller_admin"), ("demo:demo", ".admin"))
+    )
+
+
+def found(config: Config, args: argparse.Namespace) -> None:
+    """Rings and devices, at the first start."""
+    from aerostat.services.object.config import ObjectConfig
+    from aerostat.services.object.places import Places
+
+    settings = config.section(ObjectConfig)
+    places = Places(places_folder(config.state))
+    if places.is_founded:
+        if args.devices or args.replicas:
+            raise CommandError(
+                f"the store in {config.state} has its rings; to change them: {typed()} object ring --help"
+            )
+        return
+    devices = [path.expanduser().resolve() for path in args.devices or ()]
+    replicas = args.replicas or settings.replicas
+    if replicas > max(len(devices), 1):
+        raise CommandError(f"{replicas:g} copies need as many devices: --devices D1 D2 …")
+    if len(set(devices)) < len(devices):
+        raise CommandError("a device is named twice")
+    names = [f"d{index + 1}" for index in range(len(devices) or 1)]
+    places.devices.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name, path in zip(names, devices, strict=False):
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not os.path.lexists(places.device(name)):
+                places.device(name).symlink_to(path)
+        except OSError as error:
+            raise CommandError(f"{path} cannot be a device: {error.strerror}") from None
+    places.found(msgspec.structs.replace(settings, replicas=replicas), names)
+
+
+def start(folder: StateFolder, words: list[str], *, detached: bool) -> "subprocess.Popen[bytes]":
+    """`object serve` as a process of its own; in the foreground it ends with us."""
+    ready_file_of(folder, PROCESS).unlink(missing_ok=True)
+    command = [sys.executable, "-m", "aerostat", "object", "serve", *words]
+    if not detached:
+        return subprocess.Popen(command, env=own_environment())
+    log = os.open(folder.log / f"{PROCESS}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        return subprocess.Popen(
+            command,
+            env=own_environment(),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    finally:
+        os.close(log)
+
+
+def wait_ready(folder: StateFolder, child: "subprocess.Popen[bytes]") -> None:
+    """Raises `CommandError` when it ends or takes too long."""
+    give_up_at = time.monotonic() + START_LIMIT_S
+    while not ready_file_of(folder, PROCESS).exists():
+        if child.poll() is not None:
+            raise CommandError(
+                f"the store did not start; more in {folder.log}", exit_code=child.returncode or 1
+            )
+        if time.monotonic() > give_up_at:
+            child.kill()
+            raise CommandError(f"the store was not ready after {START_LIMIT_S:.0f} s; more in {folder.log}")
+        time.sleep(0.02)
+
+
+def closing_words(config: Config) -> list[str]:
+    from aerostat.services.object.config import ObjectConfig
+
+    users = config.section(ObjectConfig).middleware.get("tempauth", {}).get("users", {})
+    url = read_facts(config.folder).get("url", config.kernel.public_url)
+    lines = ["The object store is ready.", f"  auth        {url}/auth/v1.0"]
+    for user, facts in users.items():
+        lines.append(f"  user        {user}, key {facts.get('key', '')}")
+        lines.append(f"              {url}/v1/AUTH_{user.partition(':')[0]}")
+    if users:
+        name = "demo:demo" if "demo:demo" in users else next(iter(users))
+        key = users[name].get("key", "")
+        lines.append(f"  try         swift -A {url}/auth/v1.0 -U {name} -K {key} upload things README.md")
+    lines.append(f"  settings    {config.folder.settings}")
+    lines.append(f"  stop        {typed()} object down --state {config.state}")
+    return lines

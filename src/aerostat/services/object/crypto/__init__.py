@@ -1,0 +1,1 @@
+"""Encryption at rest: the keys, and what is done with them."""

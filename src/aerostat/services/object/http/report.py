@@ -1,0 +1,98 @@
+"""Answers that take long: 202 or 200 at once, blanks while the work goes on, and at the end a report of how it went.
+
+https://docs.openstack.org/swift/latest/middleware.html#module-swift.common.middleware.bulk and the manifests of static
+large objects speak so, as text, JSON or XML.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from xml.sax.saxutils import escape
+
+import msgspec
+
+from .reasons import REASONS
+
+KINDS = ("text/plain", "application/json", "application/xml", "text/xml")
+SEPARATOR = b"\r\n\r\n"
+"""Between the blanks and the report."""
+INTERVAL_S = 10.0
+
+Errors = Sequence[tuple[str, str]]
+"""What went wrong: the quoted name of a thing, and a status or a sentence."""
+
+
+def status_line(status: int) -> str:
+    """`404 Not Found`"""
+    title, _ = REASONS.get(status, ("", ""))
+    return f"{status} {title}".rstrip()
+
+
+def page(status: int) -> str:
+    """What a status says, as lines."""
+    return "\n".join(part for part in REASONS.get(status, ("", "")) if part)
+
+
+def best_kind(accept: str | None, kinds: Sequence[str] = KINDS) -> str | None:
+    """The one of `kinds` that the client likes best; None when it takes none of them. No wish takes the first."""
+    if not accept or not accept.strip():
+        return kinds[0]
+    best, best_weight = None, 0.0
+    for part in accept.split(","):
+        pattern, *options = (one.strip().lower() for one in part.split(";"))
+        weight = _weight(options)
+        for kind in kinds:
+            if weight > best_weight and _fits(kind, pattern):
+                best, best_weight = kind, weight
+    return best
+
+
+def _weight(options: Sequence[str]) -> float:
+    for option in options:
+        name, _, value = option.partition("=")
+        if name.strip() == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+def _fits(kind: str, pattern: str) -> bool:
+    return pattern in ("*/*", kind) or (pattern.endswith("/*") and kind.startswith(pattern[:-1]))
+
+
+def write(kind: str, facts: Mapping[str, object], errors: Errors, root: str) -> bytes:
+    """A report. `root`: what is reported, which XML has as its outermost tag."""
+    if kind == "application/json":
+        return msgspec.json.encode({**facts, "Errors": [list(error) for error in errors]})
+    if kind.endswith("/xml"):
+        lines = [f"<{root}>"]
+        for name in sorted(facts):
+            tag = name.replace(" ", "_").lower()
+            lines.append(f"<{tag}>{escape(str(facts[name]))}</{tag}>")
+        lines.append("<errors>")
+        for name, what in errors:
+            lines.append(f"<object><name>{escape(name)}</name><status>{escape(what)}</status></object>")
+        lines += ["</errors>", f"</{root}>", ""]
+        return "\n".join(lines).encode("utf-8", "surrogateescape")
+    lines = [f"{name}: {facts[name]}" for name in sorted(facts)]
+    lines += ["Errors:", *(f"{name}, {what}" for name, what in errors), ""]
+    return "\n".join(lines).encode("utf-8", "surrogateescape")
+
+
+async def beating(
+    work: Awaitable[bytes], *, at_once: bool = True, interval_s: float = INTERVAL_S
+) -> AsyncIterator[bytes]:
+    """A blank now (`at_once`) and then, and what the work answers. A reader that goes away ends the work."""
+    task = asyncio.ensure_future(work)
+    try:
+        if at_once:
+            yield b" "
+        while not (await asyncio.wait([task], timeout=interval_s))[0]:
+            at_once = True
+            yield b" "
+        yield (SEPARATOR if at_once else b"") + task.result()
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait([task])

@@ -1,0 +1,35 @@
+"""`GET /crossdomain.xml`: which sites' plug-ins may talk to this store.
+
+https://docs.openstack.org/swift/latest/crossdomain.html
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..http.request import Request
+from ..http.response import Response
+from ..pipeline import Handler
+
+EVERYONE = '<allow-access-from domain="*" secure="false" />'
+PAGE = """<?xml version="1.0"?>
+<!DOCTYPE cross-domain-policy SYSTEM "http://www.adobe.com/xml/dtds/cross-domain-policy.dtd" >
+<cross-domain-policy>
+{}
+</cross-domain-policy>"""
+
+
+class Middleware:
+    """Options: `cross_domain_policy`, elements of XML; without it everyone may."""
+
+    def __init__(self, room: Any, next: Handler) -> None:
+        options = room.settings.middleware.get("crossdomain", {})
+        self._next = next
+        self._page = PAGE.format(options.get("cross_domain_policy", EVERYONE)).encode()
+
+    async def __call__(self, request: Request) -> Response:
+        if request.path == "/crossdomain.xml" and request.method == "GET":
+            return Response(200, {"content-type": "application/xml; charset=UTF-8"}, self._page)
+        return await self._next(request)
+
+    def info(self) -> Mapping[str, Any]:
+        return {"crossdomain": {}}

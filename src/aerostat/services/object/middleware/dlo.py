@@ -1,0 +1,134 @@
+"""Dynamic large objects: whatever has a prefix in a container, in the order of its names, read as one object.
+
+https://docs.openstack.org/swift/latest/middleware.html#dynamic-large-objects. `X-Object-Manifest: CONTAINER/PREFIX`. Of
+one whose segments fill more than a page of a listing the size is not known before it is read: it comes in chunks,
+whole, with the manifest's own ETag.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote, urlencode
+
+from ..http.listing import ObjectRow
+from ..http.request import Request, path_of
+from ..http.response import Refusal, Response
+from ..large.concatenation import Concatenation, Piece, refuse
+from ..pipeline import Handler
+
+HEADER = "x-object-manifest"
+AS_IT_IS = "multipart-manifest=get"
+
+
+class Middleware:
+    """See the module."""
+
+    def __init__(self, room: Any, next: Handler) -> None:
+        self._next = next
+        self._page: int = room.settings.limits.container_listing_limit
+
+    async def __call__(self, request: Request) -> Response:
+        if request.name is None:
+            return await self._next(request)
+        if request.method == "PUT" and HEADER in request.headers:
+            _check(request.headers[HEADER])
+        response = await self._next(request)
+        if (
+            HEADER in response.headers
+            and response.status == 200
+            and request.is_reading
+            and request.query.get("multipart-manifest") != "get"
+        ):
+            return await self._show(request, response)
+        return response
+
+    def info(self) -> Mapping[str, Any]:
+        return {"dlo": {}}
+
+    async def _show(self, request: Request, response: Response) -> Response:
+        container, _, prefix = unquote(response.headers[HEADER], errors="surrogateescape").partition("/")
+        await response.close()
+        segments = _Segments(self._next, request, container, prefix, self._page)
+        refused, first = await segments.page()
+        if refused is not None:
+            return refused
+        whole = Concatenation(
+            request.path,
+            sum(row.bytes for row in first),
+            segments.starting_with(first).pieces,
+            lambda path: self._next(request.sub("GET", path, query=AS_IT_IS)),
+        )
+        if len(first) < self._page:
+            response.entity = whole
+            hashes = "".join(row.hash.strip('"') for row in first)
+            response.headers["etag"] = f'"{hashlib.md5(hashes.encode(), usedforsecurity=False).hexdigest()}"'
+            return response
+        whole.size = ENDLESS
+        if request.method == "GET":
+            await whole.begin(0, ENDLESS)
+        response.stream = _closed(whole)
+        return response
+
+
+ENDLESS = 1 << 62
+
+
+async def _closed(whole: Concatenation) -> AsyncIterator[bytes]:
+    """All of it."""
+    try:
+        async for piece in whole.stream(0, whole.size):
+            yield piece
+    finally:
+        await whole.close()
+
+
+class _Segments:
+    """The names with a prefix, a page at a time."""
+
+    def __init__(self, next: Handler, request: Request, container: str, prefix: str, limit: int) -> None:
+        self._next = next
+        self._request = request
+        self._path = path_of(request.account or "", container)
+        self._prefix = prefix
+        self._limit = limit
+        self._first: Sequence[ObjectRow] = ()
+
+    def starting_with(self, first: Sequence[ObjectRow]) -> "_Segments":
+        """The same, with the first page at hand."""
+        self._first = first
+        return self
+
+    async def page(self, marker: str = "") -> tuple[Response | None, Sequence[ObjectRow]]:
+        """A refusal, or a page."""
+        query = urlencode({"prefix": self._prefix, "marker": marker}, errors="surrogateescape")
+        response = await self._next(self._request.sub("GET", self._path, query=query))
+        if response.listing is None:
+            return response, ()
+        return None, [row for row in response.listing.rows if isinstance(row, ObjectRow)]
+
+    async def pieces(self, start: int, end: int) -> AsyncIterator[Piece]:
+        """See `Pieces`."""
+        rows, begins = self._first, 0
+        while True:
+            for row in rows:
+                if begins >= end:
+                    return
+                ends = begins + row.bytes
+                if ends > start and row.bytes:
+                    path = f"{self._path}/{row.name}"
+                    yield Piece(
+                        max(start, begins) - begins, min(end, ends) - begins, path=path, size=row.bytes
+                    )
+                begins = ends
+            if len(rows) < self._limit:
+                return
+            refused, rows = await self.page(rows[-1].name)
+            if refused is not None:
+                refuse(self._request.path, self._path, refused.status)
+
+
+def _check(value: str) -> None:
+    """Raises `Refusal` 400."""
+    container, _, prefix = value.partition("/")
+    if not container or not prefix or "?" in value or "&" in value or prefix.startswith("/"):
+        raise Refusal(400, "X-Object-Manifest must be in the format container/prefix")

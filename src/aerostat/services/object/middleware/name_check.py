@@ -1,0 +1,56 @@
+"""Names that the operator does not want: forbidden characters, too long paths, patterns.
+
+https://docs.openstack.org/swift/latest/middleware.html#module-swift.common.middleware.name_check
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ..http.constraints import size_of
+from ..http.request import Request
+from ..http.response import Refusal, Response
+from ..pipeline import Handler
+
+FORBIDDEN = "'\"`<>"
+LONGEST = 255
+PATTERN = r"/\./|/\.\./|/\.$|/\.\.$"
+
+
+class Middleware:
+    """Options: `forbidden_chars`, `maximum_length` (bytes of the path), `forbidden_regexp` (empty for none)."""
+
+    def __init__(self, room: Any, next: Handler) -> None:
+        options = room.settings.middleware.get("name_check", {})
+        self._next = next
+        self._forbidden: str = options.get("forbidden_chars", FORBIDDEN)
+        self._longest = int(options.get("maximum_length", LONGEST))
+        self._regexp: str = options.get("forbidden_regexp", PATTERN)
+        self._pattern = re.compile(self._regexp) if self._regexp else None
+
+    async def __call__(self, request: Request) -> Response:
+        path = request.path
+        if any(character in path for character in self._forbidden):
+            raise Refusal(
+                400, f"Object/Container/Account name contains forbidden chars from {self._forbidden}"
+            )
+        if size_of(path) > self._longest:
+            raise Refusal(
+                400, f"Object/Container/Account name longer than the allowed maximum {self._longest}"
+            )
+        if self._pattern is not None and self._pattern.search(path):
+            raise Refusal(
+                400,
+                "Object/Container/Account name contains a forbidden substring "
+                f"from regular expression {self._regexp}",
+            )
+        return await self._next(request)
+
+    def info(self) -> Mapping[str, Any]:
+        return {
+            "name_check": {
+                "forbidden_chars": self._forbidden,
+                "maximum_length": self._longest,
+                "forbidden_regexp": self._regexp,
+            }
+        }

@@ -1,0 +1,41 @@
+"""No writes: in the whole store, or in single accounts.
+
+https://docs.openstack.org/swift/latest/middleware.html#module-swift.common.middleware.read_only
+
+An operator's `X-Account-Sysmeta-Read-Only` (true or false) is stronger than what the settings say of all accounts.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..http.request import Request, is_true
+from ..http.response import Refusal, Response
+from ..pipeline import Handler
+
+MARK = "x-account-sysmeta-read-only"
+
+
+class Middleware:
+    """Options: `read_only` (all accounts), `allow_deletes`."""
+
+    def __init__(self, room: Any, next: Handler) -> None:
+        options = room.settings.middleware.get("read_only", {})
+        self._room = room
+        self._next = next
+        self._is_default = bool(options.get("read_only", False))
+        is_deleting_allowed = bool(options.get("allow_deletes", False))
+        self._writes = frozenset(("PUT", "POST", "COPY", *(() if is_deleting_allowed else ("DELETE",))))
+
+    async def __call__(self, request: Request) -> Response:
+        if request.method in self._writes and request.account is not None:
+            account = request.account
+            if request.method == "COPY":
+                account = request.headers.get("destination-account", account)
+            info = await self._room.infos.account(account)
+            mark = info.headers.get(MARK, "") if info is not None else ""
+            if is_true(mark) if mark else self._is_default:
+                raise Refusal(405, "Writes are disabled for this account.")
+        return await self._next(request)
+
+    def info(self) -> Mapping[str, Any]:
+        return {"read_only": {}} if self._is_default else {}
