@@ -72,11 +72,11 @@ def _checked(wanted: Wanted, found: Response, problems: Problems, *, is_last: bo
         problems.append((name, "Etag Mismatch"))
     return Segment(
         name="/" + wanted.path,
-        bytes=size,
-        hash=etag,
+        size=size,
+        etag=etag,
         content_type=headers.get("content-type", "application/octet-stream"),
         last_modified=_moment(headers.get("last-modified")),
-        range=taken if taken is not None else UNSET,
+        taken=taken if taken is not None else UNSET,
         sub_slo=True if is_true(headers.get("x-static-large-object", "")) else UNSET,
     )
 

@@ -22,6 +22,7 @@ from ..http.response import Refusal
 MOST_BYTES = 8 << 20
 _KEYS = {"path": {"path", "etag", "size_bytes", "range"}, "data": {"data"}}
 _BASE64 = re.compile(r"[A-Za-z0-9+/]*=*", re.ASCII)
+_NAMES = {"size": "bytes", "etag": "hash", "taken": "range"}
 _TOO_SMALL = "too small; each segment must be at least 1 byte."
 
 
@@ -38,17 +39,17 @@ class Wanted(msgspec.Struct, kw_only=True):
     data: bytes | None = None
 
 
-class Segment(msgspec.Struct, frozen=True, kw_only=True):
-    """A segment as it is kept: `data` in base64, or `name`, `/container/object`; `bytes` and `hash` are of the whole
-    object, `range` (`first-last`) is what is taken of it.
+class Segment(msgspec.Struct, frozen=True, kw_only=True, rename=_NAMES):
+    """A segment as it is kept: `data` in base64, or `name`, `/container/object`; `size` and `etag` are of the whole object,
+    `taken` (`first-last`) is the range of it.
     """
 
     name: str | UnsetType = UNSET
-    bytes: int | UnsetType = UNSET
-    hash: str | UnsetType = UNSET
+    size: int | UnsetType = UNSET
+    etag: str | UnsetType = UNSET
     content_type: str | UnsetType = UNSET
     last_modified: str | UnsetType = UNSET
-    range: str | UnsetType = UNSET
+    taken: str | UnsetType = UNSET
     sub_slo: bool | UnsetType = UNSET
     data: str | UnsetType = UNSET
 
@@ -63,11 +64,11 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
         """What is taken of the object, or of the data: from where to before where."""
         if self.data is not UNSET:
             return 0, len(self.data) // 4 * 3 - self.data[-2:].count("=")
-        if self.range is not UNSET:
-            first, _, last = self.range.partition("-")
+        if self.taken is not UNSET:
+            first, _, last = self.taken.partition("-")
             return int(first), int(last) + 1
-        assert self.bytes is not UNSET
-        return 0, self.bytes
+        assert self.size is not UNSET
+        return 0, self.size
 
     @property
     def inline(self) -> bytes | None:
@@ -119,10 +120,10 @@ def as_sent(manifest: Manifest) -> bytes:
         if one.data is not UNSET:
             raw.append({"data": one.data})
             continue
-        shown: dict[str, Any] = {"etag": one.hash, "path": one.name}
-        if one.range is not UNSET:
-            shown["range"] = one.range
-        raw.append({**shown, "size_bytes": one.bytes})
+        shown: dict[str, Any] = {"etag": one.etag, "path": one.name}
+        if one.taken is not UNSET:
+            shown["range"] = one.taken
+        raw.append({**shown, "size_bytes": one.size})
     return _encoder.encode(raw)
 
 
@@ -133,7 +134,7 @@ def etag_of(segments: Sequence[Segment]) -> str:
         if (data := one.inline) is not None:
             md5.update(hashlib.md5(data, usedforsecurity=False).hexdigest().encode())
         else:
-            md5.update((f"{one.hash}:{one.range};" if one.range is not UNSET else str(one.hash)).encode())
+            md5.update((f"{one.etag}:{one.taken};" if one.taken is not UNSET else str(one.etag)).encode())
     return md5.hexdigest()
 
 

@@ -72,18 +72,18 @@ class Tree:
                     yield piece
             else:
                 path = f"{self._account}/{one.path}"
-                yield Piece(first, last, path=path, size=int(one.bytes or 0), etag=str(one.hash))
+                yield Piece(first, last, path=path, size=int(one.size or 0), etag=str(one.etag))
 
     async def _below(self, one: Segment, depth: int) -> Manifest:
         """Raises `Refusal` when it is another than it was, or lies too deep."""
         if depth >= DEEPEST:
             refuse(self._path, one.path, 409)
-        key = one.path, one.hash
+        key = one.path, one.etag
         if (known := self._known.get(key)) is not None:
             self._known.move_to_end(key)
             return known
         response = await self._fetch(one.path)
-        if response.status != 200 or not is_manifest(response) or response.headers.get(ETAG) != one.hash:
+        if response.status != 200 or not is_manifest(response) or response.headers.get(ETAG) != one.etag:
             await response.close()
             refuse(self._path, one.path, 409 if response.status == 200 else response.status)
         self._known[key] = found = await load(response)
