@@ -64,7 +64,7 @@ async def serving(application: Any, *listeners: socket.socket) -> AsyncIterator[
     settings = uvicorn.Config(
         application,
         loop="none",
-        http="httptools",
+        http="aerostat.kernel.http.connection:HttpProtocol",
         ws="aerostat.kernel.http.upgrade:WebSocketProtocol",
         lifespan="off",
         access_log=False,
