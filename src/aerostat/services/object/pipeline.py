@@ -38,9 +38,7 @@ ORDER = (
     "symlink",
     "encryption",
 )
-OPTIONAL = frozenset(
-    {"crossdomain", "domain_remap", "encryption", "keystone", "name_check", "read_only", "tempauth"}
-)
+OPTIONAL = frozenset({"crossdomain", "domain_remap", "keystone", "name_check", "read_only", "tempauth"})
 """Only there when `[object.middleware.NAME]` is in the settings, and does not say `enabled = false`."""
 
 
