@@ -29,6 +29,8 @@ ORDER = (
     "etag_quoter",
     "listing_formats",
     "name_check",
+    "tempurl",
+    "formpost",
     "tempauth",
     "keystone",
     "read_only",
