@@ -57,7 +57,7 @@ class ObjectStore:
         )
         self.expiry = Expiry(lambda: self.cluster)
         self.handler: Handler
-        self.layers: list[Layer]
+        self.layers: dict[str, Layer]
         self.handler, self.layers = build(self, Core(self))
         self.app = Front(self.handler, settings.limits)
         self._watching: asyncio.Task[None] | None = None
@@ -98,7 +98,7 @@ class ObjectStore:
             **{name: getattr(limits, name) for name in limits.__struct_fields__},
         }
         found: dict[str, Any] = {"swift": swift}
-        for layer in self.layers:
+        for layer in self.layers.values():
             found.update(layer.info())
         return found
 
