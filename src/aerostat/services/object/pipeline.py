@@ -36,6 +36,7 @@ ORDER = (
     "slo",
     "dlo",
     "symlink",
+    "object_versioning",
     "encryption",
 )
 OPTIONAL = frozenset({"crossdomain", "domain_remap", "keystone", "name_check", "read_only", "tempauth"})
