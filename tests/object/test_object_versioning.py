@@ -86,7 +86,10 @@ async def test_plain_listing_shows_what_is_current(tmp_path: Path) -> None:
         assert row["symlink_path"] == f"{C}/o?version-id={two}"
         assert "version_id" not in row
         head = await store("HEAD", C)
-        assert (head.headers["x-container-bytes-used"], head.headers["x-container-object-count"]) == ("9", "1")
+        assert (head.headers["x-container-bytes-used"], head.headers["x-container-object-count"]) == (
+            "9",
+            "1",
+        )
         assert head.headers["x-versions-enabled"] == "True"
         account = await store("GET", "/v1/AUTH_a", query="format=json")
         assert [(one["name"], one["count"]) for one in account.json] == [("c", 1)]
@@ -102,7 +105,14 @@ async def test_account_listing_has_the_bytes_of_versions_and_never_their_contain
         await store.room.cluster.containers.sums.flush("AUTH_a")
         rows = (await store("GET", "/v1/AUTH_a", query="format=json")).json
         assert [(row["name"], row["bytes"]) for row in rows] == [("a", 0), ("c", 9), ("d", 0)]
-        for query in ("prefix=%00", "prefix=%00versions%00c", "marker=%00", "limit=1", "reverse=on", "marker=%00&limit=1"):
+        for query in (
+            "prefix=%00",
+            "prefix=%00versions%00c",
+            "marker=%00",
+            "limit=1",
+            "reverse=on",
+            "marker=%00&limit=1",
+        ):
             lines = (await store("GET", "/v1/AUTH_a", query=query)).lines
             assert set(lines) <= {"a", "c", "d"}, query
             assert lines or "prefix" in query
@@ -267,7 +277,9 @@ async def test_post_changes_the_version(tmp_path: Path) -> None:
         assert (answer.headers["content-type"], answer.headers["x-object-meta-a"]) == ("text/new", "b")
         assert await ids(store) == [("o", one, True)]
         assert [row["content_type"] for row in await versions(store)] == ["text/new"]
-        assert [row["content_type"] for row in (await store("GET", C, query="format=json")).json] == ["text/new"]
+        assert [row["content_type"] for row in (await store("GET", C, query="format=json")).json] == [
+            "text/new"
+        ]
         await switch(store, enabled=False)
         assert (await store("POST", f"{C}/o", headers={"content-type": "text/newer"})).status == 202
         assert (await store("HEAD", f"{C}/o")).headers["content-type"] == "text/newer"
@@ -329,7 +341,9 @@ async def test_pages(tmp_path: Path) -> None:
         await write(store, "null", "c/e")
         expected = [(name, at, latest and name not in ("b", "c/e")) for name, at, latest in expected]
         expected.insert(3, ("b", marker, True))
-        expected.insert(expected.index(next(row for row in expected if row[0] == "c/e")), ("c/e", "null", True))
+        expected.insert(
+            expected.index(next(row for row in expected if row[0] == "c/e")), ("c/e", "null", True)
+        )
         assert await ids(store) == expected
         assert await ids(store, reverse="on") == expected[::-1]
         for limit in (1, 2, 3, 5, 100):
@@ -353,7 +367,9 @@ async def test_pages(tmp_path: Path) -> None:
             asked = "&".join(["versions", *(f"{name}={value}" for name, value in query.items())])
             assert (await store("GET", C, query=asked)).status == 400
         for asked, accept in (("format=plain", ""), ("format=xml", ""), ("", "text/plain"), ("", "foo/bar")):
-            answer = await store("GET", C, query=f"versions&{asked}", headers={"accept": accept} if accept else None)
+            answer = await store(
+                "GET", C, query=f"versions&{asked}", headers={"accept": accept} if accept else None
+            )
             assert answer.status == 406
 
 

@@ -23,7 +23,7 @@ class Accounts:
     async def show(self, request: Request) -> Response:
         """Also shows containers that are gone while versions of theirs are left, so that somebody sees them."""
         response = await self._next(request)
-        if response.listing is None or not response.listing.rows and not response.is_ok:
+        if response.listing is None or (not response.listing.rows and not response.is_ok):
             return response
         query = request.query
         limit = listing_limit(request, self._room.settings.limits.account_listing_limit)

@@ -1,8 +1,9 @@
 """Containers with versions: switched on and off, shown with the sum of all, deleted when no version is left."""
 
-import msgspec
 from typing import Any
 from urllib.parse import quote
+
+import msgspec
 
 from ...http.listing import Listing, ObjectRow, Row
 from ...http.request import Request, is_true, path_of

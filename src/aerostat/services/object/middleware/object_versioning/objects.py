@@ -16,7 +16,15 @@ from ...proxy.infos import ContainerInfo
 from ...timestamp import Timestamp
 from .containers import ensure_versions_container
 from .link import LINK, Current, Shown, current, link_headers
-from .names import CONTAINER, ENABLED, MARKER_TYPE, NULL, container_of_versions, name_of_version, parse_version
+from .names import (
+    CONTAINER,
+    ENABLED,
+    MARKER_TYPE,
+    NULL,
+    container_of_versions,
+    name_of_version,
+    parse_version,
+)
 from .shown import as_version, marker_gone, null_only
 
 VERSION = "x-object-version-id"
@@ -120,7 +128,7 @@ class Objects:
         def footers(size: int, md5: str) -> Mapping[str, str]:
             more = own(size, md5) if own is not None else {}
             shown.append(Shown.of({**request.headers, **more}, size, md5))
-            return more  # type: ignore[no-any-return]
+            return more
 
         headers = {name: value for name, value in request.headers.items() if name not in EXPIRY}
         made = self._sub("PUT", request, at, headers, request.body)
