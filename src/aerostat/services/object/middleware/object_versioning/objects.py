@@ -14,6 +14,7 @@ from ...http.response import HTML, Refusal, Response
 from ...pipeline import Handler
 from ...proxy.infos import ContainerInfo
 from ...timestamp import Timestamp
+from ..object_copy import as_upload
 from .containers import ensure_versions_container
 from .link import LINK, Current, Shown, current, link_headers
 from .names import (
@@ -31,7 +32,6 @@ VERSION = "x-object-version-id"
 CURRENT = "x-object-current-version-id"
 EXPIRY = ("x-delete-at", "x-delete-after")
 """What is deleted in time is the link: the version stays."""
-NOT_COPIED = ("etag", "last-modified", "x-timestamp", "accept-ranges", "content-length")
 
 
 class Objects:
@@ -176,15 +176,7 @@ class Objects:
                 return
             if source.entity is None:
                 raise Refusal(503)
-            kept = {
-                name: value
-                for name, value in source.headers.items()
-                if name not in NOT_COPIED and not name.startswith("x-backend-")
-            }
-            entity = source.entity
-            body: Body | bytes = (
-                entity.data if entity.data is not None else Body(entity.stream(0, entity.size), entity.size)
-            )
+            kept, body = as_upload(source)
             at = timestamp.parse(source.headers["x-timestamp"])
             copied = await self._ask("PUT", request, at, kept, body)
             if not copied.is_ok:
