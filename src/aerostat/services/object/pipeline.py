@@ -28,6 +28,7 @@ ORDER = (
     "domain_remap",
     "etag_quoter",
     "listing_formats",
+    "bulk",
     "name_check",
     "tempauth",
     "keystone",
