@@ -33,6 +33,7 @@ ORDER = (
     "tempauth",
     "keystone",
     "read_only",
+    "staticweb",
     "copy",
     "container_quotas",
     "account_quotas",
@@ -40,7 +41,7 @@ ORDER = (
     "dlo",
     "versioned_writes",
     "symlink",
-    "object_versioning",
+    "object_versioning",  # below symlinks: a version may be one, and one may lead to what has versions
     "encryption",
 )
 OPTIONAL = frozenset({"crossdomain", "domain_remap", "keystone", "name_check", "read_only", "tempauth"})
