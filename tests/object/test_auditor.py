@@ -19,7 +19,8 @@ from aerostat.services.object.stores.listing import Asked
 from aerostat.services.object.timestamp import now
 
 from .daemons_kit import DAY_S, UNHURRIED, WEEK_S, world
-from .faults import facts, read as read_object
+from .faults import facts
+from .faults import read as read_object
 from .kit import opened
 
 
@@ -205,7 +206,7 @@ async def test_a_note_is_kept_until_its_object_could_be_deleted(tmp_path):
 
 
 async def test_a_deleted_account_is_emptied(tmp_path):
-    settings = DaemonConfig(**{name: 0 for name in ("reap_per_s",)}, reap_after_s=3600.0)
+    settings = DaemonConfig(**dict.fromkeys(("reap_per_s",), 0), reap_after_s=3600.0)
     async with world(tmp_path, 4, settings=settings) as made:
         at, accounts, containers = made.at(), made.cluster.accounts, made.cluster.containers
         await accounts.make("a", at, {})

@@ -28,20 +28,22 @@ ORDER = (
     "domain_remap",
     "etag_quoter",
     "listing_formats",
+    "bulk",
     "name_check",
     "tempurl",
     "formpost",
     "tempauth",
     "keystone",
     "read_only",
+    "staticweb",
     "copy",
     "container_quotas",
     "account_quotas",
     "slo",
     "dlo",
     "versioned_writes",
-    "object_versioning",
     "symlink",
+    "object_versioning",  # below symlinks: a version may be one, and one may lead to what has versions
     "encryption",
 )
 OPTIONAL = frozenset({"crossdomain", "domain_remap", "keystone", "name_check", "read_only", "tempauth"})
