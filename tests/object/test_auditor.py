@@ -1,6 +1,7 @@
 """What rots on a disk is found, put aside, and comes back from the others; expired objects and deleted accounts go."""
 
 import asyncio
+import itertools
 import os
 import sqlite3
 import time
@@ -19,7 +20,8 @@ from aerostat.services.object.stores.listing import Asked
 from aerostat.services.object.timestamp import now
 
 from .daemons_kit import DAY_S, UNHURRIED, WEEK_S, world
-from .faults import facts, read as read_object
+from .faults import facts
+from .faults import read as read_object
 from .kit import opened
 
 
@@ -54,7 +56,9 @@ async def test_damaged_bytes_are_found_and_brought_back(tmp_path):
         assert len([path for path in tmp_path.glob("*/objects/*/*/*") if path.is_file()]) == 9
         assert await read_object(made.cluster.objects(0), "large") == data
         report = auditor._walk.progress("local/d0").report
-        assert report.rounds == 1 and report.last["files"] and report.last["bytes"]
+        assert report.rounds == 1
+        assert report.last["files"]
+        assert report.last["bytes"]
 
 
 async def test_between_full_rounds_only_facts_are_read(tmp_path):
@@ -205,7 +209,7 @@ async def test_a_note_is_kept_until_its_object_could_be_deleted(tmp_path):
 
 
 async def test_a_deleted_account_is_emptied(tmp_path):
-    settings = DaemonConfig(**{name: 0 for name in ("reap_per_s",)}, reap_after_s=3600.0)
+    settings = DaemonConfig(**dict.fromkeys(("reap_per_s",), 0), reap_after_s=3600.0)
     async with world(tmp_path, 4, settings=settings) as made:
         at, accounts, containers = made.at(), made.cluster.accounts, made.cluster.containers
         await accounts.make("a", at, {})
@@ -258,7 +262,8 @@ async def test_one_of_several_processes_cares_for_a_device(tmp_path):
         other = Rounds(made.cluster, made.local, quick, reclaim_age_s=WEEK_S)
         await one.start()
         await other.start()
-        assert len(one._here) == 2 and len(other._here) == 0
+        assert len(one._here) == 2
+        assert len(other._here) == 0
         await until(lambda: len(reports(tmp_path / "d0")) >= 5)
         assert {report.daemon for report in reports(tmp_path / "d0")} >= {"replicator", "auditor", "sums"}
         await one.stop()
@@ -287,7 +292,7 @@ async def test_a_daemon_that_fails_is_tried_again(tmp_path, monkeypatch):
         await until(lambda: len(tries) >= 4)
         await rounds.stop()
         rounds.leave()
-        gaps = [later - earlier for earlier, later in zip(tries, tries[1:], strict=False)]
+        gaps = [later - earlier for earlier, later in itertools.pairwise(tries)]
         assert gaps[2] > gaps[0]
 
 
