@@ -5,12 +5,14 @@ large objects speak so, as text, JSON or XML.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from typing import Any
 from xml.sax.saxutils import escape
 
 import msgspec
 
 from .reasons import REASONS
+from .response import Response
 
 KINDS = ("text/plain", "application/json", "application/xml", "text/xml")
 SEPARATOR = b"\r\n\r\n"
@@ -80,19 +82,36 @@ def write(kind: str, facts: Mapping[str, object], errors: Errors, root: str) -> 
     return "\n".join(lines).encode("utf-8", "surrogateescape")
 
 
-async def beating(
-    work: Awaitable[bytes], *, at_once: bool = True, interval_s: float = INTERVAL_S
-) -> AsyncIterator[bytes]:
-    """A blank now (`at_once`) and then, and what the work answers. A reader that goes away ends the work."""
-    task = asyncio.ensure_future(work)
+async def answer(
+    work: Coroutine[Any, Any, bytes], kind: str, status: int, *, at_once: bool, interval_s: float = INTERVAL_S
+) -> Response:
+    """The report that `work` makes, with a status that says nothing of it. The answer begins `at_once`, or when the
+    work is done or has taken a while. A reader that goes away ends the work.
+    """
+    task = asyncio.create_task(work)
+    headers = {"content-type": kind}
+    if not at_once:
+        try:
+            await asyncio.wait([task], timeout=interval_s)
+        except BaseException:
+            await _end(task)
+            raise
+        if task.done():
+            return Response(status, headers, task.result())
+    return Response(status, headers, stream=_beats(task, interval_s))
+
+
+async def _beats(task: asyncio.Task[bytes], interval_s: float) -> AsyncIterator[bytes]:
     try:
-        if at_once:
-            yield b" "
+        yield b" "
         while not (await asyncio.wait([task], timeout=interval_s))[0]:
-            at_once = True
             yield b" "
-        yield (SEPARATOR if at_once else b"") + task.result()
+        yield SEPARATOR + task.result()
     finally:
-        if not task.done():
-            task.cancel()
-            await asyncio.wait([task])
+        await _end(task)
+
+
+async def _end(task: asyncio.Task[bytes]) -> None:
+    if not task.done():
+        task.cancel()
+        await asyncio.wait([task])

@@ -40,8 +40,8 @@ class Wanted(msgspec.Struct, kw_only=True):
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True, rename=_NAMES):
-    """A segment as it is kept: `data` in base64, or `name`, `/container/object`; `size` and `etag` are of the whole object,
-    `taken` (`first-last`) is the range of it.
+    """A segment as it is kept: `data` in base64, or `name`, `/container/object`; `size` and `etag` are of the whole
+    object, `taken` (`first-last`) is the range of it.
     """
 
     name: str | UnsetType = UNSET

@@ -71,8 +71,8 @@ class Middleware:
             raise
         if is_true(request.query.get("heartbeat", "")):
             kind = report.best_kind(headers.get("accept"), report.KINDS[:2]) or report.KINDS[0]
-            stream = report.beating(self._reported(request, source, shown, kind), interval_s=self._interval_s)
-            return Response(202, {"content-type": kind}, stream=stream)
+            work = self._reported(request, source, shown, kind)
+            return await report.answer(work, kind, 202, at_once=True, interval_s=self._interval_s)
         return await self._put(request, source, shown)
 
     async def _source(self, request: Request, path: str) -> Response:

@@ -48,6 +48,8 @@ class Middleware:
     async def _show(self, request: Request, response: Response) -> Response:
         container, _, prefix = unquote(response.headers[HEADER], errors="surrogateescape").partition("/")
         await response.close()
+        if "," in request.headers.get("range", ""):  # as upstream: only single ones
+            del request.headers["range"]
         segments = _Segments(self._next, request, container, prefix, self._page)
         refused, first = await segments.page()
         if refused is not None:

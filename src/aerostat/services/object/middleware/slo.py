@@ -117,7 +117,8 @@ class Middleware:
         if number > len(found.segments):
             await response.close()
             headers["content-range"] = f"bytes */{whole.size}"
-            return refusal(416, NOT_SATISFIABLE, {**headers, "content-type": "text/plain; charset=UTF-8"})
+            text = NOT_SATISFIABLE if request.method == "GET" else ""
+            return refusal(416, text, {**headers, "content-type": "text/plain; charset=UTF-8"})
         if status := conditions.unmet(request, response):
             await response.close()
             return refusal(412, None, headers) if status == 412 else Response(304, headers)
@@ -141,8 +142,8 @@ class Middleware:
         wanted = await self._wanted(request)
         kind = report.best_kind(request.headers.get("accept")) or report.KINDS[0]
         if is_true(request.query.get("heartbeat", "")):
-            stream = report.beating(self._reported(request, wanted, kind), interval_s=self._interval_s)
-            return Response(202, {"content-type": kind}, stream=stream)
+            work = self._reported(request, wanted, kind)
+            return await report.answer(work, kind, 202, at_once=True, interval_s=self._interval_s)
         response, problems = await self._write(request, wanted)
         if problems:
             response = Response(400, {"content-type": kind}, report.write(kind, {}, problems, "upload"))
@@ -251,8 +252,7 @@ class Middleware:
             }
             return report.write(kind, facts, errors, "delete")
 
-        stream = report.beating(work(), at_once=False, interval_s=self._interval_s)
-        return Response(200, {"content-type": kind}, stream=stream)
+        return await report.answer(work(), kind, 200, at_once=False, interval_s=self._interval_s)
 
     async def _leave_to_expirer(self, request: Request, found: Manifest) -> None:
         """Note that the segments are to be deleted. Raises `Refusal` 400, 401, 403."""
