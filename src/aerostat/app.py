@@ -43,7 +43,7 @@ from aerostat.kernel.work import Engine, Sweeper, forward_nudges, holding, trim_
 log = structlog.get_logger(__name__)
 
 # A room imports the clients of rooms to its left only.
-ROOMS = ("identity", "placement", "image", "network", "compute", "orchestration", "operations")
+ROOMS = ("identity", "placement", "object", "image", "network", "compute", "orchestration", "operations")
 RECORDS_KEPT = timedelta(days=30)
 FLOWS_KEPT = timedelta(days=2)
 MOST_RECORDS = 1_000_000
@@ -163,7 +163,7 @@ async def run(
 
     `listener`: a socket that listens already and may be other processes' as well.
     """
-    answers = bool(roles & {"api", "console"})
+    answers = bool(roles & {"api", "console", "object"})
     if answers and listener is None:
         listener = listen(config.kernel.listen_address, config.kernel.port)
     if not config.kernel.embedded:

@@ -15,14 +15,19 @@ DRAIN_LIMIT_S = 8
 
 CONSOLE_PATHS = "/compute/console/"
 WATCHED_PATHS = ("/healthcheck", "/metrics")
+WORDS = {"api": "the API", "console": "consoles", "object": "objects"}
+"""What a role answers."""
 
 Scope = MutableMapping[str, Any]
 Application = Callable[[Scope, Callable[..., Any], Callable[..., Any]], Awaitable[None]]
 
 
 def for_roles(application: Any, roles: frozenset[str]) -> Any:
-    """The part of the application that these roles answer: everything, all but consoles, or consoles alone."""
-    if {"api", "console"} <= roles:
+    """The part of the application that these roles answer: rooms, consoles, and what rooms answer in roles of their own.
+
+    `application` is the kernel's.
+    """
+    if {"api", "console", *(one.own_role for one in application.house.services.values())} <= roles:
         return application
 
     async def gate(scope: Scope, receive: Any, send: Any) -> None:
@@ -30,21 +35,27 @@ def for_roles(application: Any, roles: frozenset[str]) -> Any:
         if scope["type"] == "lifespan" or path in WATCHED_PATHS:
             await application(scope, receive, send)
             return
-        if path.startswith(CONSOLE_PATHS) == ("console" in roles):
+        role = _role_of(application, path)
+        if role in roles:
             await application(scope, receive, send)
             return
         if scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1008})
             return
-        body = (
-            b"This process answers consoles only.\n" if "console" in roles else b"Consoles are elsewhere.\n"
-        )
+        body = f"This process is not for {WORDS.get(role, role)}.\n".encode()
         headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 404, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
     return gate
+
+
+def _role_of(application: Any, path: str) -> str:
+    if path.startswith(CONSOLE_PATHS):
+        return "console"
+    owner = application.own_room(path)
+    return str(owner.own_role) if owner is not None else "api"
 
 
 @asynccontextmanager
@@ -53,7 +64,7 @@ async def serving(application: Any, *listeners: socket.socket) -> AsyncIterator[
     settings = uvicorn.Config(
         application,
         loop="none",
-        http="httptools",
+        http="aerostat.kernel.http.connection:HttpProtocol",
         ws="aerostat.kernel.http.upgrade:WebSocketProtocol",
         lifespan="off",
         access_log=False,

@@ -24,7 +24,8 @@ UNHURRIED = DaemonConfig(
     pass_s=30.0,
     answer_s=2.0,
 )
-WEEK_S = 7 * 86_400.0
+DAY_S = 86_400.0
+WEEK_S = 7 * DAY_S
 
 
 class Faulted:

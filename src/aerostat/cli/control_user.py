@@ -9,7 +9,7 @@ at the next `up`, and nobody's home. Only where that user cannot be made or cann
 |---|---|---|
 | the folder, `ovn/`, `instances/` | root, the user's group | 710: walked through, not listed |
 | `run/`, `log/` | root, the user's group | 1770: all make files there, each removes only its own |
-| `db/`, `images/`, `secrets.toml`, their log | the user | 700, 600 |
+| `db/`, `images/`, `object/`, `secrets.toml`, their log | the user | 700, 600 |
 | `aerostat.toml`, `policy.yaml` | root, the user's group | 640: settings steer root's processes too |
 | all else | root | as it was |
 """
@@ -102,6 +102,9 @@ def hand_over(folder: StateFolder, user: ControlUser) -> None:
     for path in (folder.database.parent, folder.images):
         _own_tree(path, user)
         _own(path, user.uid, user.gid, PRIVATE)
+    if folder.object.stat().st_uid != user.uid:  # what lies there may be millions of files
+        _own_tree(folder.object, user)
+        _own(folder.object, user.uid, user.gid, PRIVATE)
     for path in (folder.settings, folder.path / "policy.yaml"):
         _own(path, 0, user.gid, 0o640)
     _own(folder.secrets_file, user.uid, user.gid, 0o600)

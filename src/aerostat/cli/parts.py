@@ -24,7 +24,7 @@ from aerostat.kernel.host_place import HostPlace, place_of, places_of
 from aerostat.kernel.state_folder import StateFolder, write_private
 from aerostat.kernel.supervise import Child
 
-CONTROL_ROLES = ("api", "engine", "console")
+CONTROL_ROLES = ("api", "engine", "console", "object")
 
 
 class PartError(Exception):

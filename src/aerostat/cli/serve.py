@@ -72,8 +72,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_workers(workers: int, roles: set[str], config: Config) -> None:
-    if workers < 1 or "host" in roles or not roles & {"api", "console"}:
-        raise CommandError("--workers N is for the roles api and console, with N of at least 1")
+    if workers < 1 or "host" in roles or not roles & {"api", "console", "object"}:
+        raise CommandError("--workers N is for the roles api, console and object, with N of at least 1")
     if config.kernel.embedded or not config.kernel.has_queue:
         raise CommandError(
             "several processes need a database and a queue that they can share: kernel.database_url ="

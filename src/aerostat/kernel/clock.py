@@ -10,6 +10,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+NEVER = datetime(1970, 1, 1)
+"""When what did not happen yet happened last."""
 LEAST_JUMP_S = 10.0
 """What a clock may differ from the even run of time between two looks; what sets clocks gently does less."""
 

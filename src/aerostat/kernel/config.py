@@ -20,7 +20,10 @@ import msgspec
 from aerostat.kernel.state_folder import StateFolder
 
 DEFAULT_PORT = 8780
-ROLES = ("api", "engine", "console", "host")
+ROLES = ("api", "engine", "console", "object", "host")
+"""What a whole cloud has."""
+APART_ROLES = ("object-proxy", "object-storage")
+"""Of processes without the cloud's database, on machines of their own."""
 ENVIRONMENT_PREFIX = "AEROSTAT_"
 
 SectionT = TypeVar("SectionT", bound=msgspec.Struct)
@@ -238,9 +241,10 @@ def _nearest(word: str, known: Mapping[str, Any]) -> str:
 
 def _fill_in(kernel: KernelConfig, folder: StateFolder, fake: bool) -> KernelConfig:
     """Values that follow from others."""
-    unknown = [role for role in kernel.roles if role not in ROLES]
+    known = dict.fromkeys((*ROLES, *APART_ROLES))
+    unknown = [role for role in kernel.roles if role not in known]
     if unknown:
-        raise ConfigError(f"unknown role {unknown[0]}{_nearest(unknown[0], dict.fromkeys(ROLES))}")
+        raise ConfigError(f"unknown role {unknown[0]}{_nearest(unknown[0], known)}")
     host = f"[{kernel.listen_address}]" if ":" in kernel.listen_address else kernel.listen_address
     reachable = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
     public_url = kernel.public_url or f"http://{reachable}:{kernel.port}"

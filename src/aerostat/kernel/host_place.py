@@ -25,7 +25,8 @@ class HostPlace(msgspec.Struct, frozen=True, kw_only=True):
     state: Path
     sockets: Path
     """Where the host process hands out sockets that live in its namespaces."""
-    is_alone: bool
+    hosts: int
+    """How many hosts `up` makes of this machine."""
     has_daemon: bool
     """libvirt is a daemon beside the host's process, which then need not be in the host's network namespace. Several
     hosts need it to send guests to each other, and so does a process that has to reach a queue over the network."""
@@ -48,7 +49,7 @@ class HostPlace(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def address(self) -> str:
         """Where the other hosts of this machine reach it; empty if there are none."""
-        return "" if self.is_alone else f"{_TUNNELS}.{self.number}"
+        return "" if self.hosts == 1 else f"{_TUNNELS}.{self.number}"
 
     def named(self, what: str) -> str:
         """The name of one of its processes: the first host's are called what they are."""
@@ -68,7 +69,7 @@ def place_of(config: Config, number: int | None = FIRST) -> HostPlace:
         cloud_prefix=folder.prefix,
         state=folder.path if is_first else folder.path / "hosts" / str(number),
         sockets=folder.host_sockets if is_first else folder.run / f"sockets-{number}.sock",
-        is_alone=config.kernel.hosts == 1,
+        hosts=config.kernel.hosts,
         has_daemon=config.kernel.hosts > 1 or config.kernel.has_queue,
     )
 

@@ -69,4 +69,10 @@ class House:
 
     def url(self, room: str, *, guest: bool = False) -> str:
         """The base URL of a room, as users or guests reach it."""
-        return (self.guest_url if guest else self.public_url) + self.services[room].prefix
+        service = self.services[room]
+        return (self.guest_url if guest else self.base_url(service)) + service.prefix
+
+    def base_url(self, service: Service) -> str:
+        """Where users reach a room: where the API is, unless its settings say otherwise."""
+        own = service.base_url(self.config) if service.base_url is not None else ""
+        return own.rstrip("/") or self.public_url

@@ -16,6 +16,7 @@ from .quota import Quotas
 from .resource import Resource
 
 if TYPE_CHECKING:
+    from .config import Config
     from .house import House
 
 Hook = Callable[["House"], Awaitable[None]]
@@ -45,6 +46,9 @@ class Service:
     path that the catalog shows, with `%(project_id)s` where it belongs.
     `flows`, `reconcilers`, `sweepers` are what the engine runs. `request_id_header` is a second header in which the
     room's clients look for the request id. `start` runs once when the process is up, before the first request.
+    What is no API of resources is answered by `own_app`, an ASGI application that is also given the house: all that is
+    below the `own_paths` (`"/v1"`), in processes with the role `own_role`. `base_url` answers where the room is reached
+    when that is not where the API is.
     """
 
     def __init__(
@@ -80,6 +84,10 @@ class Service:
         stop: Hook | None = None,
         bootstrap: Hook | None = None,
         websockets: Mapping[str, Callable[..., Awaitable[None]]] | None = None,
+        own_paths: Sequence[str] = (),
+        own_app: Callable[..., Awaitable[None]] | None = None,
+        own_role: str = "api",
+        base_url: Callable[["Config"], str] | None = None,
         description: str = "",
     ) -> None:
         self.name = name
@@ -109,6 +117,10 @@ class Service:
         self.stop = stop
         self.bootstrap = bootstrap
         self.websockets = dict(websockets or {})
+        self.own_paths = own_paths
+        self.own_app = own_app
+        self.own_role = own_role
+        self.base_url = base_url
         self.description = description
         self.resources: dict[str, Resource] = {}
         self.router = Router()

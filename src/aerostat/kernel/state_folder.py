@@ -3,7 +3,7 @@
     aerostat.toml     settings (kernel/config.py)       clouds.yaml, openrc   for clients, mode 600
     secrets.toml      passwords, mode 600               db/                   the SQLite database
     run/              sockets and the lock              log/*.jsonl           one stream per process
-    images/  instances/  ovn/                           what rooms and drivers keep
+    images/  instances/  object/  ovn/                  what rooms and drivers keep
 
 Two clouds on one machine have two folders, and nothing else in common: `prefix` names their namespaces and
 devices.
@@ -23,7 +23,7 @@ from pathlib import Path
 import msgspec
 
 DEFAULT = "~/.local/state/aerostat"
-FOLDERS = ("run", "log", "db", "images", "instances", "ovn")
+FOLDERS = ("run", "log", "db", "images", "instances", "object", "ovn")
 
 # Unix socket addresses end at 107 bytes; the longest name below run/ must fit behind the folder.
 LONGEST_FOLDER_BYTES = 75
@@ -59,6 +59,7 @@ class StateFolder:
         self.log = self.path / "log"
         self.images = self.path / "images"
         self.instances = self.path / "instances"
+        self.object = self.path / "object"
         self.ovn = self.path / "ovn"
         self.database = self.path / "db" / "aerostat.sqlite"
         self.settings = self.path / "aerostat.toml"

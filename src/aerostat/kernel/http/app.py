@@ -50,6 +50,7 @@ class Application:
         self.house = house
         house.dispatch = self
         self._prefixes = {service.prefix: service for service in house.services.values()}
+        self._own = {path: service for service in house.services.values() for path in service.own_paths}
         self.journal = Journal(house.store)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,7 +61,15 @@ class Application:
         elif scope["type"] == "lifespan":
             await _lifespan(receive, send)
 
+    def own_room(self, path: str) -> Service | None:
+        """The room that answers this path by an application of its own."""
+        end = path.find("/", 1)
+        return self._own.get(path if end < 0 else path[:end])
+
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (owner := self.own_room(scope["path"])) is not None and owner.own_app is not None:
+            await owner.own_app(self.house, scope, receive, send)
+            return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         raw = scope.get("raw_path")
         path = unquote(raw.split(b"?")[0].decode("latin-1")) if raw else scope["path"]
@@ -189,7 +198,7 @@ class Application:
                 {
                     "type": service.type,
                     "name": service.name,
-                    "href": self.house.public_url + service.prefix + "/",
+                    "href": self.house.url(service.name) + "/",
                 }
                 for service in self.house.services.values()
                 if service.catalog is not None

@@ -12,6 +12,11 @@ from ..log import get_logger
 
 log = get_logger(__name__)
 
+OVERLAP = timedelta(seconds=30)
+"""Who looks only at rows that changed since the last look begins so much before it: clocks of several processes differ,
+and transactions end late.
+"""
+
 Observe = Callable[[Any], Awaitable[tuple[Any, Any]]]
 Plan = Callable[[Any, Any], Iterable[Any]]
 Apply = Callable[[Any, Any], Awaitable[object]]

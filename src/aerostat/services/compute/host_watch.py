@@ -14,6 +14,7 @@ import structlog
 from aerostat.kernel import clock
 from aerostat.kernel.db import Row
 from aerostat.kernel.errors import DriverError
+from aerostat.kernel.work import OVERLAP
 
 from . import model
 from .host.protocol import Domain, digest_of
@@ -21,7 +22,6 @@ from .host.protocol import Domain, digest_of
 log = structlog.get_logger(__name__)
 
 ASKED_AT_ONCE = 32
-OVERLAP = timedelta(seconds=30)  # clocks of several processes, and transactions that end late
 
 
 class HostWatch:
@@ -36,14 +36,13 @@ class HostWatch:
         self._ask_every = ask_every
         self._asked_at: datetime | None = None
         self._digests: dict[str, str] = {}
-        self.silent: set[str] = set()
-        """Hosts that are up, and did not answer in this round."""
+        self._silent: set[str] = set()
         self._looked_at: datetime | None = None
         self._full_at: datetime | None = None
 
     def begin(self) -> datetime | None:
         """A new round. Answers since when rows have to be looked at; None: all of them."""
-        self.silent.clear()
+        self._silent.clear()
         now, since = clock.now(), self._looked_at
         turned_back = since is not None and now < since  # the clock: what changes from now on would look old
         if self._full_at is None or now - self._full_at >= self._every or turned_back:
@@ -73,6 +72,10 @@ class HostWatch:
         await asyncio.gather(*map(look, hosts))
         return found
 
+    def list_silent(self) -> list[str]:
+        """Hosts that are up, and did not answer in this round; by name."""
+        return sorted(self._silent)
+
     def forget_all(self) -> None:
         """Look at everything in the next round."""
         self._looked_at = self._full_at = None
@@ -94,6 +97,6 @@ class HostWatch:
                 return guests
         except DriverError as error:
             log.warning("a host does not answer", host=host.name, error=error.message)
-            self.silent.add(host.name)
+            self._silent.add(host.name)
         self.forget(host.name)
         return None

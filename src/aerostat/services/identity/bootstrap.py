@@ -88,7 +88,7 @@ async def _ensure_catalog(tx: Transaction, house: House) -> None:
         service = await _ensure(
             tx, model.SERVICES, {"type": room.type}, name=room.project, description=room.description
         )
-        url = house.public_url + room.catalog
+        url = house.base_url(room) + room.catalog
         for interface in ("public", "internal", "admin"):
             key = {"service_id": service.id, "interface": interface, "region_id": region}
             endpoint = await _ensure(tx, model.ENDPOINTS, key, url=url)

@@ -6,6 +6,7 @@ the reconciler's lease, so any number of them may be connected.
 
 from typing import Any
 
+from aerostat.kernel import clock
 from aerostat.kernel.house import House
 
 from .drivers import open_driver
@@ -25,8 +26,8 @@ class Room:
         # What shall go wrong in the fake world, for tests; None with real switches.
         self.faults = driver.world.faults if isinstance(driver, FakeNetworkDriver) else None
         self.progress = Progress()
-        self.ports_compared_at = self.ports_looked_at = port_status.NEVER
-        self.agents_looked_at = port_status.NEVER
+        self.ports_compared_at = self.ports_looked_at = clock.NEVER
+        self.agents_looked_at = clock.NEVER
         self.told: dict[str, bool] = {}  # port id → is up, as the driver said since the last look
 
 

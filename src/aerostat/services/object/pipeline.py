@@ -33,8 +33,12 @@ ORDER = (
     "keystone",
     "read_only",
     "copy",
+    "container_quotas",
+    "account_quotas",
     "slo",
     "dlo",
+    "versioned_writes",
+    "object_versioning",
     "symlink",
     "encryption",
 )

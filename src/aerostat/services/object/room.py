@@ -59,7 +59,7 @@ class ObjectStore:
         self.handler: Handler
         self.layers: list[Layer]
         self.handler, self.layers = build(self, Core(self))
-        self.app = Front(self.handler)
+        self.app = Front(self.handler, settings.limits)
         self._watching: asyncio.Task[None] | None = None
         self._older: set[asyncio.Task[None]] = set()
 

@@ -91,8 +91,9 @@ class ResourceLife:
             await self._run.succession.take_over(thing)
         try:
             made = found or await self._create_or_find(thing)
-            if thing.kind.outside:  # at once: what is made and not written down would be lost
-                await thing.keep(thing.row.physical_id or made)
+            outside_id = thing.row.physical_id or made
+            if thing.kind.outside and outside_id is not None:
+                await thing.claim(outside_id)  # at once: what is made and not written down would be lost
         except MadeTwice:
             await thing.kind.delete(thing)
             kept = await thing.db.find(model.RESOURCES, id=thing.row.id)

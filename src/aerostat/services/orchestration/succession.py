@@ -71,7 +71,7 @@ class Succession:
             if row.physical_id is None and row.state.startswith("CREATE"):
                 made = await taker.kind.find_made(taker)
                 if made is not None:
-                    await taker.keep(made)
+                    await taker.claim(made)
             if row.physical_id is not None:
                 found.add(row.physical_id)
         return found

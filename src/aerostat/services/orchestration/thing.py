@@ -24,7 +24,7 @@ class Thing:
     """A resource row with its type. `properties` have defaults and the right types; every one is there.
 
     `data` is the type's own memory: assign keys, they are stored with the next result; `await keep()` stores
-    them, and the id outside, at once.
+    them at once. `await claim(id)` writes down what was made outside.
     """
 
     def __init__(
@@ -95,28 +95,37 @@ class Thing:
             self._shown = await self.kind.show(self)
         return self._shown
 
-    async def keep(self, physical_id: str | None = None) -> None:
-        """Store the id outside and `data` now. Raises `MadeTwice`."""
-        if physical_id is not None:
-            self.row.physical_id = physical_id
+    async def keep(self) -> None:
+        """Store `data`, and the id outside if it is known, now."""
         values = {"physical_id": self.row.physical_id, "data": self.row.data}
-        is_first = True
+        await self._store(lambda tx: tx.update(model.RESOURCES, {"id": self.row.id}, **values))
+
+    async def claim(self, physical_id: str) -> None:
+        """Write down now that the resource is this thing outside, with `data`. The first run that does has it.
+
+        Raises `MadeTwice` for every other, and nothing is stored.
+        """
+        self.row.physical_id = physical_id
+        values = {"physical_id": physical_id, "data": self.row.data}
+        is_first = False
 
         async def store(tx: Any) -> None:
             nonlocal is_first
-            if physical_id is not None:
-                known = await tx.find(model.RESOURCES, id=self.row.id)
-                is_first = known is not None and known.physical_id in (None, physical_id)
+            known = await tx.find(model.RESOURCES, id=self.row.id)
+            is_first = known is not None and known.physical_id in (None, physical_id)
             if is_first:
                 await tx.update(model.RESOURCES, {"id": self.row.id}, **values)
 
-        if self._write is not None:
-            await self._write(store)
-        else:
-            async with self.house.store.transaction() as tx:
-                await store(tx)
+        await self._store(store)
         if not is_first:
             raise MadeTwice
+
+    async def _store(self, write: Callable[[Any], Awaitable[object]]) -> None:
+        if self._write is not None:
+            await self._write(write)
+        else:
+            async with self.house.store.transaction() as tx:
+                await write(tx)
 
     async def is_claimed(self, physical_id: str) -> bool:
         """Whether another resource of any stack is this thing outside."""

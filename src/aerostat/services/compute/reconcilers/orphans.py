@@ -99,7 +99,7 @@ async def _observe(house: Any) -> tuple[Mapping[str, Row], Found]:
     for name, there in guests.items():
         if any(guest.id in servers and servers[guest.id].state not in SETTLED for guest in there):
             watch.forget(name)  # whose it is will be known when a flow has ended
-    return servers, Found(guests, claims, [*waiting, *ended], sorted(watch.silent))
+    return servers, Found(guests, claims, [*waiting, *ended], watch.list_silent())
 
 
 async def _ends_of_moves(house: Any, since: datetime | None) -> set[str]:

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from aerostat.kernel import clock
 from aerostat.kernel.db import Row
-from aerostat.kernel.work import Reconciler
+from aerostat.kernel.work import OVERLAP, Reconciler
 
 from ..model import PORTS
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 NAME = "network.port_status"
 EVERY_S = 30.0
 FULL_EVERY = timedelta(minutes=10)
-OVERLAP = timedelta(seconds=30)  # clocks of several processes, and transactions that end late
-NEVER = datetime(1970, 1, 1)
 
 
 def plan(up: Mapping[str, bool], rows: list[Row]) -> list[tuple[Row, str]]:
@@ -41,7 +39,7 @@ async def reconcile(house: "House") -> int:
     try:
         moved = await _settle(house, room, told, None if full else room.ports_looked_at - OVERLAP)
     except Exception:
-        room.ports_compared_at = NEVER  # what was told is lost now
+        room.ports_compared_at = clock.NEVER  # what was told is lost now
         raise
     room.ports_looked_at = began
     if full:

@@ -11,11 +11,10 @@ from sqlalchemy import exists, select
 
 from aerostat.kernel import clock
 from aerostat.kernel.errors import DriverError
-from aerostat.kernel.work import Sweeper
+from aerostat.kernel.work import OVERLAP, Sweeper
 
 from ..config import NetworkConfig, gateway_hosts
 from ..model import AGENTS, PORTS
-from ..reconcilers.port_status import NEVER, OVERLAP
 
 if TYPE_CHECKING:
     from aerostat.kernel.house import House
@@ -63,7 +62,7 @@ async def _carrying(house: "House", room: Any) -> set[str]:
     After a look so long ago that agents were dead meanwhile, and may have been deleted, all ports are looked at.
     """
     looked_at = room.agents_looked_at
-    since = looked_at - OVERLAP if clock.is_recent(looked_at, LONG_AGO) else NEVER
+    since = looked_at - OVERLAP if clock.is_recent(looked_at, LONG_AGO) else clock.NEVER
     carried = PORTS.c.status == "ACTIVE"
     still = select(AGENTS.c.host).where(exists().where(PORTS.c.host == AGENTS.c.host, carried)).distinct()
     # Not distinct: a database would walk the hosts' index, past every port, to find each once.

@@ -2,10 +2,12 @@
 
 A device that holds a partition compares digests of its suffixes with each other holder, and sends what that misses.
 A device that does not, a handoff or a former holder, gives all it has to the holders; what all of them have it
-forgets.
+forgets. Devices of one process do not send one thing twice: who compares with another does so alone.
 """
 
+import asyncio
 from collections.abc import Sequence
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -27,6 +29,7 @@ class ObjectsAlike:
     def __init__(self, station: Station) -> None:
         self._station = station
         self._bytes = Pace(station.settings.copy_bytes_per_s)
+        self._turns: WeakValueDictionary[tuple[str, str, int], asyncio.Lock] = WeakValueDictionary()
 
     async def work(self, step: Step) -> None:
         """One partition. What others cannot be told now they are told in the next round."""
@@ -51,12 +54,16 @@ class ObjectsAlike:
         mine = await step.device.digests(step.store, step.part)
         for target in others:
             try:
-                theirs = await self._station.ask(target.device.digests(step.store, step.part))
-                for suffix in differing(mine, theirs):
-                    here = await step.device.held(step.store, step.part, suffix)
-                    await self._bring_up(step, target, suffix, here)
+                async with self._turn(step, target):
+                    theirs = await self._station.ask(target.device.digests(step.store, step.part))
+                    for suffix in differing(mine, theirs):
+                        here = await step.device.held(step.store, step.part, suffix)
+                        await self._bring_up(step, target, suffix, here)
             except FAULTS as error:
                 step.progress.fail(error)
+
+    def _turn(self, step: Step, target: Target) -> asyncio.Lock:
+        return self._turns.setdefault((target.key, step.store, step.part), asyncio.Lock())
 
     async def _bring_up(self, step: Step, target: Target, suffix: str, here: Sequence[Held]) -> set[str]:
         """Let a holder have what it misses; answers the hashes that it has in the end, as new as here."""
@@ -92,7 +99,8 @@ class ObjectsAlike:
             everywhere = {held.hashed for held in here}
             for target in others:
                 try:
-                    everywhere &= await self._bring_up(step, target, suffix, here)
+                    async with self._turn(step, target):
+                        everywhere &= await self._bring_up(step, target, suffix, here)
                 except FAULTS as error:
                     step.progress.fail(error)
                     everywhere = set()

@@ -9,6 +9,7 @@ from ..cluster.errors import NoQuorum
 from ..stores.entries import ContainerEntry
 from ..stores.held import CONTAINERS, DatabaseState
 from ..stores.protocol import Place
+from ..timestamp import now
 from .pace import Pace
 from .station import Station
 from .walking import Step, Walk
@@ -47,7 +48,7 @@ class SumsTeller:
                 policy=state.policy,
                 objects=found[0].objects if found is not None else 0,
                 bytes=found[0].bytes if found is not None else 0,
-                said_at=self._station.moment(),
+                said_at=now(),
             )
             words.setdefault(account, []).append(entry)
             news.append((state, account))

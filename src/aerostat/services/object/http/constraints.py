@@ -71,10 +71,10 @@ def check_account_name(name: str, limits: Limits) -> None:
 
 
 def check_container_name(name: str, limits: Limits) -> None:
-    if (length := size_of(name)) > limits.max_container_name_length:
-        raise Refusal(
-            400, f"Container name length of {length} longer than {limits.max_container_name_length}"
-        )
+    """The store's own names begin with NUL, and have room for another name."""
+    most = limits.max_container_name_length * (2 if name.startswith("\0") else 1)
+    if (length := size_of(name)) > most:
+        raise Refusal(400, f"Container name length of {length} longer than {most}")
 
 
 def check_new_object(request: Request, limits: Limits) -> None:
@@ -85,10 +85,9 @@ def check_new_object(request: Request, limits: Limits) -> None:
         raise Refusal(413, "Your request is too large.")
     if length is None and "transfer-encoding" not in request.headers and not request.is_inner:
         raise Refusal(411, "Missing Content-Length header.")
-    if size_of(name) > limits.max_object_name_length:
-        raise Refusal(
-            400, f"Object name length of {size_of(name)} longer than {limits.max_object_name_length}"
-        )
+    most = limits.max_object_name_length * (2 if name.startswith("\0") else 1)
+    if size_of(name) > most:
+        raise Refusal(400, f"Object name length of {size_of(name)} longer than {most}")
     check_content_type(request)
     check_metadata(request.headers, "object", limits)
 

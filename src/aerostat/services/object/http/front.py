@@ -1,9 +1,12 @@
 """HTTP to the pipeline and back: an ASGI application.
 
 Every answer carries the transaction's id, under which the log tells what happened. What the pipeline raises ends here:
-refusals as they are, anything else as a 500 that is logged once.
+refusals as they are, anything else as a 500 that is logged once. So does a client's silence: nobody below waits for
+ever for a body, and nothing is read for somebody who has gone.
 """
 
+import asyncio
+import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
@@ -12,6 +15,9 @@ from urllib.parse import quote
 
 import structlog
 
+from aerostat.kernel.http.connection import IS_GONE
+
+from ..config import Limits
 from .request import Body, Request, decoded_path
 from .response import Refusal, Response, refusal
 
@@ -24,14 +30,23 @@ EXTRA, MOST_EXTRA = b"x-trans-id-extra", 32
 UNSENT = (204, 304)
 """Answers without a body, and without a length."""
 
+SILENCE_LIMIT_S = 60.0
+"""A client that sends nothing of its body for so long is given up."""
+OTHER_HEADERS = 36
+"""So many may come beside metadata, as upstream has it."""
+LONGEST_NUMBER = 20
+
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
 log = structlog.get_logger(__name__)
 
 
 class Front:
     """`handler` is the whole pipeline."""
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: Handler, limits: Limits) -> None:
         self._handler = handler
+        self._most_headers = limits.max_meta_count + OTHER_HEADERS + limits.extra_header_count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One HTTP request; nothing else is spoken here."""
@@ -42,9 +57,11 @@ class Front:
             return
         trans_id = f"tx{secrets.token_hex(11)[:21]}-{int(time.time()):010x}{_extra(scope)}"
         try:
-            request = _request(scope, receive, trans_id)
+            request = _request(scope, receive, trans_id, self._most_headers)
         except Refusal as refused:
-            await self._send(send, None, _stamped(refused.response(), trans_id))
+            response = refused.response()
+            response.headers["connection"] = "close"
+            await self._send(scope, send, None, _stamped(response, trans_id))
             return
         try:
             response = await self._handler(request)
@@ -53,14 +70,19 @@ class Front:
         except Exception:
             log.exception("unexpected error", method=request.method, path=request.path, trans_id=trans_id)
             response = refusal(500)
+        if "expect" in request.headers and request.body.length != 0 and not request.body.received:
+            response.headers["connection"] = "close"  # whether the body comes now is for the client to choose
         try:
-            await self._send(send, request, _stamped(response, trans_id))
+            await self._send(scope, send, request, _stamped(response, trans_id))
         except Refusal as refused:  # the answer has begun: that it is not ended tells the client
             log.warning("the answer broke off", path=request.path, status=refused.status, trans_id=trans_id)
         finally:
             await response.close()
 
-    async def _send(self, send: Send, request: Request | None, response: Response) -> None:
+    async def _send(self, scope: Scope, send: Send, request: Request | None, response: Response) -> None:
+        if response.stream is not None and scope.get("http_version") == "1.0":
+            response.body = b"".join([piece async for piece in response.stream])  # it knows no chunks
+            response.stream = None
         entity, headers = response.entity, response.headers
         is_head = request is not None and request.method == "HEAD"
         if entity is not None:
@@ -78,18 +100,29 @@ class Front:
         elif entity is not None or response.stream is not None:
             pieces = entity.stream(0, entity.size) if entity is not None else response.stream
             assert pieces is not None
-            async for piece in pieces:
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
+            await _send_pieces(scope, send, pieces)
         else:
             body = b"" if response.status in UNSENT else response.body
             await send({"type": "http.response.body", "body": body})
 
 
+async def _send_pieces(scope: Scope, send: Send, pieces: AsyncIterator[bytes]) -> None:
+    is_gone = (scope.get("extensions") or {}).get(IS_GONE)
+    try:
+        async for piece in pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            if is_gone is not None and is_gone():
+                return
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        if (close := getattr(pieces, "aclose", None)) is not None:
+            await close()
+
+
 def _field(text: str) -> bytes:
     """A name or a value on the wire: whatever it holds, it begins no other header."""
-    if "\r" in text or "\n" in text:
-        text = text.replace("\r", " ").replace("\n", " ")
+    if not text.isprintable():
+        text = _CONTROL.sub(" ", text)
     return text.encode("utf-8", "surrogateescape")
 
 
@@ -107,15 +140,17 @@ def _stamped(response: Response, trans_id: str) -> Response:
     return response
 
 
-def _request(scope: Scope, receive: Receive, trans_id: str) -> Request:
+def _request(scope: Scope, receive: Receive, trans_id: str, most_headers: int) -> Request:
     """Raises `Refusal` when the head of the request makes no sense."""
+    if len(scope["headers"]) > most_headers:
+        raise Refusal(400, "Too many headers")
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
         name = raw_name.decode("utf-8", "surrogateescape").lower()
         value = raw_value.decode("utf-8", "surrogateescape")
         headers[name] = f"{headers[name]},{value}" if name in headers else value
     length = headers.get("content-length")
-    if length is not None and not (length.isascii() and length.isdigit()):
+    if length is not None and not (length.isascii() and length.isdigit() and len(length) <= LONGEST_NUMBER):
         raise Refusal(400, "Invalid Content-Length")
     coding = headers.get("transfer-encoding")
     if coding is not None and coding.strip().lower() != "chunked":
@@ -140,7 +175,11 @@ def _request(scope: Scope, receive: Receive, trans_id: str) -> Request:
 
 async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
     while True:
-        message = await receive()
+        try:
+            async with asyncio.timeout(SILENCE_LIMIT_S):
+                message = await receive()
+        except TimeoutError:
+            raise Refusal(408) from None
         if message["type"] == "http.disconnect":
             raise Refusal(499)
         if message.get("body"):

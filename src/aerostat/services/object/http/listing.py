@@ -24,6 +24,7 @@ class ObjectRow(msgspec.Struct, kw_only=True, omit_defaults=True):
     symlink_bytes: int | None = None
     version_id: str | None = None
     is_latest: bool | None = None
+    version_symlink: bool | None = None
 
 
 class ContainerRow(msgspec.Struct, kw_only=True):
@@ -51,6 +52,10 @@ def tell_etag(row: ObjectRow, etag: str, account: str) -> None:
         row.slo_etag = f'"{told["slo_etag"]}"'
     if told.get("slo_bytes", "").isdigit():
         row.bytes = int(told["slo_bytes"])
+    if "version_id" in told:
+        row.version_id = told["version_id"]
+    if told.get("version_bytes", "").isdigit():
+        row.bytes = int(told["version_bytes"])
     if "symlink_target" in told:
         row.symlink_path = f"/v1/{told.get('symlink_target_account', account)}/{told['symlink_target']}"
         row.symlink_etag = told.get("symlink_target_etag")

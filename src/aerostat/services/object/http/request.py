@@ -25,12 +25,19 @@ VERSIONS = ("v1", "v1.0")
 class Body:
     """What the client sends. `length`: what it said it will be; None when it comes in chunks."""
 
-    __slots__ = ("_chunks", "length", "received")
+    __slots__ = ("_chunks", "_most", "_sentence", "length", "received")
 
     def __init__(self, chunks: AsyncIterator[bytes] | bytes = b"", length: int | None = None) -> None:
         self._chunks: AsyncIterator[bytes] | bytes = chunks
         self.length = len(chunks) if isinstance(chunks, bytes) else length
         self.received = 0
+        self._most: int | None = None
+        self._sentence: str | None = None
+
+    def limit(self, most: int, sentence: str) -> None:
+        """When more comes than `most` bytes, that is refused, with 413 and the sentence."""
+        if self._most is None or most < self._most:
+            self._most, self._sentence = most, sentence
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Once. Raises `Refusal` 499 when the client goes away, or sends less than it said."""
@@ -42,6 +49,8 @@ class Body:
             return
         async for chunk in chunks:
             self.received += len(chunk)
+            if self._most is not None and self.received > self._most:
+                raise Refusal(413, self._sentence)
             yield chunk
         if self.length is not None and self.received != self.length:
             raise Refusal(499)

@@ -5,7 +5,7 @@ from typing import Any
 from .. import timestamp
 from ..http import constraints
 from ..http.listing import ContainerRow, Listing, Row, SubdirRow, moment_of
-from ..http.request import Request
+from ..http.request import Request, is_true
 from ..http.response import HTML, Refusal, Response
 from ..stores.account_db import AccountStatus, ContainerEntry, PolicySum
 from ..stores.listing import Asked, Subdir
@@ -15,6 +15,7 @@ from .said import check_together, words
 
 OWNERS = ("x-account-meta-temp-url-key", "x-account-meta-temp-url-key-2")
 """Only owners see these."""
+BEHIND_RESERVED = "\0\U0010ffff"
 METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS")
 
 
@@ -129,13 +130,16 @@ def _nothing_yet(account: str) -> AccountInfo:
 
 
 def _asked(query: dict[str, str], limit: int) -> Asked:
+    """Names that begin with NUL are the store's own: they sort first, and no page reaches them."""
+    reverse = is_true(query.get("reverse", ""))
+    marker, end_marker = query.get("marker", ""), query.get("end_marker", "")
     return Asked(
         limit=limit,
-        marker=query.get("marker", ""),
-        end_marker=query.get("end_marker", ""),
+        marker=marker if reverse else max(marker, BEHIND_RESERVED),
+        end_marker=max(end_marker, BEHIND_RESERVED) if reverse else end_marker,
         prefix=query.get("prefix", ""),
         delimiter=query.get("delimiter", ""),
-        reverse=query.get("reverse", "").lower() in ("true", "1", "yes", "on", "t", "y"),
+        reverse=reverse,
     )
 
 

@@ -1,4 +1,4 @@
-"""The bytes of a PUT on their way to the devices: counted, hashed, and bounded in size and time."""
+"""The bytes of a PUT on their way to the devices: counted, hashed, and bounded in size."""
 
 import asyncio
 import hashlib
@@ -14,17 +14,11 @@ MakeFacts = Callable[[int, str], Facts]
 
 PIECE = 1 << 20
 """So many bytes are hashed and written at once."""
-SILENCE_LIMIT_S = 60.0
-"""A client that sends nothing for so long is given up."""
 
 
 async def small(body: Body) -> bytes:
     """All bytes of a body that says how short it is. Raises `Refusal` 408, 499."""
-    try:
-        async with asyncio.timeout(SILENCE_LIMIT_S):
-            return await body.read(body.length or 0)
-    except TimeoutError:
-        raise Refusal(408) from None
+    return await body.read(body.length or 0)
 
 
 def md5_of(data: bytes) -> str:
@@ -61,15 +55,7 @@ async def _pieces(body: Body) -> AsyncIterator[bytes]:
     """The body in pieces of a good size."""
     gathered: list[bytes] = []
     size = 0
-    chunks = body.__aiter__()
-    while True:
-        try:
-            async with asyncio.timeout(SILENCE_LIMIT_S):
-                chunk = await anext(chunks, None)
-        except TimeoutError:
-            raise Refusal(408) from None
-        if chunk is None:
-            break
+    async for chunk in body:
         gathered.append(chunk)
         size += len(chunk)
         if size >= PIECE:

@@ -90,8 +90,8 @@ class Fragments:
         folder = self.tree.folder(part, hashed)
 
         def give_name(path: str, facts: Facts) -> None:
-            if facts.fragment is None or facts.geometry is None:
-                raise ValueError("a fragment has an index and a geometry")
+            if facts.fragment is None or facts.geometry is None or min(facts.fragment, facts.timestamp) < 0:
+                raise ValueError("a fragment has a time, an index and a geometry")
             with self.tree.locked(folder) as opened:
                 versions = _versions(folder, hashed)
                 _check_newer(versions, facts.timestamp)

@@ -6,6 +6,7 @@ erasure-coded one), `containers`, `accounts`. In it partitions, in those suffixe
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import msgspec
 
@@ -17,7 +18,21 @@ ACCOUNTS = "accounts"
 Said = Mapping[str, tuple[str, Timestamp]]
 """Metadata by name, with its time; an empty value is a removal."""
 
-_STORE = re.compile(r"containers|accounts|(objects|fragments)(-[1-9]\d{0,5})?")
+_STORE = r"(containers|accounts|(objects|fragments)(-[1-9][0-9]{0,5})?)"
+_is_store = re.compile(_STORE).fullmatch
+
+# As they may come from elsewhere: what names of files are made of.
+StoreName = Annotated[str, msgspec.Meta(pattern=rf"^{_STORE}\Z")]
+Hashed = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
+Part = Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
+Suffix = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{2}\Z")]
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where on a device something lies: its partition and its hash."""
+
+    part: Part
+    hashed: Hashed
 
 
 def objects_of(policy: int) -> str:
@@ -35,7 +50,7 @@ def policy_of(store: str) -> int:
 
 
 def is_store(name: str) -> bool:
-    return _STORE.fullmatch(name) is not None
+    return _is_store(name) is not None
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -45,7 +60,7 @@ class Held(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     a POST said; 0 for none. `fragment`: its index. `is_durable`: see `DeviceVerbs.make_durable`.
     """
 
-    hashed: str
+    hashed: Hashed
     timestamp: Timestamp
     is_gone: bool = False
     revision_at: Timestamp = 0

@@ -6,22 +6,13 @@ Answers tell what is on that one device. Whether that is enough, and what other 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
-import msgspec
-
 from ..timestamp import Timestamp
 from .entries import AccountStatus, ContainerEntry, ContainerStatus, Entry
-from .held import DatabaseState, DeviceStatus, Held, Rows, RowsSince, Said
+from .held import DatabaseState, DeviceStatus, Held, Place, Rows, RowsSince, Said
 from .listing import Asked, Subdir
 from .object_file import Facts, Revision
 
 __all__ = ["DeviceAway", "DeviceVerbs", "ObjectWriting", "OpenFragment", "OpenObject", "Place", "Said"]
-
-
-class Place(msgspec.Struct, frozen=True):
-    """Where on a device something lies: its partition and its hash."""
-
-    part: int
-    hashed: str
 
 
 class DeviceAway(Exception):

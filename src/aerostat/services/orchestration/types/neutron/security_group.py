@@ -73,7 +73,7 @@ class SecurityGroup(ResourceType):
         network = thing.client("network")
         values = thing.properties
         made = await network.create_security_group(name=thing.named, description=values["description"] or "")
-        await thing.keep(made["id"])
+        await thing.claim(made["id"])
         thing.data["rules_of"] = made["id"]
         await _bring_rules(thing, made)
         return str(made["id"])

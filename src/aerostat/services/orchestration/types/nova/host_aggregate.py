@@ -32,7 +32,7 @@ class HostAggregate(ResourceType):
         made = await thing.client("compute").create_aggregate(
             name=values["name"], availability_zone=values["availability_zone"]
         )
-        await thing.keep(str(made["id"]))
+        await thing.claim(str(made["id"]))
         return str(made["id"])
 
     async def is_created(self, thing: Thing) -> bool:

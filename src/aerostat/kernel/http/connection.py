@@ -1,0 +1,156 @@
+"""HTTP connections as uvicorn serves them, with an end to everything that a client could go on with for ever.
+
+uvicorn leaves to what stands before it: how long the head of a request may be, how many headers it may have, how long
+it may take to come, for how long nobody reads an answer, and how much may be sent after the answer is given. Nothing
+stands before us.
+
+Applications may ask `scope["extensions"]["aerostat.is_gone"]()` whether anybody is still there to be answered.
+"""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MOST_HEAD_BYTES = 96 << 10
+MOST_LINE_BYTES = 16 << 10
+"""Of the path and the query."""
+MOST_HEADERS = 256
+HEAD_LIMIT_S = 60.0
+"""From a request's first byte to the end of its head; and for a new connection to say anything at all."""
+UNREAD_LIMIT_S = 60.0
+"""An answer of which nothing is taken for so long is broken off."""
+MOST_UNWANTED_BYTES = 1 << 20
+"""Of a body that goes on after the answer to it."""
+
+IS_GONE = "aerostat.is_gone"
+
+_PAGES = {
+    400: (b"Bad Request", b"The head of the request is too large."),
+    408: (b"Request Timeout", b"The head of the request did not come in time."),
+    414: (b"Request-URI Too Long", b"The request's line is too long."),
+}
+
+
+class _TooLarge(Exception):
+    """The head; `status` is the answer."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._is_in_head = True
+        self._head_bytes = 0
+        self._too_large: int | None = None
+        self._unwanted_bytes = 0
+        self._unread_timer: asyncio.TimerHandle | None = None
+        self._head_timer: asyncio.TimerHandle | None = self.loop.call_later(HEAD_LIMIT_S, self._head_late)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_head_timer()
+        self._stop_unread_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._is_in_head and not self.transport.is_closing():
+            self._head_bytes += len(data)
+            if self._head_bytes > MOST_HEAD_BYTES:
+                self._refuse(400)
+
+    def send_400_response(self, msg: str) -> None:
+        """What cannot be parsed, and what a limit of ours made an end of."""
+        if self._too_large is not None:
+            self._refuse(self._too_large)
+        elif self.cycle is None or self.cycle.response_complete:
+            super().send_400_response(msg)
+        else:
+            self.transport.close()  # an answer is under way: another one would be read as a part of it
+
+    # What the parser tells
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._is_in_head = True
+        self._head_bytes = self._unwanted_bytes = 0
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_LIMIT_S, self._head_late)
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        if len(self.url) > MOST_LINE_BYTES:
+            self._end(414)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        if len(self.headers) > MOST_HEADERS:
+            self._end(400)
+
+    def on_headers_complete(self) -> None:
+        self._is_in_head = False
+        self._stop_head_timer()
+        before = self.cycle
+        super().on_headers_complete()
+        if (cycle := self.cycle) is not before:
+            extensions: Any = {IS_GONE: lambda: cycle.disconnected}
+            self.scope["extensions"] = extensions
+
+    def on_body(self, body: bytes) -> None:
+        if self.cycle is not None and self.cycle.response_complete:
+            self._unwanted_bytes += len(body)
+            if self._unwanted_bytes > MOST_UNWANTED_BYTES:
+                self.transport.close()
+            return
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._is_in_head = True
+        self._head_bytes = 0
+        super().on_message_complete()
+
+    # What the transport tells
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._unread_timer is None:
+            self._unread_timer = self.loop.call_later(UNREAD_LIMIT_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._stop_unread_timer()
+        super().resume_writing()
+
+    def _head_late(self) -> None:
+        self._head_timer = None
+        if self._is_in_head and not self.transport.is_closing():
+            if self._head_bytes:
+                self._refuse(408)
+            else:
+                self.transport.close()
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _stop_unread_timer(self) -> None:
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
+
+    def _end(self, status: int) -> Any:
+        self._too_large = status
+        raise _TooLarge(status)
+
+    def _refuse(self, status: int) -> None:
+        reason, text = _PAGES[status]
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.write(
+                b"HTTP/1.1 %d %s\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n"
+                b"connection: close\r\n\r\n%s" % (status, reason, len(text), text)
+            )
+        self.transport.close()

@@ -1,0 +1,196 @@
+"""What one client may do with a connection: it always comes to an end."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from aerostat import app_http
+from aerostat.kernel.http import connection
+
+LIMIT_S = 20.0
+GET = b"GET / HTTP/1.1\r\nhost: h\r\n"
+
+
+class Application:
+    """Answers with what it was sent; `sends` many bytes when told."""
+
+    def __init__(self) -> None:
+        self.sends = 0
+        self.sent = 0
+        self.ended = asyncio.Event()
+        self.is_reading = True
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        is_gone = scope["extensions"][connection.IS_GONE]
+        received = b""
+        while self.is_reading:
+            message = await receive()
+            received += message.get("body", b"")
+            if not message.get("more_body"):
+                break
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        piece = bytes(65536)
+        while self.sent < self.sends and not is_gone():
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            self.sent += len(piece)
+            await asyncio.sleep(0)
+        await send({"type": "http.response.body", "body": b"got %d" % len(received)})
+        self.ended.set()
+
+
+class Client:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    async def send(self, data: bytes) -> None:
+        self._writer.write(data)
+        with contextlib.suppress(ConnectionError):
+            await self._writer.drain()
+
+    async def until(self, word: bytes) -> bytes:
+        return await asyncio.wait_for(self._reader.readuntil(word), LIMIT_S)
+
+    async def rest(self) -> bytes:
+        """All until the other side closes."""
+        found = b""
+        with contextlib.suppress(ConnectionError):
+            async with asyncio.timeout(LIMIT_S):
+                while piece := await self._reader.read(65536):
+                    found += piece
+        return found
+
+    def go(self) -> None:
+        self._writer.transport.abort()
+
+
+@contextlib.asynccontextmanager
+async def answered(application: Any) -> AsyncIterator[Any]:
+    listener = app_http.listen("127.0.0.1", 0)
+    port = listener.getsockname()[1]
+    clients = []
+
+    async def connect() -> Client:
+        clients.append(Client(*await asyncio.open_connection("127.0.0.1", port)))
+        return clients[-1]
+
+    async with app_http.serving(application, listener):
+        try:
+            yield connect
+        finally:
+            for client in clients:
+                client.go()
+
+
+async def test_heads_have_an_end() -> None:
+    async with answered(Application()) as connect:
+        client = await connect()
+        await client.send(GET)
+        for index in range(connection.MOST_HEAD_BYTES // 1000 + 300):
+            await client.send(b"x-%d: %s\r\n" % (index % 5, b"v" * 1000))
+        assert (await client.rest()).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_one_endless_header_has_an_end() -> None:
+    async with answered(Application()) as connect:
+        client = await connect()
+        await client.send(GET + b"x-long: ")
+        for _ in range(100):
+            await client.send(b"v" * 65536)
+        assert b"200" not in (await client.rest())[:15]
+
+
+async def test_many_headers_are_too_many() -> None:
+    async with answered(Application()) as connect:
+        for count, status in ((connection.MOST_HEADERS - 2, b"200"), (connection.MOST_HEADERS + 1, b"400")):
+            client = await connect()
+            await client.send(GET + b"x: y\r\n" * count + b"connection: close\r\n\r\n")
+            assert (await client.rest()).startswith(b"HTTP/1.1 " + status)
+
+
+async def test_long_lines_are_told_so() -> None:
+    async with answered(Application()) as connect:
+        client = await connect()
+        path = b"/" + b"x" * connection.MOST_LINE_BYTES
+        await client.send(b"GET " + path + b" HTTP/1.1\r\nhost: h\r\n\r\n")
+        assert (await client.rest()).startswith(b"HTTP/1.1 414 ")
+
+
+async def test_empty_lines_have_an_end() -> None:
+    async with answered(Application()) as connect:
+        client = await connect()
+        for _ in range(10):
+            await client.send(b"\r\n" * 10_000)
+        assert b"200" not in await client.rest()
+
+
+async def test_a_head_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "HEAD_LIMIT_S", 0.2)
+    async with answered(Application()) as connect:
+        silent, slow, second = await connect(), await connect(), await connect()
+        await slow.send(GET)
+        await second.send(GET + b"\r\n")
+        assert b"got 0" in await second.until(b"got 0\r\n0\r\n\r\n")
+        await second.send(GET)
+        assert await silent.rest() == b""
+        assert (await slow.rest()).startswith(b"HTTP/1.1 408 ")
+        assert (await second.rest()).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_bodies_may_take_longer_than_heads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "HEAD_LIMIT_S", 0.2)
+    async with answered(Application()) as connect:
+        client = await connect()
+        await client.send(b"PUT / HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: 4\r\n\r\nab")
+        await asyncio.sleep(0.5)
+        await client.send(b"cd")
+        assert b"got 4" in await client.rest()
+
+
+async def test_an_answer_that_nobody_reads_is_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "UNREAD_LIMIT_S", 0.3)
+    application = Application()
+    application.sends = 1 << 30
+    async with answered(application) as connect:
+        client = await connect()
+        await client.send(GET + b"\r\n")
+        await asyncio.wait_for(application.ended.wait(), LIMIT_S)
+        assert application.sent < 1 << 27
+
+
+async def test_an_application_hears_that_its_client_has_gone() -> None:
+    application = Application()
+    application.sends = 1 << 40
+    async with answered(application) as connect:
+        client = await connect()
+        await client.send(GET + b"\r\n")
+        await client.until(b"\r\n\r\n")
+        client.go()
+        await asyncio.wait_for(application.ended.wait(), LIMIT_S)
+
+
+async def test_bodies_that_nobody_wants_have_an_end() -> None:
+    application = Application()
+    application.is_reading = False
+    async with answered(application) as connect:
+        client = await connect()
+        await client.send(b"PUT / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n")
+        await client.until(b"got 0\r\n0\r\n\r\n")
+        chunk = b"10000\r\n" + bytes(65536) + b"\r\n"
+        for _ in range(200):
+            await client.send(chunk)
+        assert await client.rest() == b""
+
+
+async def test_requests_one_after_the_other_are_answered_in_order() -> None:
+    async with answered(Application()) as connect:
+        client = await connect()
+        put = b"PUT / HTTP/1.1\r\nhost: h\r\ncontent-length: %d\r\n\r\n"
+        await client.send(b"".join(put % size + bytes(size) for size in range(10)))
+        await client.send(GET + b"connection: close\r\n\r\n")
+        found = await client.rest()
+        assert [found.index(b"got %d" % size) for size in range(10)] == sorted(
+            found.index(b"got %d" % size) for size in range(10)
+        )
