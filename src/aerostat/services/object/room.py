@@ -11,6 +11,9 @@ from .config import ObjectConfig, policies_of
 from .daemons.rounds import Rounds
 from .expiry import Expiry
 from .http.front import Front
+from .node.connection import Node, Waits
+from .node.remote import RemoteDevice
+from .node.server import NodeServer
 from .pipeline import Handler, Layer, build
 from .places import Places, ring_name
 from .proxy.core import Core
@@ -46,7 +49,10 @@ class ObjectStore:
         self.house = host
         self.authenticate: Authenticator | None = host.authenticate if host is not None else None
         self.policies = policies_of(settings)
-        self.hasher = Hasher(places.secret())
+        self._secret = places.secret()
+        self.hasher = Hasher(self._secret)
+        self._nodes: dict[str, Node] = {}
+        self._own: dict[str, LocalDevice] = {}
         self.local: dict[str, LocalDevice] = {}
         self.devices: dict[str, DeviceVerbs] = {}
         self.cluster = self._assembled()
@@ -72,9 +78,12 @@ class ObjectStore:
         self._watching: asyncio.Task[None] | None = None
         self._older: set[asyncio.Task[None]] = set()
 
-    def start(self) -> None:
-        """Follow changes of the rings, and keep what is on the devices consistent, from now on."""
-        self.rounds.start()
+    def start(self, *, has_devices: bool = True) -> None:
+        """Follow changes of the rings from now on, and keep what is on this node's devices consistent: unless another
+        process of the node does (`has_devices`).
+        """
+        if has_devices:
+            self.rounds.start()
         self._watching = asyncio.create_task(self._follow_rings())
 
     async def close(self) -> None:
@@ -86,6 +95,8 @@ class ObjectStore:
         await self.cluster.close()
         for device in self.local.values():
             await device.close()
+        for node in self._nodes.values():
+            node.close()
         self.rounds.leave()
 
     def info(self) -> Mapping[str, Any]:
@@ -120,10 +131,26 @@ class ObjectStore:
         objects = {policy.index: self.places.ring(ring_name(policy.index)) for policy in self.policies}
         for ring in (account, container, *objects.values()):
             for device in ring.devices.values():
-                if device.key not in self.devices and device.node == self.settings.node:
+                if device.key in self.devices:
+                    continue
+                if device.node == self.settings.node:
                     own = LocalDevice(self.places.device(device.name))
-                    self.local[device.key] = self.devices[device.key] = own
+                    self.local[device.key] = self.devices[device.key] = self._own[device.name] = own
+                else:
+                    self.devices[device.key] = RemoteDevice(self._node(device.node), device.name)
         return Cluster(self.hasher, account, container, self.policies, objects, self.devices)
+
+    def _node(self, address: str) -> Node:
+        """Raises `RingError` for one that has no address."""
+        if address not in self._nodes:
+            if not address.rpartition(":")[2].isdigit():
+                raise RingError(f"The node {address} of the rings is not this one, and has no port.")
+            self._nodes[address] = Node(address, self._secret, Waits())
+        return self._nodes[address]
+
+    def node_app(self) -> NodeServer:
+        """This node's devices, for proxies and daemons of other nodes."""
+        return NodeServer(self._own, self._secret)
 
     async def _follow_rings(self) -> None:
         names = ["account", "container", *(ring_name(policy.index) for policy in self.policies)]

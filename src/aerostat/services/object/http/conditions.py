@@ -12,7 +12,9 @@ from . import ranges
 from .request import Request
 from .response import Entity, Response, refusal
 
-OF_BODY = frozenset({"content-type", "content-encoding", "content-length", "content-range", "content-disposition"})
+OF_BODY = frozenset(
+    {"content-type", "content-encoding", "content-length", "content-range", "content-disposition"}
+)
 """Headers that are about the bytes that are not sent."""
 Pieces = list[tuple[bytes, int, int]]
 """What goes before the bytes of a range, and the range."""
