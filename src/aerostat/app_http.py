@@ -97,11 +97,16 @@ class _Server(uvicorn.Server):
         yield
 
 
-def listen(address: str, port: int) -> socket.socket:
-    """A socket that takes connections from now on. Raises OSError when the address is taken or not ours."""
+def listen(address: str, port: int, *, is_shared: bool = False) -> socket.socket:
+    """A socket that takes connections from now on; `is_shared`: beside those of other processes of ours.
+
+    Raises OSError when the address is taken or not ours.
+    """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if is_shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((address, port))
     except OSError as error:

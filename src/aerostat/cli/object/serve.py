@@ -2,9 +2,12 @@
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import os
 import socket
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 from aerostat.cli import CommandError
 from aerostat.cli.object import places_folder
@@ -14,6 +17,9 @@ from aerostat.cli.serve import until_told
 from aerostat.cli.settings import settings_of
 from aerostat.kernel import log
 from aerostat.kernel.config import Config
+
+if TYPE_CHECKING:
+    from aerostat.services.object.room import ObjectStore
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,6 +79,23 @@ def _serve(config: Config, args: argparse.Namespace) -> int:
     return 0
 
 
+@contextlib.asynccontextmanager
+async def _answering_nodes(store: "ObjectStore") -> AsyncIterator[None]:
+    """Where the node has an address in the rings, other nodes may ask for its devices; each worker answers some."""
+    from aerostat.app_http import listen, serving
+
+    host, colon, port = store.settings.node.rpartition(":")
+    if not colon:
+        yield
+        return
+    try:
+        listener = listen(host.strip("[]"), int(port), is_shared=True)
+    except OSError as error:
+        raise CommandError(f"cannot listen on {store.settings.node}: {error.strerror}") from None
+    async with serving(store.node, listener):
+        yield
+
+
 async def _answer(config: Config, process: str, listener: socket.socket) -> None:
     from aerostat.app_http import serving
     from aerostat.services.object.config import ObjectConfig
@@ -89,7 +112,7 @@ async def _answer(config: Config, process: str, listener: socket.socket) -> None
         raise CommandError(str(error)) from None
     try:
         store.start()
-        async with serving(store.app, listener):
+        async with serving(store.app, listener), _answering_nodes(store):
             gc.freeze()
             gc.enable()
             write_ready(config.folder, process, {"url": config.kernel.public_url})
