@@ -136,7 +136,7 @@ async def _answer(
             if listener is not None:
                 await stack.enter_async_context(serving(store.app, listener))
             if nodes is not None:
-                await stack.enter_async_context(serving(store.node_app(), nodes))
+                await stack.enter_async_context(serving(store.node, nodes))
             gc.freeze()
             gc.enable()
             write_ready(config.folder, process, {"url": config.kernel.public_url} if listener else {})

@@ -11,14 +11,13 @@ from .config import ObjectConfig, policies_of
 from .daemons.rounds import Rounds
 from .expiry import Expiry
 from .http.front import Front
-from .node.connection import Node, Waits
-from .node.remote import RemoteDevice
+from .node.neighbours import Neighbours
 from .node.server import NodeServer
 from .pipeline import Handler, Layer, build
 from .places import Places, ring_name
 from .proxy.core import Core
 from .proxy.infos import Generations, Infos
-from .ring import Hasher, RingError
+from .ring import Device, Hasher, RingError
 from .stores.device import LocalDevice
 from .stores.protocol import DeviceVerbs
 
@@ -49,11 +48,12 @@ class ObjectStore:
         self.house = host
         self.authenticate: Authenticator | None = host.authenticate if host is not None else None
         self.policies = policies_of(settings)
-        self._secret = places.secret()
-        self.hasher = Hasher(self._secret)
-        self._nodes: dict[str, Node] = {}
-        self._own: dict[str, LocalDevice] = {}
+        self.hasher = Hasher(places.secret())
+        self.neighbours = Neighbours(places.secret(), settings.node_waits)
         self.local: dict[str, LocalDevice] = {}
+        self._named: dict[str, LocalDevice] = {}
+        self.node = NodeServer(self._named, places.secret())
+        """What other nodes ask: an ASGI application for the address that `settings.node` tells."""
         self.devices: dict[str, DeviceVerbs] = {}
         self.cluster = self._assembled()
         is_alone = len(self.local) == len(self.devices)
@@ -93,10 +93,9 @@ class ObjectStore:
         await asyncio.gather(*ending, return_exceptions=True)
         await self.rounds.stop()
         await self.cluster.close()
+        self.neighbours.close()
         for device in self.local.values():
             await device.close()
-        for node in self._nodes.values():
-            node.close()
         self.rounds.leave()
 
     def info(self) -> Mapping[str, Any]:
@@ -131,26 +130,23 @@ class ObjectStore:
         objects = {policy.index: self.places.ring(ring_name(policy.index)) for policy in self.policies}
         for ring in (account, container, *objects.values()):
             for device in ring.devices.values():
-                if device.key in self.devices:
-                    continue
-                if device.node == self.settings.node:
-                    own = LocalDevice(self.places.device(device.name))
-                    self.local[device.key] = self.devices[device.key] = self._own[device.name] = own
-                else:
-                    self.devices[device.key] = RemoteDevice(self._node(device.node), device.name)
+                if device.key not in self.devices:
+                    self.devices[device.key] = self._device(device)
         return Cluster(self.hasher, account, container, self.policies, objects, self.devices)
 
-    def _node(self, address: str) -> Node:
-        """Raises `RingError` for one that has no address."""
-        if address not in self._nodes:
-            if not address.rpartition(":")[2].isdigit():
-                raise RingError(f"The node {address} of the rings is not this one, and has no port.")
-            self._nodes[address] = Node(address, self._secret, Waits())
-        return self._nodes[address]
-
-    def node_app(self) -> NodeServer:
-        """This node's devices, for proxies and daemons of other nodes."""
-        return NodeServer(self._own, self._secret)
+    def _device(self, device: Device) -> DeviceVerbs:
+        """Raises `RingError`."""
+        if device.node != self.settings.node:
+            try:
+                return self.neighbours.device(device.node, device.name)
+            except ValueError as error:
+                raise RingError(f"{error}; this node is {self.settings.node}") from error
+        known = self.places.device_id(device.name)
+        own = LocalDevice(self.places.device(device.name), device_id=known)
+        if known is None:
+            self.places.remember_device(device.name, own.device_id)
+        self.local[device.key] = self._named[device.name] = own
+        return own
 
     async def _follow_rings(self) -> None:
         names = ["account", "container", *(ring_name(policy.index) for policy in self.policies)]
