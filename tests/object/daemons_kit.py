@@ -51,7 +51,12 @@ class World(Devices):
         self.clock_s = time.time()
         self.here = {key: Faulted(faulty) for key, faulty in self.faulty.items()}
         self.station = Station(
-            self.cluster, self.here, settings, reclaim_age_s=WEEK_S, core=core, clock=lambda: self.clock_s
+            lambda: self.cluster,
+            self.here,
+            settings,
+            reclaim_age_s=WEEK_S,
+            core=core,
+            clock=lambda: self.clock_s,
         )
 
     def at(self, before_s=0.0):

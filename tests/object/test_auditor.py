@@ -1,6 +1,7 @@
 """What rots on a disk is found, put aside, and comes back from the others; expired objects and deleted accounts go."""
 
 import asyncio
+import itertools
 import os
 import sqlite3
 import time
@@ -29,6 +30,15 @@ async def put(made, name="o", data=b"x" * 1000, at=None):
     await made.cluster.objects(0).put("a", "c", name, data, facts(data, at, name))
 
 
+async def full(made):
+    """The first full round; answers the auditor. The first of all is none."""
+    auditor = Auditor(made.station)
+    await auditor.pass_once()
+    made.clock_s += WEEK_S + 1
+    assert await auditor.pass_once()
+    return auditor
+
+
 def file_of(faulty, hashed):
     return next(faulty.device.root.glob(f"objects/*/*/{hashed}"))
 
@@ -48,21 +58,21 @@ async def test_damaged_bytes_are_found_and_brought_back(tmp_path):
             content = bytearray(path.read_bytes())
             content[500] ^= 255
             path.write_bytes(content)
-        auditor = Auditor(made.station)
-        assert await auditor.pass_once()
+        auditor = await full(made)
         assert quarantined(tmp_path) == ["objects", "objects"]
         await made.converge()
         assert len([path for path in tmp_path.glob("*/objects/*/*/*") if path.is_file()]) == 9
         assert await read_object(made.cluster.objects(0), "large") == data
         report = auditor._walk.progress("local/d0").report
-        assert report.rounds == 1 and report.last["files"] and report.last["bytes"]
+        assert report.rounds == 2
+        assert report.last["files"]
+        assert report.last["bytes"]
 
 
 async def test_between_full_rounds_only_facts_are_read(tmp_path):
     async with world(tmp_path, 1) as made:
         await put(made)
-        auditor = Auditor(made.station)
-        await auditor.pass_once()
+        auditor = await full(made)
         path = next(path for path in tmp_path.glob("*/objects/*/*/*") if path.is_file())
         content = bytearray(path.read_bytes())
         content[5] ^= 1
@@ -88,7 +98,7 @@ async def test_torn_files_and_those_in_the_wrong_place_are_put_aside(tmp_path):
         cut.write_bytes(cut.read_bytes()[:-7])
         wrong = file_of(made.of("a", "c", "elsewhere")[0], hashes["elsewhere"])
         wrong.write_bytes(file_of(made.of("a", "c", "torn")[1], hashes["torn"]).read_bytes())
-        await Auditor(made.station).pass_once()
+        await full(made)
         assert quarantined(tmp_path) == ["objects"] * 3
         await made.converge()
         for name in hashes:
@@ -107,7 +117,7 @@ async def test_damaged_databases_are_put_aside(tmp_path):
         content = bytearray(path.read_bytes())
         content[8192:40_000] = os.urandom(40_000 - 8192)
         path.write_bytes(content)
-        await Auditor(made.station).pass_once()
+        await full(made)
         assert quarantined(tmp_path)[0] == "containers"
         await made.converge()
         place = made.cluster.containers.layout.place(made.cluster.hasher.hash("a", "c"))
@@ -134,7 +144,7 @@ async def test_what_dead_writers_left_is_cleared(tmp_path):
         for path in (old, new):
             path.write_bytes(b"x")
         os.utime(old, (1, 1))
-        await Auditor(made.station).pass_once()
+        await full(made)
         assert (old.exists(), new.exists()) == (False, True)
         new.unlink()
 
@@ -154,7 +164,7 @@ async def test_expired_objects_go_with_their_notes(tmp_path):
         await store.put("/v1/a/c/replaced", b"2")
         room, clock = store.room, [time.time()]
         station = Station(
-            room.cluster,
+            lambda: room.cluster,
             room.local,
             UNHURRIED,
             reclaim_age_s=WEEK_S,
@@ -192,7 +202,12 @@ async def test_a_note_is_kept_until_its_object_could_be_deleted(tmp_path):
             return response
 
         station = Station(
-            room.cluster, room.local, UNHURRIED, reclaim_age_s=WEEK_S, core=busy, clock=lambda: soon + 5.0
+            lambda: room.cluster,
+            room.local,
+            UNHURRIED,
+            reclaim_age_s=WEEK_S,
+            core=busy,
+            clock=lambda: soon + 5.0,
         )
         expirer = Expirer(station)
         await expirer.pass_once()
@@ -255,11 +270,14 @@ async def test_one_of_several_processes_cares_for_a_device(tmp_path):
     async with world(tmp_path, 2) as made:
         await put(made)
         quick = DaemonConfig(audit_files_per_s=0, parts_per_s=0)
-        one = Rounds(made.cluster, made.local, quick, reclaim_age_s=WEEK_S)
-        other = Rounds(made.cluster, made.local, quick, reclaim_age_s=WEEK_S)
-        await one.start()
-        await other.start()
-        assert len(one._here) == 2 and len(other._here) == 0
+        one = Rounds(lambda: made.cluster, made.local, quick, reclaim_age_s=WEEK_S)
+        other = Rounds(lambda: made.cluster, made.local, quick, reclaim_age_s=WEEK_S)
+        one.start()
+        await until(lambda: len(one._here) == 2)
+        other.start()
+        await until(lambda: other._present)
+        assert len(one._here) == 2
+        assert len(other._here) == 0
         await until(lambda: len(reports(tmp_path / "d0")) >= 5)
         assert {report.daemon for report in reports(tmp_path / "d0")} >= {"replicator", "auditor", "sums"}
         await one.stop()
@@ -274,7 +292,7 @@ async def test_one_of_several_processes_cares_for_a_device(tmp_path):
 async def test_a_daemon_that_fails_is_tried_again(tmp_path, monkeypatch):
     monkeypatch.setattr("aerostat.services.object.daemons.rounds.FIRST_BACK_OFF_S", 0.01)
     async with world(tmp_path, 1) as made:
-        rounds = Rounds(made.cluster, made.local, DaemonConfig(), reclaim_age_s=WEEK_S)
+        rounds = Rounds(lambda: made.cluster, made.local, DaemonConfig(), reclaim_age_s=WEEK_S)
         tries = []
 
         async def fail():
@@ -284,15 +302,15 @@ async def test_a_daemon_that_fails_is_tried_again(tmp_path, monkeypatch):
             return True
 
         rounds.daemons["replicator"].pass_once = fail
-        await rounds.start()
+        rounds.start()
         await until(lambda: len(tries) >= 4)
         await rounds.stop()
         rounds.leave()
-        gaps = [later - earlier for earlier, later in zip(tries, tries[1:], strict=False)]
+        gaps = [later - earlier for earlier, later in itertools.pairwise(tries)]
         assert gaps[2] > gaps[0]
 
 
 async def until(is_so):
     async with asyncio.timeout(20):
-        while not is_so():
+        while not is_so():  # noqa: ASYNC110
             await asyncio.sleep(0.02)

@@ -1,6 +1,7 @@
 """Words that listings missed arrive: notes, what died processes did not say, and the sums of containers."""
 
 import fcntl
+import itertools
 import os
 import subprocess
 import sys
@@ -40,7 +41,7 @@ async def test_a_note_is_told_to_who_missed_it_and_dropped(tmp_path):
     async with world(tmp_path, 3) as made:
         containers, at, place = made.cluster.containers, made.at(), place_of(made)
         await begin(made, at)
-        one, two, three = made.faulty.values()
+        _one, two, three = made.faulty.values()
         three.away = True
         for number in range(5):
             await containers.hear("a", "c", [Entry(name=f"o{number}", timestamp=at + number, size=2)])
@@ -68,9 +69,10 @@ async def test_who_is_away_is_left_alone_longer_each_time(tmp_path):
             if "hear_objects" in three.calls:
                 tries += 1
                 moments.append(made.clock_s)
-        gaps = [later - earlier for earlier, later in zip(moments, moments[1:], strict=False)]
+        gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
         assert 4 <= tries <= 8
-        assert gaps == sorted(gaps) and gaps[-1] > 10
+        assert gaps == sorted(gaps)
+        assert gaps[-1] > 10
         three.away = False
         made.clock_s += 600
         assert await updater.pass_once()
@@ -93,7 +95,8 @@ async def test_a_note_outlives_a_kill_and_is_never_lost_halfway(tmp_path):
         three.away = False
         made.clock_s += 60
         await Updater(made.station).pass_once()
-        assert notes(made) == [] and await listed(three.device, place) == ["o"]
+        assert notes(made) == []
+        assert await listed(three.device, place) == ["o"]
 
 
 async def test_notes_to_a_container_that_is_gone_end(tmp_path):
@@ -174,7 +177,8 @@ def test_a_killed_process_is_found(tmp_path):
         process.kill()
         process.wait()
     since, files = died(tmp_path)
-    assert len(files) == 1 and time.time() - 300 < since < time.time()
+    assert len(files) == 1
+    assert time.time() - 300 < since < time.time()
 
 
 def test_after_a_power_failure_more_is_told_again(tmp_path):
@@ -189,7 +193,8 @@ def test_after_a_power_failure_more_is_told_again(tmp_path):
         if os.path.islink(target) and os.readlink(target) == str(presence):
             os.close(int(name))
     since, files = died(tmp_path)
-    assert files == [presence] and since == 10_000 - POWER_S
+    assert files == [presence]
+    assert since == 10_000 - POWER_S
 
 
 async def test_what_was_written_before_a_kill_is_listed_again(tmp_path):

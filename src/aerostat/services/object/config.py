@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from .cluster.policies import LEGACY_NAME, Policies, Policy
+from .daemons.settings import DaemonConfig
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +37,8 @@ class ObjectConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Of rings that are made at the first start."""
     node: str = "local"
     """What this machine is called in the rings, `HOST:PORT` of its storage node."""
+    public_url: str = ""
+    """Base address of the proxies; empty: where the cloud's API is."""
     account_autocreate: bool = True
     allow_account_management: bool = False
     """Let reseller admins PUT and DELETE accounts."""
@@ -43,6 +46,7 @@ class ObjectConfig(msgspec.Struct, frozen=True, kw_only=True):
     """How long what is known of an account or container may be used unseen where several machines serve."""
     reclaim_age_s: float = 7 * 86_400.0
     """How long deletions are remembered: a device that was away for longer must come back empty."""
+    daemons: DaemonConfig = DaemonConfig()
     cors_allow_origin: tuple[str, ...] = ()
     strict_cors_mode: bool = True
     cors_expose_headers: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ import structlog
 
 from .cluster.cluster import Cluster
 from .config import ObjectConfig, policies_of
+from .daemons.rounds import Rounds
 from .expiry import Expiry
 from .http.front import Front
 from .pipeline import Handler, Layer, build
@@ -57,14 +58,23 @@ class ObjectStore:
         )
         self.expiry = Expiry(lambda: self.cluster)
         self.handler: Handler
-        self.layers: list[Layer]
-        self.handler, self.layers = build(self, Core(self))
+        self.layers: dict[str, Layer]
+        core = Core(self)
+        self.handler, self.layers = build(self, core)
+        self.rounds = Rounds(
+            lambda: self.cluster,
+            self.local,
+            settings.daemons,
+            reclaim_age_s=settings.reclaim_age_s,
+            core=core,
+        )
         self.app = Front(self.handler, settings.limits)
         self._watching: asyncio.Task[None] | None = None
         self._older: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
-        """Follow changes of the rings from now on."""
+        """Follow changes of the rings, and keep what is on the devices consistent, from now on."""
+        self.rounds.start()
         self._watching = asyncio.create_task(self._follow_rings())
 
     async def close(self) -> None:
@@ -72,9 +82,11 @@ class ObjectStore:
         for task in ending:
             task.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
+        await self.rounds.stop()
         await self.cluster.close()
         for device in self.local.values():
             await device.close()
+        self.rounds.leave()
 
     def info(self) -> Mapping[str, Any]:
         """What `/info` tells: limits and features."""
@@ -98,7 +110,7 @@ class ObjectStore:
             **{name: getattr(limits, name) for name in limits.__struct_fields__},
         }
         found: dict[str, Any] = {"swift": swift}
-        for layer in self.layers:
+        for layer in self.layers.values():
             found.update(layer.info())
         return found
 

@@ -29,6 +29,8 @@ class DatabasesAlike:
         holders = layout.holders(step.part)
         others = [target for target in holders if target.key != step.key]
         is_holder = len(others) < len(holders)
+        if is_holder and not others and not step.progress.report.is_thorough:
+            return
         mine = await step.device.databases(step.store, step.part)
         reached = 0
         told = {state.hashed for state in mine}

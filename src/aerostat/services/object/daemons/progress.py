@@ -64,11 +64,12 @@ class Progress:
         self.report.error_at = time.time()
 
     def begin(self, now_s: float, thorough_s: float) -> None:
-        """A round begins, unless one is under way."""
+        """A round begins, unless one is under way. The first that looks at everything is not at once."""
         report = self.report
         if report.began_at:
             return
         report.began_at = now_s
+        report.thorough_at = report.thorough_at or now_s
         report.is_thorough = now_s - report.thorough_at >= thorough_s
         if report.is_thorough:
             report.thorough_at = now_s

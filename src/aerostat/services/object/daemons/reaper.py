@@ -17,7 +17,7 @@ from ..stores.held import ACCOUNTS, DatabaseState
 from ..stores.listing import Asked
 from ..stores.opened import Superseded
 from ..stores.protocol import Place
-from ..timestamp import TICKS
+from ..timestamp import TICKS, Timestamp
 from .expirer import is_of
 from .pace import Pace
 from .station import Station
@@ -84,15 +84,26 @@ class Reaper:
 
     async def _object(self, step: Step, account: str, container: str, entry: Entry, policy: int) -> None:
         await self._pace.spend()
-        at = timestamp.now()
-        try:
-            await self._station.cluster.objects(policy).delete(account, container, entry.name, at)
-        except Superseded as newer:
-            at = newer.timestamp + 1
-            await self._station.cluster.objects(policy).delete(account, container, entry.name, at)
+        at = await self._delete(account, container, entry.name, policy)
         gone = Entry(name=entry.name, timestamp=at, is_gone=True)
         await self._station.cluster.containers.hear(account, container, [gone])
         step.progress.count("objects")
+
+    async def _delete(self, account: str, container: str, name: str, policy: int) -> Timestamp:
+        """Answers when it was deleted: by us, or by another reaper at the same time. Raises `NoQuorum`."""
+        objects, at = self._station.cluster.objects(policy), timestamp.now()
+        while True:
+            try:
+                await objects.delete(account, container, name, at)
+                return at
+            except Superseded as newer:
+                found = await objects.find(account, container, name, newest=True)
+                if found is None:
+                    return newer.timestamp
+                await found.close()
+                if found.facts.is_gone:
+                    return found.facts.timestamp
+                at = max(newer.timestamp, found.facts.timestamp) + 1
 
 
 def _stores(stores: Sequence[str]) -> Sequence[str]:

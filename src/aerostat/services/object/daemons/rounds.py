@@ -59,11 +59,11 @@ DAEMONS: tuple[Callable[[Station], Daemon], ...] = (
 
 
 class Rounds:
-    """`devices`: of this process, by key. `core`: see `Station`."""
+    """`devices`: of this process, by key; there may come more. `cluster`, `core`: see `Station`."""
 
     def __init__(
         self,
-        cluster: Cluster,
+        cluster: Callable[[], Cluster],
         devices: Mapping[str, LocalDevice],
         settings: DaemonConfig,
         *,
@@ -76,12 +76,12 @@ class Rounds:
         self._locks: dict[str, int] = {}
         self._present: dict[str, Presence] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._has_looked = asyncio.Event()
         station = Station(cluster, self._here, settings, reclaim_age_s=reclaim_age_s, core=core)
         self.daemons = {daemon.name: daemon for daemon in (make(station) for make in DAEMONS)}
 
-    async def start(self) -> None:
+    def start(self) -> None:
         """Care for the devices from now on."""
-        await asyncio.to_thread(self._look_after_locks)
         self._tasks.append(asyncio.create_task(self._keep_locks()))
         if not self._settings.enabled:
             return
@@ -109,6 +109,7 @@ class Rounds:
     async def _run(self, daemon: Daemon) -> None:
         interval_s = float(getattr(self._settings.interval_s, daemon.name))
         back_off_s = FIRST_BACK_OFF_S
+        await self._has_looked.wait()
         while True:
             try:
                 is_done = await daemon.pass_once()
@@ -124,12 +125,13 @@ class Rounds:
 
     async def _keep_locks(self) -> None:
         while True:
-            await asyncio.sleep(LOCK_S)
             await asyncio.to_thread(self._look_after_locks)
+            self._has_looked.set()
+            await asyncio.sleep(LOCK_S)
 
     def _look_after_locks(self) -> None:
         """Show that we live, and take what nobody else cares for. Blocks."""
-        for key, device in self._devices.items():
+        for key, device in list(self._devices.items()):
             try:
                 if key not in self._present:
                     self._present[key] = Presence(device.root)

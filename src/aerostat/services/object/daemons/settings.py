@@ -28,7 +28,7 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     """After so long a pass ends, and goes on from there the next time."""
     answer_s: float = 60.0
     """A device that has not answered by then is away."""
-    parts_per_s: float = 200.0
+    parts_per_s: float = 100.0
     """Partitions compared."""
     copy_bytes_per_s: float = 50e6
     """Bytes of objects sent to other devices, or rebuilt."""

@@ -23,12 +23,13 @@ T = TypeVar("T")
 
 class Station:
     """`here`: the devices that this process cares for, by key; they may come and go. `core`: where requests of the
-    store's own are answered, below all features. `clock`: seconds since 1970.
+    store's own are answered, below all features. `clock`: seconds since 1970. `cluster`: as it is now; another takes
+    its place when rings change.
     """
 
     def __init__(
         self,
-        cluster: Cluster,
+        cluster: Callable[[], Cluster],
         here: Mapping[str, LocalDevice],
         settings: DaemonConfig,
         *,
@@ -36,12 +37,16 @@ class Station:
         core: "Handler | None" = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.cluster = cluster
+        self._cluster = cluster
         self.here = here
         self.settings = settings
         self.reclaim_age_s = reclaim_age_s
         self.core = core
         self.clock = clock
+
+    @property
+    def cluster(self) -> Cluster:
+        return self._cluster()
 
     def moment(self, before_s: float = 0.0) -> Timestamp:
         """So long ago."""

@@ -96,7 +96,7 @@ class Connection(asyncio.Protocol):
 
     async def take(self, limit_s: float) -> tuple[int, bytes]:
         """The next frame, with its kind. Raises what the other side tells, `DeviceAway`, TimeoutError."""
-        while (found := self._frames.next()) is None:
+        while (found := self._next()) is None:
             if self._is_whole:
                 raise error_of(self.status, bytes(self._body))
             self._transport.resume_reading()
@@ -104,6 +104,13 @@ class Connection(asyncio.Protocol):
         if found[0] == wire.FAULT:
             raise wire.error_of(found[1])
         return found
+
+    def _next(self) -> tuple[int, bytes] | None:
+        try:
+            return self._frames.next()
+        except ValueError as error:
+            self.abort()
+            raise DeviceAway(str(error)) from error
 
     async def end(self, limit_s: float) -> None:
         """Nothing more is said, on either side. Raises `DeviceAway`, TimeoutError."""
