@@ -52,51 +52,38 @@ class Middleware:
         query = request.query
         if not query or request.account is None:
             return await self._next(request)
+        limits = self._room.settings.limits
         if "bulk-delete" in query and request.method in ("POST", "DELETE"):
-            deletion = Deletion(self._next, request, self._room.settings.limits, self._settings)
-            return await self._answer(request, deletion.outcome, "delete", deletion.read, deletion.run)
+            deletion = Deletion(self._next, request, limits, self._settings)
+            return await self._answer(request, deletion.outcome, "delete", deletion.run)
         if request.method == "PUT" and (kind := query.get("extract-archive")) is not None:
             packing = ARCHIVES.get(kind.lower().strip("."))
             if packing is None:
                 raise Refusal(400, "Unsupported archive format")
-            limits = self._room.settings.limits
             extraction = Extraction(self._next, request, packing, limits, self._settings)
-            return await self._answer(request, extraction.outcome, "extract", extraction.read, extraction.run)
+            return await self._answer(request, extraction.outcome, "extract", extraction.run)
         return await self._next(request)
 
     async def _answer(
-        self,
-        request: Request,
-        outcome: Outcome,
-        root: str,
-        read: Callable[[], Awaitable[None]],
-        run: Callable[[], Awaitable[None]],
+        self, request: Request, outcome: Outcome, root: str, run: Callable[[], Awaitable[None]]
     ) -> Response:
-        """`read` is done before the answer begins, so that the client is let send; `run` while it is on its way."""
         kind = report.best_kind(request.headers.get("accept"))
         known = kind or report.KINDS[0]
 
-        async def guarded(step: Callable[[], Awaitable[None]]) -> None:
+        async def work() -> bytes:
             try:
-                await step()
+                if kind is None:
+                    raise Refusal(406)
+                await run()
             except Refusal as refused:
                 outcome.refuse(refused)
             except Exception:
                 log.exception("unexpected error", path=request.path, trans_id=request.trans_id)
                 outcome.refuse(Refusal(500))
-
-        if kind is None:
-            outcome.refuse(Refusal(406))
-        else:
-            await guarded(read)
-
-        async def work() -> bytes:
-            if not outcome.is_refused:
-                await guarded(run)
             return report.write(known, outcome.facts(), outcome.errors, root)
 
-        stream = report.beating(work(), at_once=False, interval_s=self._settings.yield_frequency)
-        return Response(200, {"content-type": known}, stream=stream)
+        interval_s = self._settings.yield_frequency
+        return await report.answer(work(), known, 200, at_once=False, interval_s=interval_s)
 
     def info(self) -> Mapping[str, Any]:
         settings = self._settings

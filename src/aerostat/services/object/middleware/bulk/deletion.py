@@ -28,7 +28,22 @@ class Deletion:
         self._longest = limits.max_object_name_length + limits.max_container_name_length + 2
         self._names: list[str] = []
 
-    async def read(self) -> None:
+    async def run(self) -> None:
+        """Raises `Refusal`: of `_read`, and 400 when too much fails."""
+        await self._read()
+        objects = [name for name in self._names if "/" in name.strip("/")]
+        containers = [name for name in self._names if name.strip("/") and "/" not in name.strip("/")]
+        for names in (objects, containers):
+            waiting = iter(names)
+            workers = max(1, min(self._settings.delete_concurrency, len(names)))
+            async with asyncio.TaskGroup() as group:
+                for _ in range(workers):
+                    group.create_task(self._work(waiting))
+            if self._has_failed:
+                raise Refusal(400, "Max delete failures exceeded")
+        self.outcome.end("Invalid bulk delete.")
+
+    async def _read(self) -> None:
         """The names. Raises `Refusal` 400, 406, 411, 413."""
         headers = self._request.headers
         kind = headers.get("content-type")
@@ -51,20 +66,6 @@ class Deletion:
         most = self._settings.max_deletes_per_request
         if len(self._names) > most:
             raise Refusal(413, f"Maximum Bulk Deletes: {most} per request")
-
-    async def run(self) -> None:
-        """Raises `Refusal` 400 when too much fails."""
-        objects = [name for name in self._names if "/" in name.strip("/")]
-        containers = [name for name in self._names if name.strip("/") and "/" not in name.strip("/")]
-        for names in (objects, containers):
-            waiting = iter(names)
-            workers = max(1, min(self._settings.delete_concurrency, len(names)))
-            async with asyncio.TaskGroup() as group:
-                for _ in range(workers):
-                    group.create_task(self._work(waiting))
-            if self._has_failed:
-                raise Refusal(400, "Max delete failures exceeded")
-        self.outcome.end("Invalid bulk delete.")
 
     @property
     def _has_failed(self) -> bool:

@@ -34,18 +34,11 @@ class Extraction:
         self._seen: set[str] = set()
         self._made = 0
 
-    async def read(self) -> None:
-        """Raises `Refusal` 400, 411."""
+    async def run(self) -> None:
+        """Raises `Refusal` 400, 401, 411."""
         headers = self._request.headers
         if "content-length" not in headers and "transfer-encoding" not in headers:
             raise Refusal(411)
-        try:
-            await self._archive.begin()
-        except tar.BadArchive as bad:
-            raise Refusal(400, f"Invalid Tar File: {bad}") from None
-
-    async def run(self) -> None:
-        """Raises `Refusal` 400, 401."""
         parts = (self._request.container or "", self._request.name or "")
         base = "/".join(part for part in parts if part).rstrip("/")
         try:

@@ -17,7 +17,6 @@ class Outcome:
         self.body = ""
         self.counts = dict.fromkeys(counts, 0)
         self.errors: list[tuple[str, str]] = []
-        self.is_refused = False
         self._worst = 400
 
     def fail(self, name: str, status: int) -> None:
@@ -28,7 +27,6 @@ class Outcome:
 
     def refuse(self, refused: Refusal) -> None:
         """All that was not done yet is not done."""
-        self.is_refused = True
         self.status = refused.status
         self.body = refused.text if refused.text is not None else report.page(refused.status)
 

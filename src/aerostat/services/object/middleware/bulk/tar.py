@@ -47,10 +47,6 @@ class Archive:
         self._padding = 0
         self._of_all: dict[str, str] = {}
 
-    async def begin(self) -> None:
-        """The first of it is here. Raises `BadArchive`."""
-        await self._fill(1)
-
     async def __aiter__(self) -> AsyncIterator[Member]:
         """Raises `BadArchive`."""
         own: dict[str, str] = {}
