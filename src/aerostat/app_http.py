@@ -23,7 +23,7 @@ Application = Callable[[Scope, Callable[..., Any], Callable[..., Any]], Awaitabl
 
 
 def for_roles(application: Any, roles: frozenset[str]) -> Any:
-    """The part of the application that these roles answer: rooms, consoles, and what rooms answer in roles of their own.
+    """The part of the application that these roles answer: the API, consoles, what rooms answer in roles of their own.
 
     `application` is the kernel's.
     """

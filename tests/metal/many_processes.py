@@ -359,3 +359,9 @@ class User:
         for id in self.servers():
             assert self.http.delete(f"/compute/v2.1/servers/{id}").status_code in (204, 404)
         eventually(lambda: not self.servers(), limit_s, every_s=0.3, why="no server is left")
+
+
+def created(answer: httpx.Response) -> str:
+    """The id of the server whose making was accepted."""
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["server"]["id"])

@@ -24,7 +24,7 @@ from aerostat.kernel.state_folder import StateFolder
 from aerostat.services.compute.drivers.fake_kept import KeptFakeHypervisor
 from aerostat.services.network.drivers.fake_shared import SharedFakeWorld
 from aerostat.testing.sim import invariants
-from aerostat.testing.sim.cloud import ConnectionLost, Lasting, Reply
+from aerostat.testing.sim.cloud import Asked, ConnectionLost, Lasting, Reply
 from aerostat.testing.sim.founding import Founded, found_tenant, login
 from aerostat.testing.sim.history import History
 from aerostat.testing.sim.life import UNDERSTOOD
@@ -65,19 +65,11 @@ class ReachedCloud:
             base_url=cloud.url, timeout=ANSWER_LIMIT_S, trust_env=False, headers={"connection": "close"}
         )
 
-    async def request(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        token: str | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> Reply:
+    async def request(self, asked: Asked) -> Reply:
         self.history.requests += 1
-        sent = {**(headers or {}), **({"x-auth-token": token} if token is not None else {})}
+        method, path = asked.method, asked.path
         try:
-            answer = await self._http.request(method, path, json=body, headers=sent)
+            answer = await self._http.request(method, path, json=asked.body, headers=asked.sent_headers)
         except httpx.TransportError as error:
             raise ConnectionLost(f"no answer: {type(error).__name__} {error}") from None
         if answer.status_code == 503 and not answer.headers.get("retry-after"):
@@ -148,7 +140,7 @@ class Crowd(threading.Thread):
         token = await login(self.real, "admin", password, "admin")
 
         async def ask(method: str, path: str, body: Any = None) -> Any:
-            reply = await self.real.request(method, path, body, token=token)
+            reply = await self.real.request(Asked(method=method, path=path, body=body, token=token))
             assert reply.status < 300, f"{method} {path}: {reply.status} {reply.text}"
             return reply.data
 

@@ -4,15 +4,13 @@ import asyncio
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 import websockets
 
-from tests.metal.many_processes import ManyProcesses, User, many_processes, why_no_queue
-from tests.servers import Postgres
+from tests.metal.many_processes import ManyProcesses, User, created, why_no_queue
 from tests.waiting import eventually
 
 pytestmark = [
@@ -22,26 +20,6 @@ pytestmark = [
 
 UNDER_LOAD = 40
 SETTLED_S = 60.0
-
-
-@pytest.fixture(scope="module")
-def cloud(postgres: Postgres) -> Iterator[ManyProcesses]:
-    with many_processes(postgres) as cloud:
-        cloud.up()
-        yield cloud
-
-
-@pytest.fixture
-def demo(cloud: ManyProcesses) -> Iterator[User]:
-    """The demo user; afterwards nothing is left of what was made."""
-    user = cloud.user("demo")
-    yield user
-    cloud.check_all_goes(user)
-
-
-def created(answer: httpx.Response) -> str:
-    assert answer.status_code == 202, answer.text
-    return str(answer.json()["server"]["id"])
 
 
 def test_servers_on_both_hosts_and_their_consoles(cloud: ManyProcesses, demo: User) -> None:

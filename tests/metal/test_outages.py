@@ -7,13 +7,11 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterator
 
 import httpx
 import pytest
 
-from tests.metal.many_processes import ManyProcesses, User, many_processes, why_no_queue
-from tests.servers import Postgres
+from tests.metal.many_processes import ManyProcesses, User, created, why_no_queue
 from tests.waiting import eventually
 
 pytestmark = [
@@ -24,26 +22,6 @@ pytestmark = [
 OUTAGE_S = float(os.environ.get("AEROSTAT_OUTAGE_S", "8"))
 BACK_S = 60.0  # the longest pause between two tries, and what the tries themselves take
 CONSOLE_LOG = {"os-getConsoleOutput": {}}
-
-
-@pytest.fixture(scope="module")
-def cloud(postgres: Postgres) -> Iterator[ManyProcesses]:
-    with many_processes(postgres) as cloud:
-        cloud.up()
-        yield cloud
-
-
-@pytest.fixture
-def demo(cloud: ManyProcesses) -> Iterator[User]:
-    """The demo user; afterwards nothing is left of what was made."""
-    user = cloud.user("demo")
-    yield user
-    cloud.check_all_goes(user, BACK_S)
-
-
-def created(answer: httpx.Response) -> str:
-    assert answer.status_code == 202, answer.text
-    return str(answer.json()["server"]["id"])
 
 
 def check_come_again(answer: httpx.Response, *words: str) -> None:

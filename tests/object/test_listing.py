@@ -80,6 +80,12 @@ def test_a_page_is_what_a_plain_reading_finds(names, asked):
 
 
 @pytest.mark.parametrize("reverse", [False, True])
+def test_below_a_path_a_folder_that_has_a_name_of_its_own_is_told_once(reverse):
+    names = ["/", "/0", "/00", "b/", "b/0"]
+    assert told(Asked(path="", reverse=reverse), names) == (["b/", "/"] if reverse else ["/", "b/"])
+
+
+@pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("delimiter", ["", "/"])
 def test_pages_one_after_the_other_tell_everything_once(reverse, delimiter):
     names = [f"{top}/{n}" for top in "abc" for n in range(40)] + [f"x{n}" for n in range(40)]

@@ -53,7 +53,11 @@ def default_folder(verb: str) -> str:
     """A cloud's folder if it has a store and nothing else is there; else the folder of a store of its own."""
     cloud = StateFolder.chosen()
     own = cloud.path.with_name(OWN_FOLDER)
-    if verb not in ("up", "down", "serve") and not own.exists() and (places_folder(cloud.path) / "secret").exists():
+    if (
+        verb not in ("up", "down", "serve")
+        and not own.exists()
+        and (places_folder(cloud.path) / "secret").exists()
+    ):
         return str(cloud.path)
     return str(own)
 

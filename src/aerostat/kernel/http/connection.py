@@ -23,6 +23,7 @@ UNREAD_LIMIT_S = 60.0
 MOST_UNWANTED_BYTES = 1 << 20
 """Of a body that goes on after the answer to it."""
 
+VERSIONS = ("1.0", "1.1")
 IS_GONE = "aerostat.is_gone"
 
 _PAGES = {
@@ -67,10 +68,8 @@ class HttpProtocol(HttpToolsProtocol):
         """What cannot be parsed, and what a limit of ours made an end of."""
         if self._too_large is not None:
             self._refuse(self._too_large)
-        elif self.cycle is None or self.cycle.response_complete:
-            super().send_400_response(msg)
         else:
-            self.transport.close()  # an answer is under way: another one would be read as a part of it
+            self._refuse(400, msg.encode())
 
     # What the parser tells
 
@@ -94,6 +93,8 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._is_in_head = False
         self._stop_head_timer()
+        if self.parser.get_http_version() not in VERSIONS:
+            self._end(400)
         before = self.cycle
         super().on_headers_complete()
         if (cycle := self.cycle) is not before:
@@ -146,11 +147,17 @@ class HttpProtocol(HttpToolsProtocol):
         self._too_large = status
         raise _TooLarge(status)
 
-    def _refuse(self, status: int) -> None:
-        reason, text = _PAGES[status]
-        if self.cycle is None or self.cycle.response_complete:
+    def _refuse(self, status: int, text: bytes = b"") -> None:
+        """Answer, unless an answer is under way, of which it would be taken for a part; and make an end."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete or not (cycle.response_started or self.pipeline):
+            reason, page = _PAGES[status]
+            text = text or page
             self.transport.write(
                 b"HTTP/1.1 %d %s\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n"
                 b"connection: close\r\n\r\n%s" % (status, reason, len(text), text)
             )
+            if cycle is not None:
+                cycle.disconnected = True
+                cycle.message_event.set()
         self.transport.close()

@@ -28,18 +28,22 @@ ORDER = (
     "domain_remap",
     "etag_quoter",
     "listing_formats",
+    "bulk",
     "name_check",
+    "tempurl",
+    "formpost",
     "tempauth",
     "keystone",
     "read_only",
+    "staticweb",
     "copy",
     "container_quotas",
     "account_quotas",
     "slo",
     "dlo",
     "versioned_writes",
-    "object_versioning",
     "symlink",
+    "object_versioning",  # below symlinks: a version may be one, and one may lead to what has versions
     "encryption",
 )
 OPTIONAL = frozenset({"crossdomain", "domain_remap", "keystone", "name_check", "read_only", "tempauth"})
@@ -55,19 +59,19 @@ class Layer(Protocol):
         """Sections of `/info` by their name."""
 
 
-def build(room: ObjectStore, core: Handler) -> tuple[Handler, list[Layer]]:
-    """The whole pipeline around the handlers of accounts, containers and objects, and its layers."""
+def build(room: ObjectStore, core: Handler) -> tuple[Handler, dict[str, Layer]]:
+    """The whole pipeline around the handlers of accounts, containers and objects, and its layers by their names."""
     handler = guarded(core)
-    layers: list[Layer] = []
+    layers: dict[str, Layer] = {}
     for name in reversed(ORDER):
         options = room.settings.middleware.get(name, {})
         if not options.get("enabled", bool(options) or name not in OPTIONAL):
             continue
         module = importlib.import_module(f"{__package__}.middleware.{name}")
         layer: Layer = module.Middleware(room, handler)
-        layers.insert(0, layer)
+        layers[name] = layer
         handler = guarded(layer)
-    return handler, layers
+    return handler, dict(reversed(layers.items()))
 
 
 def guarded(handler: Handler) -> Handler:

@@ -36,6 +36,20 @@ class ConnectionLost(Exception):
     """The request got no answer; what became of it is unknown."""
 
 
+class Asked(msgspec.Struct, kw_only=True):
+    """One HTTP request; a body that is no bytes goes as JSON."""
+
+    method: str
+    path: str
+    body: Any = None
+    token: str | None = None
+    headers: dict[str, str] = {}
+
+    @property
+    def sent_headers(self) -> dict[str, str]:
+        return self.headers if self.token is None else {**self.headers, "x-auth-token": self.token}
+
+
 class Reply(msgspec.Struct):
     status: int
     headers: dict[str, str]
@@ -48,16 +62,8 @@ class Reached(Protocol):
 
     history: History
 
-    async def request(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        token: str | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> Reply:
-        """One HTTP request. Raises `ConnectionLost`."""
+    async def request(self, asked: Asked) -> Reply:
+        """Raises `ConnectionLost`."""
 
 
 class Lasting:
@@ -183,17 +189,8 @@ class SimCloud:
 
     # Requests
 
-    async def request(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        token: str | None = None,
-        headers: dict[str, str] | None = None,
-        at: str | None = None,
-    ) -> Reply:
-        """One HTTP request to an API process (`at`, or any). Raises `ConnectionLost`."""
+    async def request(self, asked: Asked, *, at: str | None = None) -> Reply:
+        """Ask an API process (`at`, or any). Raises `ConnectionLost`."""
         await asyncio.sleep(self.rng.random() * 0.01)
         serving = [name for name in self.alive("api") if name in self.houses]
         name = at or (self.rng.choice(serving) if serving else None)
@@ -203,20 +200,19 @@ class SimCloud:
         future: asyncio.Future[Reply] = self.loop.create_future()
         self._pending[process].add(future)
         self.history.requests += 1
-        sent = {"content-type": "application/json", "host": "cloud.test", **(headers or {})}
-        if token is not None:
-            sent["x-auth-token"] = token
-        path, _, query = path.partition("?")
+        sent = {"content-type": "application/json", "host": "cloud.test", **asked.sent_headers}
+        path, _, query = asked.path.partition("?")
+        body = asked.body
         data = body if isinstance(body, bytes) else b"" if body is None else msgspec.json.encode(body)
         scope = {
             "type": "http",
-            "method": method,
+            "method": asked.method,
             "scheme": "http",
             "path": path,
             "query_string": query.encode(),
             "headers": [(key.lower().encode(), value.encode()) for key, value in sent.items()],
         }
-        self.loop.spawn(process, _answer(house, scope, data, future), f"{method} {path}")
+        self.loop.spawn(process, _answer(house, scope, data, future), f"{asked.method} {path}")
         try:
             async with asyncio.timeout(REQUEST_LIMIT_S):
                 return await future

@@ -14,7 +14,7 @@ from aerostat.kernel.db import create_schema
 from aerostat.kernel.db.store import Store
 from aerostat.services.image.trial_image import ensure_test_image
 
-from .cloud import Lasting, Reached, Reply, SimCloud
+from .cloud import Asked, Lasting, Reached, Reply, SimCloud
 from .database import SimBackend
 from .history import History
 from .loop import VirtualLoop
@@ -56,7 +56,7 @@ async def login(cloud: Reached, user: str, password: str, project: str) -> str:
             "scope": {"project": {"name": project, "domain": domain}},
         }
     }
-    reply = await cloud.request("POST", "/identity/v3/auth/tokens", body)
+    reply = await cloud.request(Asked(method="POST", path="/identity/v3/auth/tokens", body=body))
     if reply.status != 201:
         raise RuntimeError(f"no token for {user}: {reply.status} {reply.text}")
     return reply.headers["x-subject-token"]
@@ -89,7 +89,7 @@ async def _found(cloud: SimCloud) -> Founded:
     token = await login(cloud, "admin", secret, "admin")
 
     async def ask(method: str, path: str, body: Any = None) -> Any:
-        reply: Reply = await cloud.request(method, path, body, token=token)
+        reply: Reply = await cloud.request(Asked(method=method, path=path, body=body, token=token))
         if reply.status >= 300:
             raise RuntimeError(f"{method} {path}: {reply.status} {reply.text}")
         return reply.data

@@ -9,7 +9,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from .cloud import ConnectionLost, Reached, Reply
+from .cloud import Asked, ConnectionLost, Reached, Reply
 from .founding import PASSWORD, Founded, Tenant, login
 from .history import History
 from .memory import Memory, Thing
@@ -96,7 +96,9 @@ class User:
         try:
             if self._token is None:
                 self._token = await login(self.cloud, self.tenant.name, self._password, self.tenant.name)
-            reply = await self.cloud.request(method, path, body, token=self._token, headers=VERSION)
+            reply = await self.cloud.request(
+                Asked(method=method, path=path, body=body, token=self._token, headers=VERSION)
+            )
         except ConnectionLost as error:
             self.history.note(self.name, f"{what} → {error}")
             return None

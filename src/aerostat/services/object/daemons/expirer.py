@@ -25,8 +25,8 @@ NAME = "expirer"
 PAGE = 1000
 EMPTIED_AFTER_S = 4 * expiry.SLOT_S
 """The container of an hour that is so long gone is deleted when it is empty."""
-GONE = (204, 404, 412)
-"""Answers after which a note is of no use any more."""
+GONE = (204, 404, 409, 412)
+"""Answers after which a note is of no use any more; 409: the object is newer than the wish that it be deleted."""
 
 
 class Expirer:
@@ -57,12 +57,12 @@ class Expirer:
         async for slot in self._slots(now_s):
             is_empty = True
             async with asyncio.TaskGroup() as tasks:
-                async for name in self._names(slot, now_s):
+                async for note in self._notes(slot, now_s):
                     is_empty = False
-                    if self._is_ours(slot, name, now_s):
+                    if self._is_ours(slot, note.name, now_s):
                         await self._pace.spend()
                         await limit.acquire()
-                        task = tasks.create_task(self._expire(slot, name, progress))
+                        task = tasks.create_task(self._expire(slot, note, progress))
                         task.add_done_callback(lambda _: limit.release())
             if is_empty and int(slot) < now_s - EMPTIED_AFTER_S:
                 at = timestamp.now()
@@ -76,12 +76,13 @@ class Expirer:
                     yield entry.name
             asked = Asked(limit=PAGE, marker=page[-1].name, end_marker=asked.end_marker)
 
-    async def _names(self, slot: str, now_s: int) -> AsyncIterator[str]:
+    async def _notes(self, slot: str, now_s: int) -> AsyncIterator[Entry]:
         containers = self._station.cluster.containers
         asked = Asked(limit=PAGE, end_marker=f"{now_s + 1:010d}")
         while page := await containers.list(expiry.ACCOUNT, slot, asked):
             for entry in page:
-                yield entry.name
+                if isinstance(entry, Entry):
+                    yield entry
             asked = Asked(limit=PAGE, marker=page[-1].name, end_marker=asked.end_marker)
 
     def _is_ours(self, slot: str, name: str, now_s: int) -> bool:
@@ -93,12 +94,14 @@ class Expirer:
             now_s - due_at > self._station.settings.expire_others_s
         )
 
-    async def _expire(self, slot: str, name: str, progress: Progress) -> None:
-        due, _, path = name.partition("-")
+    async def _expire(self, slot: str, note: Entry, progress: Progress) -> None:
+        due, _, path = note.name.partition("-")
         account, container, object_ = path.split("/", 2)
-        request = Request(
-            "DELETE", path_of(account, container, object_), headers={"x-if-delete-at": str(int(due))}
-        )
+        request = Request("DELETE", path_of(account, container, object_))
+        if note.content_type == expiry.ASKED:
+            request.at = note.timestamp
+        else:
+            request.headers["x-if-delete-at"] = str(int(due))
         request.is_inner = request.is_owner = True
         assert self._station.core is not None
         response = await self._station.core(request)
@@ -106,7 +109,7 @@ class Expirer:
             progress.count("failures")
             return
         progress.count("objects" if response.status == 204 else "stale")
-        gone = Entry(name=name, timestamp=timestamp.now(), is_gone=True)
+        gone = Entry(name=note.name, timestamp=timestamp.now(), is_gone=True)
         try:
             await self._station.cluster.containers.hear(expiry.ACCOUNT, slot, [gone])
         except NoQuorum as error:

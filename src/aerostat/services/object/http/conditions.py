@@ -4,7 +4,7 @@ https://www.rfc-editor.org/rfc/rfc9110#section-13 and section 14; where that lea
 """
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
@@ -12,6 +12,10 @@ from . import ranges
 from .request import Request
 from .response import Entity, Response, refusal
 
+OF_BODY = frozenset(
+    {"content-type", "content-encoding", "content-length", "content-range", "content-disposition"}
+)
+"""Headers that are about the bytes that are not sent."""
 Pieces = list[tuple[bytes, int, int]]
 """What goes before the bytes of a range, and the range."""
 
@@ -21,11 +25,7 @@ async def apply(request: Request, response: Response) -> Response:
     if response.status != 200 or response.entity is None or not request.is_reading:
         return response
     if status := unmet(request, response):
-        kept = {
-            name: value
-            for name, value in response.headers.items()
-            if status == 304 or not name.startswith("content-")
-        }
+        kept = response.headers if status == 304 else _without_body(response.headers)
         await response.close()
         return refusal(412, None, kept) if status == 412 else Response(304, kept)
     if request.method == "GET":
@@ -60,9 +60,13 @@ def unmet(request: Request, response: Response) -> int | None:
     if since is not None and modified is not None and modified <= since and "if-none-match" not in headers:
         return 304
     before = moment(headers.get("if-unmodified-since"))
-    if before is not None and modified is not None and modified > before and "if-match" not in headers:
+    if before is not None and modified is not None and modified > before:
         return 412
     return None
+
+
+def _without_body(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name not in OF_BODY}
 
 
 def matches(asked: str, etags: list[str]) -> bool:
@@ -101,7 +105,7 @@ async def _ranged(request: Request, response: Response, entity: Entity, header: 
         if size == 0:
             return response
         await response.close()
-        kept = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
+        kept = _without_body(response.headers)
         return refusal(416, None, {**kept, "content-range": f"bytes */{size}"})
     await begin(entity, *found[0])
     response.status = 206

@@ -48,6 +48,8 @@ def tell_etag(row: ObjectRow, etag: str, account: str) -> None:
     """
     row.hash, *options = (part.strip() for part in etag.split(";"))
     told = dict(option.partition("=")[::2] for option in options)
+    if "version_id" in told:
+        row.version_id, row.bytes = told["version_id"], int(told["version_bytes"])
     if "slo_etag" in told:
         row.slo_etag = f'"{told["slo_etag"]}"'
     if told.get("slo_bytes", "").isdigit():

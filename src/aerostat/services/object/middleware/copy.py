@@ -65,7 +65,7 @@ class Middleware:
                 raise Refusal(413)
             shown = _shown(account, f"{container}/{name}", source)
             _become_put_of(request, source, entity)
-            shown |= {one: value for one, value in headers.items() if _is_metadata(one)}
+            shown |= {one: value for one, value in request.headers.items() if _is_metadata(one)}
         except BaseException:
             await source.close()
             raise

@@ -77,16 +77,17 @@ class Middleware:
             return await self._next(request)
         token = request.headers.get("x-auth-token") or request.headers.get("x-storage-token")
         context = await self._context(request, token) if token else None
-        if context is not None:
-            self.sign_in(request, context)
-        request.authorize = self._authorize
+        self.sign_in(request, context)
         response = await self._next(request)
         if domain := response.headers.get(DOMAIN):
             response.headers[SHOWN_DOMAIN] = domain
         return response
 
-    def sign_in(self, request: Request, context: Context) -> None:
-        """`context` asks."""
+    def sign_in(self, request: Request, context: Context | None) -> None:
+        """`context` asks, or nobody."""
+        request.authorize = self._authorize
+        if context is None:
+            return
         roles = _lower(context.roles)
         request.state[CONTEXT] = context
         request.user = User(

@@ -9,6 +9,8 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from ..stores.entries import AccountStatus, ContainerEntry, ContainerStatus, Entry
 from ..stores.held import DatabaseState, DeviceStatus, Held, Place, Rows, RowsSince, Said
 from ..stores.listing import Asked, Subdir
@@ -34,7 +36,7 @@ class RemoteDevice:
         self._check()
         with self.told():
             answer = await self.node.call(self._paths[verb], wire.encode(arguments))
-        return wire.answers[verb].decode(answer)
+            return wire.answers[verb].decode(answer)
 
     async def _open(self, verb: str, *arguments: Any) -> tuple[Connection, bytes]:
         self._check()
@@ -53,6 +55,9 @@ class RemoteDevice:
         except DeviceAway:
             self.errors += 1
             raise
+        except msgspec.DecodeError as error:
+            self.errors += 1
+            raise DeviceAway(f"{self.node.address}/{self.name} answers what is none: {error}") from error
         except TimeoutError as error:
             self.errors += 1
             self._away_until_s = time.monotonic() + self.node.waits.away_s
@@ -80,7 +85,13 @@ class RemoteDevice:
 
     async def _found(self, verb: str, *arguments: Any) -> "RemoteObject | None":
         connection, answer = await self._open(verb, *arguments)
-        found = wire.opened.decode(answer)
+        try:
+            with self.told():
+                found = wire.opened.decode(answer)
+        except DeviceAway:
+            connection.abort()
+            self.node.give_back(connection)
+            raise
         if found is not None and found.data is None:
             return RemoteObject(self, found, connection)
         with self.told():

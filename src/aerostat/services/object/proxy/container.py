@@ -87,6 +87,7 @@ class Containers:
         _clean_acls(request)
         policy = self._policy(request)
         constraints.check_container_name(container, self._limits)
+        constraints.check_account_name(account, self._limits)
         info = await self._room.infos.container(account, container, fresh=True)
         await self._check_change(request, info)
         at = request.moment()

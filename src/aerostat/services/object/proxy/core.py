@@ -20,8 +20,13 @@ class Core:
         self._origins = Origins(room)
 
     async def __call__(self, request: Request) -> Response:
+        parts = request.path[1:].split("/", 3)
+        if not request.path.startswith("/") or not parts[0] or not all(parts[:-1]):
+            raise Refusal(404)
+        if len(parts) == 1 or not parts[1]:
+            raise Refusal(412, "Bad URL")
         if request.version not in VERSIONS:
-            raise Refusal(404 if request.version else 412, None if request.version else "Bad URL")
+            raise Refusal(400)
         handler: Any
         methods: tuple[str, ...]
         if request.name is not None and request.container is not None and request.account is not None:

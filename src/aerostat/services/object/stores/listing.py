@@ -74,7 +74,8 @@ def page(asked: Asked, fetch: Fetch) -> list[Any]:
                 continue
             if not is_path and folder != asked.marker:
                 found.append(Subdir(folder))
-            following = _beyond(span, folder, asked.reverse)
+            # below a path the folder's own name is a name, and comes last when we go backwards
+            following = _beyond(span, folder + "\0" if is_path and asked.reverse else folder, asked.reverse)
             break
         else:
             if len(rows) == size:

@@ -1,0 +1,95 @@
+"""The object store of a cloud: it lies in the state folder, and the cloud's identity says who asks.
+
+It is opened when somebody first asks for it, so that a cloud that stores no objects pays nothing for it; one that has
+objects is opened soon after the start, because it has upkeep to do.
+"""
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import structlog
+
+from aerostat.kernel.errors import Unavailable
+from aerostat.kernel.house import House
+
+from .config import ObjectConfig
+
+if TYPE_CHECKING:
+    from .room import ObjectStore
+
+SOON_S = 1.0
+FIRST_DEVICE = "d1"
+NOT_HERE = "The object store is not on this machine."
+
+log = structlog.get_logger(__name__)
+
+
+class Housed:
+    """Opens the store of a house once, and closes it."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._folder = house.config.folder.object
+        self._opening: asyncio.Task[ObjectStore] | None = None
+        self._soon: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        if (self._folder / "secret").exists():
+            self._soon = asyncio.get_running_loop().call_later(SOON_S, self._open)
+
+    async def store(self) -> "ObjectStore":
+        """Raises `Unavailable` where there is none, and what opening it raised."""
+        return await asyncio.shield(self._open())
+
+    async def close(self) -> None:
+        if self._soon is not None:
+            self._soon.cancel()
+        if self._opening is not None:
+            with contextlib.suppress(Exception):  # who asked for it was told why
+                await (await self._opening).close()
+
+    async def answer(self, scope: Any, receive: Any, send: Any) -> None:
+        """An ASGI application: the store's, or 503."""
+        try:
+            store = await self.store()
+        except Unavailable as error:
+            await _refuse(send, error)
+            return
+        await store.app(scope, receive, send)
+
+    def _open(self) -> "asyncio.Task[ObjectStore]":
+        failed = self._opening is not None and self._opening.done() and self._opening.exception() is not None
+        if self._opening is None or failed:
+            self._opening = asyncio.create_task(self._opened())
+            self._opening.add_done_callback(_say)
+        return self._opening
+
+    async def _opened(self) -> "ObjectStore":
+        from .places import Places
+        from .room import ObjectStore
+
+        config = self._house.config.section(ObjectConfig)
+        places = Places(self._folder)
+        if not places.is_founded:
+            if not self._house.config.kernel.prepares:
+                raise Unavailable(NOT_HERE)  # several machines that found one each would have several stores
+            await asyncio.to_thread(places.found, config, [FIRST_DEVICE])
+        middleware = {"keystone": {"enabled": True}, **config.middleware}
+        settings = msgspec.structs.replace(config, middleware=middleware)
+        store = ObjectStore(settings, places, self._house)
+        store.start()
+        return store
+
+
+def _say(opening: "asyncio.Task[ObjectStore]") -> None:
+    if not opening.cancelled() and (error := opening.exception()) is not None:
+        log.error("the object store cannot be opened", error=str(error))
+
+
+async def _refuse(send: Any, error: Unavailable) -> None:
+    body = f"{error.text}\n".encode()
+    headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
