@@ -186,8 +186,6 @@ class Middleware:
         segments, problems = await checking.check(
             wanted, lambda path: self._handler(request.sub("HEAD", f"{account}/{path}"))
         )
-        if (hook := request.state.get("slo_hook")) is not None:
-            problems = [*problems, *hook(segments)]
         if problems:
             return refusal(400), problems
         etag, size = manifest.etag_of(segments), Manifest(segments).size
