@@ -96,6 +96,7 @@ def test_all_that_the_api_is_asked_for_is_asked_with_one_log_in(folder, capsys, 
 def test_what_the_cloud_stands_on_is_away(folder, capsys):
     folder.settings.write_text(
         '[kernel]\ndatabase_url = "postgresql://a:b@127.0.0.1:1/x"\nbus_url = "amqp://a:b@127.0.0.1:1/"\n'
+        'public_url = "http://127.0.0.1:1"\n'
     )
     main(["status", "--state", str(folder.path)])
     text = capsys.readouterr().out

@@ -6,17 +6,18 @@ import socket
 
 import uvicorn
 
-from aerostat.services.object.node.connection import Node, Waits
+from aerostat.services.object.node.connection import Node
 from aerostat.services.object.node.remote import RemoteDevice
+from aerostat.services.object.node.waits import Waits
 
 SECRET = b"the secret of this test's cluster"
 QUICK = Waits(connect_s=0.5, answer_s=2.0, chunk_s=1.0, away_s=0.2)
 
 
 @contextlib.asynccontextmanager
-async def serving(application):
+async def serving(application, listener=None):
     """`HOST:PORT` of an ASGI application."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listener or socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
         application,
         loop="none",

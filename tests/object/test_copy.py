@@ -239,6 +239,13 @@ async def test_a_heartbeat_tells_in_the_end(store):
     answer = await copy(store, "none/t", query="heartbeat=on")
     assert "Response Status: 404 Not Found" in answer.lines
     assert answer.lines[-1] == "c/s, 404 Not Found"
+    manifest = msgspec.json.encode([{"path": "/c/s"}])
+    await store("PUT", "/v1/a/c/m", manifest, query="multipart-manifest=put")
+    for status in ("201 Created", "400 Bad Request"):
+        answer = await copy(store, path="/v1/a/c/m", query="multipart-manifest=get&heartbeat=on")
+        assert f"Response Status: {status}" in answer.lines
+        await store("DELETE", "/v1/a/c/s")
+    assert "/c/s, 404 Not Found" in answer.text
 
 
 async def test_both_sides_are_asked(tmp_path):

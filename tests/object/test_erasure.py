@@ -5,7 +5,7 @@ from itertools import chain
 
 import pytest
 
-from aerostat.services.object.cluster import Cluster, NoQuorum, Policies, Policy, PolicyError
+from aerostat.services.object.cluster import Cluster, DeviceFull, NoQuorum, Policies, Policy, PolicyError
 from aerostat.services.object.cluster.coding import SEGMENT_BYTES, Code, NotDecodable
 from aerostat.services.object.ring import Hasher
 from aerostat.services.object.stores.object_file import SMALL, Revision
@@ -131,7 +131,7 @@ async def test_without_enough_fragments_nothing_is_acknowledged(eight, store):
     await put(store, b"old" * 1000, 4)
     for faulty in eight.of("a", "c", "o")[:4]:
         faulty.full = True
-    with pytest.raises(Exception, match="begin"):
+    with pytest.raises(DeviceFull):
         await put(store, b"new" * 1000, 5)
     eight.mend()
     assert await read(store, newest=True) == b"old" * 1000

@@ -168,3 +168,34 @@ async def test_without_a_quorum_containers_say_so(four, containers):
     holders[0].away = True
     with pytest.raises(NoQuorum):
         await containers.status("a", "c")
+
+
+async def test_a_deletion_that_one_device_missed_counts(four, containers, accounts):
+    holders = four.of("a", "c")
+    for number, missed in enumerate(holders[:3]):
+        at = 10 + 10 * number
+        await containers.make("a", "c", at, 0, {})
+        missed.away = True
+        assert await containers.delete("a", "c", at + 1) is True
+        four.mend()
+        assert await containers.status("a", "c", newest=True) is None
+        assert await containers.make("a", "c", at + 2, 0, {}) is True
+        assert await containers.status("a", "c") is not None
+        assert await containers.delete("a", "c", at + 3) is True
+    four.of("a")[0].away = True
+    assert await accounts.delete("a", 50) is True
+    four.mend()
+    assert await accounts.status("a", newest=True) is None
+
+
+async def test_a_device_that_hangs_hears_later(four, containers, tmp_path):
+    await containers.make("a", "c", 5, 0, {})
+    hanging = four.of("a", "c")[0]
+    hanging.hang()
+    began = asyncio.get_running_loop().time()
+    for number in range(20):
+        await containers.hear("a", "c", [entry(f"o{number}")])
+    assert asyncio.get_running_loop().time() - began < 1.5, "waited for once, and not again"
+    assert len(notes(tmp_path)) == 20
+    assert hanging.calls.count("hear_objects") == 1
+    assert len(await names(containers)) == 20

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from aerostat.services.object.node import wire
-from aerostat.services.object.node.connection import Waits
 from aerostat.services.object.node.server import NodeServer
+from aerostat.services.object.node.waits import Waits
 from aerostat.services.object.stores.device import PIECE, LocalDevice
 from aerostat.services.object.stores.held import Place
 from aerostat.services.object.stores.object_file import Facts

@@ -401,7 +401,7 @@ async def test_whatever_dies_something_is_current(
 ) -> None:
     """Dies before (or after) each request that is made of the layers below, one after the other."""
     async with opened(tmp_path) as store:
-        (layer,) = [one for one in store.room.layers if isinstance(one, Middleware)]
+        (layer,) = [one for one in store.room.layers.values() if isinstance(one, Middleware)]
         parts = [layer, layer._objects, layer._containers, layer._containers._versions]
         below = layer._next
         steps = 0

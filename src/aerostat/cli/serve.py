@@ -18,14 +18,14 @@ from aerostat.cli.failures import told
 from aerostat.cli.parts import ready_file_of, write_ready
 from aerostat.cli.settings import settings_of
 from aerostat.kernel import log
-from aerostat.kernel.config import ROLES, Config
+from aerostat.kernel.config import APART_ROLES, ROLES, Config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--role",
         action="append",
-        choices=ROLES,
+        choices=(*ROLES, *APART_ROLES),
         help="repeat for several, but not for host, which is a process of its own; default: kernel.roles of the"
         " settings; with --fake all",
     )
@@ -55,6 +55,8 @@ def run(args: argparse.Namespace) -> int:
             "which role? The host role is a process of its own: serve --role host; all others may be together:"
             " serve --role api --role engine --role console"
         )
+    if apart := roles & set(APART_ROLES):
+        return _serve_objects(config, args, roles, apart)
     if args.workers != 1:
         _check_workers(args.workers, roles, config)
     if not config.kernel.prepares and roles != {"host"}:
@@ -69,6 +71,19 @@ def run(args: argparse.Namespace) -> int:
             return _run(config, args, roles, process, keep_folder)
         finally:
             lock.release()
+
+
+def _serve_objects(config: Config, args: argparse.Namespace, roles: set[str], apart: set[str]) -> int:
+    """The object store's roles on machines of their own: `aerostat object serve`, by another name."""
+    from aerostat.cli.object import serve as objects
+
+    if roles != apart:
+        raise CommandError(
+            "the roles object-proxy and object-storage are processes apart from the cloud's others"
+        )
+    args.role = [role.removeprefix("object-") for role in sorted(apart)]
+    args.process, args.node_fd = args.process or "object", None
+    return objects.run(args)
 
 
 def _check_workers(workers: int, roles: set[str], config: Config) -> None:

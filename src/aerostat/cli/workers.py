@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from aerostat.cli import CommandError
@@ -43,11 +44,20 @@ def serve_in_workers(config: Config, process: str, roles: set[str], args: argpar
 
 
 class Pool:
-    """`count` processes `aerostat WORDS --process NAME --listen-fd … --parent-fd …`."""
+    """`count` processes `aerostat WORDS --process NAME --listen-fd … --parent-fd …`. `beside`: further sockets on which
+    all of them listen, by the option that tells them.
+    """
 
     def __init__(
-        self, config: Config, process: str, words: list[str], listener: socket.socket, count: int
+        self,
+        config: Config,
+        process: str,
+        words: list[str],
+        listener: socket.socket,
+        count: int,
+        beside: Mapping[str, socket.socket] | None = None,
     ) -> None:
+        self._beside = beside or {}
         self._config = config
         self._process = process
         self._words = words
@@ -112,10 +122,15 @@ class Pool:
         name = f"{self._process}.{seat.number}{'ab'[seat.turns % 2]}"  # a worker and its successor differ
         ready_file = ready_file_of(self._config.folder, name)
         ready_file.unlink(missing_ok=True)
-        handles = [self._listener.fileno(), self._alive_read]
+        handles = [
+            self._listener.fileno(),
+            self._alive_read,
+            *(one.fileno() for one in self._beside.values()),
+        ]
+        told = [word for option, one in self._beside.items() for word in (option, str(one.fileno()))]
         child = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "aerostat", *self._words, "--process", name),
-            *("--listen-fd", str(handles[0]), "--parent-fd", str(handles[1])),
+            *("--listen-fd", str(handles[0]), "--parent-fd", str(handles[1]), *told),
             env=own_environment(),
             pass_fds=handles,
         )

@@ -1,7 +1,12 @@
-"""Run an object store in the foreground: what `object up` starts, alone or under another supervisor."""
+"""Run an object store in the foreground: what `object up` starts, alone or under another supervisor.
+
+The role `proxy` answers users; `storage` serves this machine's devices to other nodes, on the address that `node` in
+the settings names, and keeps them consistent. One process may be both.
+"""
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import os
 import socket
@@ -14,12 +19,17 @@ from aerostat.cli.serve import until_told
 from aerostat.cli.settings import settings_of
 from aerostat.kernel import log
 from aerostat.kernel.config import Config
+from aerostat.services.object.config import ObjectConfig
+
+PROXY, STORAGE = ROLES = ("proxy", "storage")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--role", action="append", choices=ROLES, help="default: both")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="answer in N processes")
     parser.add_argument("--process", default=PROCESS, help=argparse.SUPPRESS)
     parser.add_argument("--listen-fd", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--node-fd", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--parent-fd", type=int, help=argparse.SUPPRESS)
 
 
@@ -46,10 +56,21 @@ def run(args: argparse.Namespace) -> int:
 def _serve_in_workers(config: Config, args: argparse.Namespace) -> int:
     from aerostat.cli.workers import Pool
 
-    words = ["object", "serve", "--state", str(config.state)]
+    roles = args.role or ROLES
+    if PROXY not in roles:
+        raise CommandError("--workers N is for the role proxy")
+    words = [
+        "object",
+        "serve",
+        "--state",
+        str(config.state),
+        *(word for role in roles for word in ("--role", role)),
+    ]
     if args.config:
         words += ["--config", args.config]
-    return Pool(config, args.process, words, _listener(config), args.workers).keep()
+    nodes = _node_listener(_settings(config).node) if STORAGE in roles else None
+    beside = {"--node-fd": nodes} if nodes is not None else {}
+    return Pool(config, args.process, words, _listener(config), args.workers, beside).keep()
 
 
 def _listener(config: Config) -> socket.socket:
@@ -64,35 +85,76 @@ def _listener(config: Config) -> socket.socket:
 def _serve(config: Config, args: argparse.Namespace) -> int:
     import uvloop
 
-    listener = socket.socket(fileno=args.listen_fd) if args.listen_fd is not None else _listener(config)
+    roles = frozenset(args.role or ROLES)
+    listener = None
+    if args.listen_fd is not None:
+        listener = socket.socket(fileno=args.listen_fd)
+    elif PROXY in roles:
+        listener = _listener(config)
+    nodes = None
+    if args.node_fd is not None:
+        nodes = socket.socket(fileno=args.node_fd)
+    elif STORAGE in roles:
+        nodes = _node_listener(_settings(config).node)
+    work = _answer(config, args.process, listener, nodes, has_devices=STORAGE in roles)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(until_told(_answer(config, args.process, listener), args.parent_fd))
+            runner.run(until_told(work, args.parent_fd))
     finally:
         ready_file_of(config.folder, args.process).unlink(missing_ok=True)
     return 0
 
 
-async def _answer(config: Config, process: str, listener: socket.socket) -> None:
+def _settings(config: Config) -> ObjectConfig:
+    return config.section(ObjectConfig)
+
+
+async def _answer(
+    config: Config,
+    process: str,
+    listener: socket.socket | None,
+    nodes: socket.socket | None,
+    *,
+    has_devices: bool,
+) -> None:
+    """`listener` is for users, `nodes` for other nodes."""
     from aerostat.app_http import serving
-    from aerostat.services.object.config import ObjectConfig
     from aerostat.services.object.places import Places
     from aerostat.services.object.ring import RingError
     from aerostat.services.object.room import ObjectStore
 
     places = Places(places_folder(config.state))
     try:
-        store = ObjectStore(config.section(ObjectConfig), places)
+        store = ObjectStore(_settings(config), places)
     except FileNotFoundError as error:
         raise CommandError(f"{config.state} has no object store ({error.filename} is missing)") from None
     except RingError as error:
         raise CommandError(str(error)) from None
     try:
-        store.start()
-        async with serving(store.app, listener):
+        async with contextlib.AsyncExitStack() as stack:
+            store.start(has_devices=has_devices)
+            if listener is not None:
+                await stack.enter_async_context(serving(store.app, listener))
+            if nodes is not None:
+                await stack.enter_async_context(serving(store.node, nodes))
             gc.freeze()
             gc.enable()
-            write_ready(config.folder, process, {"url": config.kernel.public_url})
+            write_ready(config.folder, process, {"url": config.kernel.public_url} if listener else {})
             await asyncio.Event().wait()
     finally:
         await store.close()
+
+
+def _node_listener(node: str) -> socket.socket | None:
+    """Where other nodes reach this one; None where there are no others."""
+    from aerostat.app_http import listen
+
+    host, _, port = node.rpartition(":")
+    if not host:
+        return None
+    if not port.isdigit():
+        raise CommandError(f"object.node = {node!r} is no HOST:PORT")
+    try:
+        return listen(host.strip("[]"), int(port))
+    except OSError as error:
+        raise CommandError(f"cannot listen on {node}: {error.strerror}") from None

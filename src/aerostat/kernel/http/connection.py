@@ -2,13 +2,15 @@
 
 uvicorn leaves to what stands before it: how long the head of a request may be, how many headers it may have, how long
 it may take to come, for how long nobody reads an answer, and how much may be sent after the answer is given. Nothing
-stands before us.
+stands before us. And it reads no line with spaces or raw UTF-8 in its path, which clients of object stores send.
 
 Applications may ask `scope["extensions"]["aerostat.is_gone"]()` whether anybody is still there to be answered.
 """
 
 import asyncio
+import string
 from typing import Any
+from urllib.parse import quote_from_bytes
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -20,6 +22,8 @@ HEAD_LIMIT_S = 60.0
 """From a request's first byte to the end of its head; and for a new connection to say anything at all."""
 UNREAD_LIMIT_S = 60.0
 """An answer of which nothing is taken for so long is broken off."""
+ANSWER_LIMIT_S = 0.5
+"""For the answer to a request whose body makes no sense."""
 MOST_UNWANTED_BYTES = 1 << 20
 """Of a body that goes on after the answer to it."""
 
@@ -58,6 +62,8 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._is_in_head and not self._head_bytes:
+            data = _readable(data)
         super().data_received(data)
         if self._is_in_head and not self.transport.is_closing():
             self._head_bytes += len(data)
@@ -68,8 +74,12 @@ class HttpProtocol(HttpToolsProtocol):
         """What cannot be parsed, and what a limit of ours made an end of."""
         if self._too_large is not None:
             self._refuse(self._too_large)
-        else:
+        elif self.cycle is None or self.cycle.response_complete:
             self._refuse(400, msg.encode())
+        else:  # an answer is under way: another one would be read as a part of it
+            self.cycle.keep_alive = False
+            if self.cycle.more_body:
+                self.loop.call_later(ANSWER_LIMIT_S, self.transport.close)
 
     # What the parser tells
 
@@ -161,3 +171,21 @@ class HttpProtocol(HttpToolsProtocol):
                 cycle.disconnected = True
                 cycle.message_event.set()
         self.transport.close()
+
+
+def _readable(data: bytes) -> bytes:
+    """The beginning of a request, with a path that the parser reads: what must be quoted in it is."""
+    end = data.find(b"\n")
+    line = data[:end] if end >= 0 else b""
+    if line.isascii() and line.count(b" ") <= 2:  # method, path, version
+        return data
+    method, _, rest = line.partition(b" ")
+    path, _, version = rest.rpartition(b" ")
+    if not version.startswith(b"HTTP/"):
+        return data
+    return b"%s %s %s%s" % (
+        method,
+        quote_from_bytes(path, safe=string.punctuation).encode(),
+        version,
+        data[end:],
+    )

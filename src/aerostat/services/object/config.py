@@ -6,6 +6,7 @@ import msgspec
 
 from .cluster.policies import LEGACY_NAME, Policies, Policy
 from .daemons.settings import DaemonConfig
+from .node.waits import Waits
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +38,7 @@ class ObjectConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Of rings that are made at the first start."""
     node: str = "local"
     """What this machine is called in the rings, `HOST:PORT` of its storage node."""
+    node_waits: Waits = Waits()
     public_url: str = ""
     """Base address of the proxies; empty: where the cloud's API is."""
     account_autocreate: bool = True

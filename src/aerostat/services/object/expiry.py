@@ -17,8 +17,8 @@ ACCOUNT = ".expiring_objects"
 SLOT_S = 3600
 MOST_KNOWN = 1000
 ASKED = "application/async-deleted"
-"""The content type of a note by somebody who asked for the deletion itself: the object is to be deleted as it was at the
-time of the note, whatever it says of its own end.
+"""The content type of a note by somebody who asked for the deletion itself: the object is to be deleted as it was at
+the time of the note, whatever it says of its own end.
 """
 
 

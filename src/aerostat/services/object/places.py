@@ -3,6 +3,7 @@
 FOLDER/secret            what names are hashed with, and what nodes know each other by
 FOLDER/rings/NAME.builder, NAME.ring     NAME: account, container, object, object-1 …
 FOLDER/devices/…         the devices that were not put elsewhere
+FOLDER/device-ids/NAME   what stands on the disk of that device since its first use; taken away where a disk is replaced
 FOLDER/generations       see `proxy/infos.py`
 """
 
@@ -24,6 +25,7 @@ class Places:
         self.folder = folder
         self.rings = folder / "rings"
         self.devices = folder / "devices"
+        self._device_ids = folder / "device-ids"
         self.generations = folder / "generations"
         self._secret = folder / "secret"
 
@@ -44,6 +46,19 @@ class Places:
     def device(self, name: str) -> Path:
         """The root of a device of this node: a folder, or a link to a mounted file system."""
         return self.devices / name
+
+    def device_id(self, name: str) -> str | None:
+        """What is to stand on it; None when it was never used."""
+        try:
+            return (self._device_ids / name).read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            return None
+
+    def remember_device(self, name: str, device_id: str) -> None:
+        self._device_ids.mkdir(mode=0o700, exist_ok=True)
+        part = self._device_ids / f"{name}.{os.getpid()}.part"
+        part.write_text(device_id + "\n", encoding="ascii")
+        os.replace(part, self._device_ids / name)
 
     def ring(self, name: str) -> Ring:
         """Raises FileNotFoundError, `RingError`."""

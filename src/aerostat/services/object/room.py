@@ -11,11 +11,13 @@ from .config import ObjectConfig, policies_of
 from .daemons.rounds import Rounds
 from .expiry import Expiry
 from .http.front import Front
+from .node.neighbours import Neighbours
+from .node.server import NodeServer
 from .pipeline import Handler, Layer, build
 from .places import Places, ring_name
 from .proxy.core import Core
 from .proxy.infos import Generations, Infos
-from .ring import Hasher, RingError
+from .ring import Device, Hasher, RingError
 from .stores.device import LocalDevice
 from .stores.protocol import DeviceVerbs
 
@@ -47,7 +49,11 @@ class ObjectStore:
         self.authenticate: Authenticator | None = host.authenticate if host is not None else None
         self.policies = policies_of(settings)
         self.hasher = Hasher(places.secret())
+        self.neighbours = Neighbours(places.secret(), settings.node_waits)
         self.local: dict[str, LocalDevice] = {}
+        self._named: dict[str, LocalDevice] = {}
+        self.node = NodeServer(self._named, places.secret())
+        """What other nodes ask: an ASGI application for the address that `settings.node` tells."""
         self.devices: dict[str, DeviceVerbs] = {}
         self.cluster = self._assembled()
         is_alone = len(self.local) == len(self.devices)
@@ -72,9 +78,12 @@ class ObjectStore:
         self._watching: asyncio.Task[None] | None = None
         self._older: set[asyncio.Task[None]] = set()
 
-    def start(self) -> None:
-        """Follow changes of the rings, and keep what is on the devices consistent, from now on."""
-        self.rounds.start()
+    def start(self, *, has_devices: bool = True) -> None:
+        """Follow changes of the rings from now on, and keep what is on this node's devices consistent: unless another
+        process of the node does (`has_devices`).
+        """
+        if has_devices:
+            self.rounds.start()
         self._watching = asyncio.create_task(self._follow_rings())
 
     async def close(self) -> None:
@@ -84,6 +93,7 @@ class ObjectStore:
         await asyncio.gather(*ending, return_exceptions=True)
         await self.rounds.stop()
         await self.cluster.close()
+        self.neighbours.close()
         for device in self.local.values():
             await device.close()
         self.rounds.leave()
@@ -120,10 +130,23 @@ class ObjectStore:
         objects = {policy.index: self.places.ring(ring_name(policy.index)) for policy in self.policies}
         for ring in (account, container, *objects.values()):
             for device in ring.devices.values():
-                if device.key not in self.devices and device.node == self.settings.node:
-                    own = LocalDevice(self.places.device(device.name))
-                    self.local[device.key] = self.devices[device.key] = own
+                if device.key not in self.devices:
+                    self.devices[device.key] = self._device(device)
         return Cluster(self.hasher, account, container, self.policies, objects, self.devices)
+
+    def _device(self, device: Device) -> DeviceVerbs:
+        """Raises `RingError`."""
+        if device.node != self.settings.node:
+            try:
+                return self.neighbours.device(device.node, device.name)
+            except ValueError as error:
+                raise RingError(f"{error}; this node is {self.settings.node}") from error
+        known = self.places.device_id(device.name)
+        own = LocalDevice(self.places.device(device.name), device_id=known)
+        if known is None:
+            self.places.remember_device(device.name, own.device_id)
+        self.local[device.key] = self._named[device.name] = own
+        return own
 
     async def _follow_rings(self) -> None:
         names = ["account", "container", *(ring_name(policy.index) for policy in self.policies)]

@@ -7,16 +7,19 @@ from ..stores.account_db import AccountStatus, ContainerEntry
 from ..stores.held import ACCOUNTS
 from ..stores.listing import Asked, Subdir
 from ..stores.pending import Note
-from ..stores.protocol import Place, Said
+from ..stores.protocol import DeviceVerbs, Place, Said
 from ..timestamp import Timestamp, now
 from .asking import quarantine
 from .calls import Calls
 from .errors import NoQuorum
+from .gone import Gone, gone
 from .hearing import hear, or_none
 from .layout import Layout
-from .looking import Looking
+from .looking import Age, Looking
 from .notes import Notes
 from .telling import tell
+
+Found = tuple[AccountStatus, Said]
 
 
 async def _nothing(_account: str) -> None:
@@ -47,20 +50,28 @@ class Accounts:
         told.check("make account")
         return 2 * sum(is_new for _, is_new in told.answers) > len(told.answers)
 
-    async def status(self, account: str, newest: bool = False) -> tuple[AccountStatus, Said] | None:
+    async def status(self, account: str, newest: bool = False) -> Found | None:
         """None when it is not there, or deleted. `newest`: of all its devices."""
         await self.before_reading(account)
         place = self._place(account)
-        looking: Looking[tuple[AccountStatus, Said]] = Looking(
+        is_alone = self.layout.holder_count(place.part) == 1
+
+        async def look(device: DeviceVerbs) -> Found | Gone | None:
+            found = await device.account(place)
+            return found if found is not None or is_alone else gone(await device.database(ACCOUNTS, place))
+
+        looking: Looking[Found | Gone] = Looking(
             self._calls,
             self.layout,
             place.part,
-            lambda device: device.account(place),
-            age=lambda found: (found[0].put_at, found[0].changed_at, found[0].containers),
+            look,
+            age=_age,
+            is_gone=lambda found: isinstance(found, Gone),
             on_damage=quarantine(self._calls, ACCOUNTS, place),
             newest=newest,
         )
-        return await looking.find(f"/{account}")
+        answer = await looking.find(f"/{account}")
+        return None if isinstance(answer, Gone) else answer
 
     async def list(self, account: str, asked: Asked) -> Sequence[ContainerEntry | Subdir] | None:
         """A page; None when the account is not there."""
@@ -121,3 +132,10 @@ class Accounts:
 
     def _place(self, account: str) -> Place:
         return self.layout.place(self._hasher.hash(account))
+
+
+def _age(found: Found | Gone) -> Age:
+    if isinstance(found, Gone):
+        return (found.deleted_at, 0, 0, 0)
+    status, _ = found
+    return (max(status.put_at, status.deleted_at), 1, status.changed_at, status.containers)

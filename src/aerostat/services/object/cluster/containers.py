@@ -8,17 +8,20 @@ from ..stores.container_db import ContainerStatus, Entry
 from ..stores.held import CONTAINERS
 from ..stores.listing import Asked, Subdir
 from ..stores.pending import Note
-from ..stores.protocol import Place, Said
+from ..stores.protocol import DeviceVerbs, Place, Said
 from ..timestamp import Timestamp, now
 from .accounts import Accounts
 from .asking import quarantine
 from .calls import Calls
+from .gone import Gone, gone
 from .hearing import hear, or_none
 from .layout import Layout
-from .looking import Looking
+from .looking import Age, Looking
 from .notes import Notes
 from .sums import Sums
 from .telling import tell
+
+Found = tuple[ContainerStatus, Said]
 
 
 class Containers:
@@ -53,21 +56,27 @@ class Containers:
             self.sums.changed(account, container)
         return is_new
 
-    async def status(
-        self, account: str, container: str, newest: bool = False
-    ) -> tuple[ContainerStatus, Said] | None:
+    async def status(self, account: str, container: str, newest: bool = False) -> Found | None:
         """None when it is not there, or deleted. `newest`: of all its devices."""
         place = self._place(account, container)
-        looking: Looking[tuple[ContainerStatus, Said]] = Looking(
+        is_alone = self.layout.holder_count(place.part) == 1
+
+        async def look(device: DeviceVerbs) -> Found | Gone | None:
+            found = await device.container(place)
+            return found if found is not None or is_alone else gone(await device.database(CONTAINERS, place))
+
+        looking: Looking[Found | Gone] = Looking(
             self._calls,
             self.layout,
             place.part,
-            lambda device: device.container(place),
-            age=lambda found: (found[0].put_at, found[0].changed_at, found[0].objects),
+            look,
+            age=_age,
+            is_gone=lambda found: isinstance(found, Gone),
             on_damage=quarantine(self._calls, CONTAINERS, place),
             newest=newest,
         )
-        return await looking.find(f"/{account}/{container}")
+        answer = await looking.find(f"/{account}/{container}")
+        return None if isinstance(answer, Gone) else answer
 
     async def list(self, account: str, container: str, asked: Asked) -> Sequence[Entry | Subdir] | None:
         """A page; None when the container is not there."""
@@ -142,3 +151,10 @@ class Containers:
 
     def _place(self, account: str, container: str) -> Place:
         return self.layout.place(self._hasher.hash(account, container))
+
+
+def _age(found: Found | Gone) -> Age:
+    if isinstance(found, Gone):
+        return (found.deleted_at, 0, 0, 0)
+    status, _ = found
+    return (max(status.put_at, status.deleted_at), 1, status.changed_at, status.objects)

@@ -10,8 +10,8 @@ from ..stores.object_file import Facts, Revision
 from ..stores.protocol import DeviceVerbs, ObjectWriting, OpenFragment, OpenObject, Place
 from ..timestamp import Timestamp
 from .asking import Asking, quarantine
-from .calls import Calls
-from .coding import code_of
+from .calls import Calls, Dispose
+from .coding import SEGMENT_BYTES, code_of
 from .errors import NoQuorum
 from .hearing import or_none
 from .layout import Layout, Target
@@ -19,7 +19,7 @@ from .policies import Policy
 from .quorum import erasure_quorum
 from .replicated import age_of, close
 from .striped_reading import Known, StripedObject, whole
-from .striped_writing import StripedWriting
+from .striped_writing import StripedWriting, cut
 from .survey import Survey
 from .telling import Slot, Told, gather, spread, tell
 from .writing import Lanes
@@ -67,20 +67,23 @@ class ErasureCoded:
             dispose=close,
             on_damage=quarantine(self._calls, fragments_of(self.index), place),
         )
+
+        def is_enough() -> bool:
+            return not newest and survey.is_readable()
+
         try:
             holders = self._in_order(layout.holders(place.part))
             if not newest:
-                first = holders[: self._code.data]
-                await asking.round(first, patience.hedge_s, survey.is_readable)
-                holders = holders[self._code.data :]
-            if newest or not survey.is_readable():
-                await asking.round(holders, patience.answer_s, lambda: not newest and survey.is_readable())
+                first, holders = holders[: self._code.data], holders[self._code.data :]
+                await asking.round(first, patience.hedge_s, is_enough)
+            if not is_enough():
+                await asking.round(holders, patience.answer_s, is_enough)
             answered = asking.answered
-            is_known = answered >= holder_count and (survey.newest is not None and survey.newest.is_gone)
-            if not survey.is_readable() and not is_known:
+            is_sure = survey.is_readable() or (survey.is_gone() and answered >= holder_count)
+            if newest or not is_sure:
                 asking.leave()
                 handoffs = list(layout.handoffs(place.part))
-                await asking.round(handoffs, patience.answer_s, survey.is_readable)
+                await asking.round(handoffs, patience.answer_s, is_enough)
         finally:
             asking.leave()
         if survey.is_readable():
@@ -161,15 +164,9 @@ class ErasureCoded:
 
     async def begin(self, account: str, container: str, name: str, size: int | None = None) -> ObjectWriting:
         place = self._place(account, container, name)
-        begun: Told[ObjectWriting] = Told(self._quorum)
         fragment_bytes = None if size is None else self._code.fragment_bytes(size)
-        await spread(
-            self._calls,
-            begun,
-            self.layout.slots(place.part),
-            self.layout.handoffs(place.part),
-            lambda device, _: device.begin_fragment(self.index, place, fragment_bytes),
-            dispose=close,
+        begun = await self._spread(
+            place, lambda device, _: device.begin_fragment(self.index, place, fragment_bytes), close
         )
         lanes = Lanes(self._calls, begun)
         try:
@@ -178,12 +175,56 @@ class ErasureCoded:
             lanes.close()
             raise
 
-        async def make_durable(at: Timestamp, slots: list[Slot]) -> Told[bool]:
-            return await self._make_durable(place, at, slots)
+        async def make_durable(at: Timestamp, slots: list[Slot]) -> None:
+            await self._make_durable(place, at, slots)
 
         return StripedWriting(self._code, lanes, make_durable)
 
-    async def _make_durable(self, place: Place, at: Timestamp, slots: list[Slot]) -> Told[bool]:
+    async def put(self, account: str, container: str, name: str, data: bytes, facts: Facts) -> None:
+        """Handoffs can take the place of whoever fails, since all bytes are there."""
+        if len(data) > SEGMENT_BYTES:
+            await self._put_in_segments(account, container, name, data, facts)
+            return
+        place = self._place(account, container, name)
+        fragments = cut(self._code, data, facts)
+
+        async def put_fragment(device: DeviceVerbs, number: int) -> bool:
+            written, content = fragments[number]
+            writing = await device.begin_fragment(self.index, place)
+            try:
+                await writing.write(content)
+                await writing.commit(written)
+            finally:
+                await writing.close()
+            return True
+
+        told = await self._spread(place, put_fragment)
+        told.check("put fragments")
+        await self._make_durable(place, facts.timestamp, [slot for slot, _ in told.answers])
+
+    async def _put_in_segments(
+        self, account: str, container: str, name: str, data: bytes, facts: Facts
+    ) -> None:
+        writing = await self.begin(account, container, name, len(data))
+        try:
+            await writing.write(data)
+            await writing.commit(facts)
+        finally:
+            await writing.close()
+
+    async def _spread(
+        self,
+        place: Place,
+        verb: Callable[[DeviceVerbs, int], Awaitable[T | None]],
+        dispose: Dispose | None = None,
+    ) -> Told[T]:
+        told: Told[T] = Told(self._quorum)
+        slots, handoffs = self.layout.slots(place.part), self.layout.handoffs(place.part)
+        await spread(self._calls, told, slots, handoffs, verb, dispose=dispose)
+        return told
+
+    async def _make_durable(self, place: Place, at: Timestamp, slots: list[Slot]) -> None:
+        """Raises `Superseded`, `NoQuorum`, `DeviceFull`."""
         told: Told[bool] = Told(self._quorum)
         running: dict[asyncio.Task[bool | None], Slot] = {
             self._calls.start(
@@ -192,15 +233,7 @@ class ErasureCoded:
             for slot in slots
         }
         await gather(self._calls, told, running)
-        return told
-
-    async def put(self, account: str, container: str, name: str, data: bytes, facts: Facts) -> None:
-        writing = await self.begin(account, container, name, len(data))
-        try:
-            await writing.write(data)
-            await writing.commit(facts)
-        finally:
-            await writing.close()
+        told.check("make durable")
 
     async def delete(self, account: str, container: str, name: str, at: Timestamp) -> Facts | None:
         place = self._place(account, container, name)

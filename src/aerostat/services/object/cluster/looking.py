@@ -17,7 +17,7 @@ Age = tuple[int, ...]
 
 class Looking(Generic[T]):
     """One question. `age`: how new an answer is; `is_gone`: it tells that there is nothing any more. `dispose`: of
-    answers that are not taken. `newest`: all holders are heard before one is taken.
+    answers that are not taken. `newest`: all holders and handoffs are heard before one is taken.
     """
 
     def __init__(
@@ -54,10 +54,11 @@ class Looking(Generic[T]):
             else:
                 await self._ask_holders(holders)
             answered = asking.answered
-            if self._best is None or (not self._is_found() and answered < layout.holder_count(part)):
+            is_sure = self._is_found() or (self._best is not None and answered >= layout.holder_count(part))
+            if self._newest or not is_sure:
                 asking.leave()
                 handoffs = list(layout.handoffs(part))
-                await asking.round(handoffs, self._calls.patience.answer_s, self._is_found)
+                await asking.round(handoffs, self._calls.patience.answer_s, self._is_enough)
         finally:
             asking.leave()
         if not self._is_found() and answered < self._wanted:
@@ -69,12 +70,14 @@ class Looking(Generic[T]):
     async def _ask_holders(self, holders: list[Target]) -> None:
         patience = self._calls.patience
         holders = self._calls.standings.for_reading(holders)
-        if self._newest:
-            await self._asking.round(holders, patience.answer_s, lambda: False)
-            return
-        await self._asking.round(holders[:1], patience.hedge_s, self._is_found)
-        if not self._is_found():
-            await self._asking.round(holders[1:], patience.answer_s, self._is_found)
+        if not self._newest:
+            await self._asking.round(holders[:1], patience.hedge_s, self._is_enough)
+            holders = holders[1:]
+        if not self._is_enough():
+            await self._asking.round(holders, patience.answer_s, self._is_enough)
+
+    def _is_enough(self) -> bool:
+        return not self._newest and self._is_found()
 
     def _is_found(self) -> bool:
         return self._best is not None and not self._is_gone(self._best)

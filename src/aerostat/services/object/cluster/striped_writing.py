@@ -13,10 +13,11 @@ import msgspec
 from ..stores.object_file import SMALL, Facts, Geometry
 from ..timestamp import Timestamp
 from .coding import SEGMENT_BYTES, Code
-from .telling import Slot, Told
+from .telling import Slot
 from .writing import Lanes
 
-MakeDurable = Callable[[Timestamp, list[Slot]], Awaitable[Told[bool]]]
+MakeDurable = Callable[[Timestamp, list[Slot]], Awaitable[None]]
+"""Raises `Superseded`, `NoQuorum`, `DeviceFull`."""
 
 
 class StripedWriting:
@@ -59,19 +60,31 @@ class StripedWriting:
             await self._send(bytes(self._waiting))
         told = await self._lanes.commit(lambda number: self._facts(facts, number))
         told.check("commit fragments")
-        told = await self._make_durable(facts.timestamp, [slot for slot, _ in told.answers])
-        told.check("make durable")
+        await self._make_durable(facts.timestamp, [slot for slot, _ in told.answers])
 
     def _facts(self, facts: Facts, number: int) -> Facts:
-        geometry = Geometry(
-            data=self._code.data,
-            parity=self._code.parity,
-            segment_bytes=SEGMENT_BYTES,
-            size=self._size,
-            checksum=self._hashes[number].hexdigest(),
-        )
-        size = self._code.fragment_bytes(self._size)
-        return msgspec.structs.replace(facts, size=size, fragment=number, geometry=geometry)
+        return facts_of(self._code, facts, self._size, number, self._hashes[number].hexdigest())
 
     async def close(self) -> None:
         self._lanes.close()
+
+
+def cut(code: Code, data: bytes, facts: Facts) -> list[tuple[Facts, bytes]]:
+    """An object of one segment as fragments, each with its own facts."""
+    pieces = code.encode(data) if data else [b""] * code.fragments
+    return [
+        (
+            facts_of(code, facts, len(data), number, hashlib.md5(piece, usedforsecurity=False).hexdigest()),
+            piece,
+        )
+        for number, piece in enumerate(pieces)
+    ]
+
+
+def facts_of(code: Code, facts: Facts, size: int, number: int, checksum: str) -> Facts:
+    """Of a fragment, from those of the object. `checksum`: of the fragment's bytes."""
+    geometry = Geometry(
+        data=code.data, parity=code.parity, segment_bytes=SEGMENT_BYTES, size=size, checksum=checksum
+    )
+    fragment_bytes = code.fragment_bytes(size)
+    return msgspec.structs.replace(facts, size=fragment_bytes, fragment=number, geometry=geometry)

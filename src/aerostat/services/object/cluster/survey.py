@@ -37,7 +37,12 @@ class Survey:
         """Who has which fragment of that time, be it not yet called durable there."""
         return self._sources.get(at, {})
 
+    def is_gone(self) -> bool:
+        """As far as is known: what counts is a tombstone."""
+        return self.newest is not None and self.newest.is_gone
+
     def is_readable(self) -> bool:
+        """As far as is known: there are enough fragments of what counts."""
         if self.newest is None or self.newest.is_gone:
             return False
         return len(self.sources(self.newest.timestamp)) >= self._wanted

@@ -20,6 +20,7 @@ from .expirer import Expirer
 from .presence import Presence
 from .progress import FOLDER
 from .reaper import Reaper
+from .reconstructor import Reconstructor
 from .replicator import Replicator
 from .retelling import Retelling
 from .settings import DaemonConfig
@@ -51,6 +52,7 @@ DAEMONS: tuple[Callable[[Station], Daemon], ...] = (
     Retelling,
     Updater,
     Replicator,
+    Reconstructor,
     SumsTeller,
     Expirer,
     Reaper,

@@ -12,7 +12,9 @@ from . import ranges
 from .request import Request
 from .response import Entity, Response, refusal
 
-OF_BODY = frozenset({"content-type", "content-encoding", "content-length", "content-range", "content-disposition"})
+OF_BODY = frozenset(
+    {"content-type", "content-encoding", "content-length", "content-range", "content-disposition"}
+)
 """Headers that are about the bytes that are not sent."""
 Pieces = list[tuple[bytes, int, int]]
 """What goes before the bytes of a range, and the range."""
@@ -20,6 +22,12 @@ Pieces = list[tuple[bytes, int, int]]
 
 async def apply(request: Request, response: Response) -> Response:
     """The answer to GET or HEAD of an object; what is not to be sent of it is closed."""
+    if (
+        response.status == 404
+        and request.headers.get("if-match", "").strip() == "*"
+        and request.name is not None
+    ):
+        return refusal(412)
     if response.status != 200 or response.entity is None or not request.is_reading:
         return response
     if status := unmet(request, response):
@@ -46,7 +54,7 @@ async def begin(entity: Entity, start: int, end: int) -> None:
 
 
 def unmet(request: Request, response: Response) -> int | None:
-    """304 or 412 when a condition is not met."""
+    """304 or 412 when a condition is not met. All that are there must be, as upstream has it."""
     headers = request.headers
     etags = [tag for name in ("etag", "x-conditional-etag") if (tag := response.headers.get(name))]
     modified = moment(response.headers.get("last-modified"))
@@ -55,7 +63,7 @@ def unmet(request: Request, response: Response) -> int | None:
     if (asked := headers.get("if-match")) is not None and not matches(asked, etags):
         return 412
     since = moment(headers.get("if-modified-since"))
-    if since is not None and modified is not None and modified <= since and "if-none-match" not in headers:
+    if since is not None and modified is not None and modified <= since:
         return 304
     before = moment(headers.get("if-unmodified-since"))
     if before is not None and modified is not None and modified > before:

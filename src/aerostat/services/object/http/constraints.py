@@ -10,9 +10,11 @@ from collections.abc import Mapping
 
 from ..config import Limits
 from .request import Request, is_true
-from .response import Refusal
+from .response import HTML, Refusal
 
 SHOWN_OF_A_NAME = 64
+LAST_MOMENT = 9_999_999_999
+"""Ten digits, as times stand in names."""
 
 
 def size_of(text: str) -> int:
@@ -46,7 +48,8 @@ def check_metadata(headers: Mapping[str, str], kind: str, limits: Limits) -> Non
         if not key:
             raise Refusal(400, "Metadata name cannot be empty")
         check_utf8(key, "Metadata name")
-        check_utf8(value, "Metadata value")
+        if kind != "object":
+            check_utf8(value, "Metadata value")
         if "\0" in key or "\0" in value:
             raise Refusal(400, "Metadata must not contain NUL")
         if size_of(key) > limits.max_meta_name_length:
@@ -67,7 +70,8 @@ def check_amount(count: int, total: int, limits: Limits) -> None:
 
 def check_account_name(name: str, limits: Limits) -> None:
     if (length := size_of(name)) > limits.max_account_name_length:
-        raise Refusal(400, f"Account name length of {length} longer than {limits.max_account_name_length}")
+        text = f"Account name length of {length} longer than {limits.max_account_name_length}"
+        raise Refusal(400, text, {"content-type": HTML})
 
 
 def check_container_name(name: str, limits: Limits) -> None:
@@ -117,11 +121,9 @@ def delete_at(headers: Mapping[str, str]) -> int | None:
         moment = base + int(text)
     except ValueError:
         raise Refusal(400, f"Non-integer {name}") from None
-    if moment > 9_999_999_999 or moment < 0:
-        raise Refusal(400, f"{name} out of range" if moment > 0 else f"{name} in past")
     if moment <= time.time():
         raise Refusal(400, f"{name} in past")
-    return moment
+    return min(moment, LAST_MOMENT)
 
 
 def listing_limit(request: Request, most: int) -> int:

@@ -70,6 +70,8 @@ class Front:
         except Exception:
             log.exception("unexpected error", method=request.method, path=request.path, trans_id=trans_id)
             response = refusal(500)
+        if request.headers.get("connection", "").lower() == "keep-alive":
+            response.headers["connection"] = "keep-alive"
         if "expect" in request.headers and request.body.length != 0 and not request.body.received:
             response.headers["connection"] = "close"  # whether the body comes now is for the client to choose
         try:
@@ -87,8 +89,10 @@ class Front:
         is_head = request is not None and request.method == "HEAD"
         if entity is not None:
             headers["content-length"] = str(entity.size)
-        elif response.stream is not None or response.status in UNSENT:
+        elif response.stream is not None or response.status == 304:
             headers.pop("content-length", None)
+        elif response.status == 204:
+            headers["content-length"] = "0"
         elif not is_head or "content-length" not in headers:
             headers["content-length"] = str(len(response.body))
         raw = [(_field(name), _field(value)) for name, value in headers.items()]

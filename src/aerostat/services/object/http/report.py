@@ -29,9 +29,13 @@ def status_line(status: int) -> str:
     return f"{status} {title}".rstrip()
 
 
-def page(status: int) -> str:
-    """What a status says, as lines."""
-    return "\n".join(part for part in REASONS.get(status, ("", "")) if part)
+def sentence(response: Response) -> str:
+    """What an answer says, as a line of a report: nothing when it went well."""
+    if response.is_ok:
+        return ""
+    if response.body and "html" not in response.headers.get("content-type", ""):
+        return response.body.decode("utf-8", "surrogateescape").rstrip()
+    return "\n".join(part for part in REASONS.get(response.status, ("", "")) if part)
 
 
 def best_kind(accept: str | None, kinds: Sequence[str] = KINDS) -> str | None:

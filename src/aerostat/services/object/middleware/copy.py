@@ -56,6 +56,7 @@ class Middleware:
         headers = request.headers
         account = paths.account(headers[FROM_ACCOUNT]) if FROM_ACCOUNT in headers else request.account or ""
         container, name = paths.container_and_object("X-Copy-From", headers[FROM])
+        is_beating = is_true(request.query.get("heartbeat", ""))
         source = await self._source(request, path_of(account, container, name))
         if source.status >= 300:
             return source
@@ -69,7 +70,7 @@ class Middleware:
         except BaseException:
             await source.close()
             raise
-        if is_true(request.query.get("heartbeat", "")):
+        if is_beating:
             kind = report.best_kind(headers.get("accept"), report.KINDS[:2]) or report.KINDS[0]
             work = self._reported(request, source, shown, kind)
             return await report.answer(work, kind, 202, at_once=True, interval_s=self._interval_s)
@@ -113,7 +114,7 @@ class Middleware:
             for one, value in {**shown, **response.headers}.items()
             if not one.startswith((SYSMETA, "x-backend"))
         }
-        body = "" if response.is_ok else report.page(response.status)
+        body = report.sentence(response)
         return report.write(kind, {**facts, "Response Status": line, "Response Body": body}, errors, "copy")
 
 
@@ -151,7 +152,7 @@ def _become_put_of(request: Request, source: Response, entity: Entity) -> None:
         said.pop("etag", None)
     else:  # the bytes are not those of which the ETag is, nor those that a listing tells of
         copied = {one: value for one, value in copied.items() if not one.startswith(OVERRIDE)}
-    query = {one: value for one, value in request.query.items() if one != "version-id"}
+    query = {one: value for one, value in request.query.items() if one not in ("version-id", "heartbeat")}
     if is_manifest:
         if is_slo:
             query[QUERY] = "put"

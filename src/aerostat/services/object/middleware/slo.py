@@ -156,11 +156,10 @@ class Middleware:
             response, problems = await self._write(request, wanted)
         except Refusal as refused:
             response = refused.response()
-        status = response.status
-        facts = {"Response Status": report.status_line(status)}
+        facts = {"Response Status": report.status_line(response.status)}
         if response.is_ok:
             facts |= {"Etag": response.headers["etag"], "Last Modified": response.headers["last-modified"]}
-        facts["Response Body"] = "" if response.is_ok else report.page(status)
+        facts["Response Body"] = report.sentence(response)
         return report.write(kind, facts, problems, "upload")
 
     async def _wanted(self, request: Request) -> list[Wanted]:
@@ -186,8 +185,6 @@ class Middleware:
         segments, problems = await checking.check(
             wanted, lambda path: self._handler(request.sub("HEAD", f"{account}/{path}"))
         )
-        if (hook := request.state.get("slo_hook")) is not None:
-            problems = [*problems, *hook(segments)]
         if problems:
             return refusal(400), problems
         etag, size = manifest.etag_of(segments), Manifest(segments).size

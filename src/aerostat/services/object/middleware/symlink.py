@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from ..http import paths
-from ..http.request import Request, is_true, path_of
+from ..http.request import Request, path_of
 from ..http.response import Refusal, Response
 from ..pipeline import Handler
 from ..proxy.upload import md5_of
@@ -19,10 +19,6 @@ TARGET = "x-symlink-target"
 ACCOUNT, ETAG, BYTES = TARGET + "-account", TARGET + "-etag", TARGET + "-bytes"
 KEPT = {name: "x-object-sysmeta-" + name.removeprefix("x-") for name in (TARGET, ACCOUNT, ETAG, BYTES)}
 KEPT_TARGET = KEPT[TARGET]
-EXTENDS_LOOP = "x-object-sysmeta-symloop-extend"
-"""A link that the store itself has made, which does not count."""
-IS_INNER = "x-object-sysmeta-allow-reserved-names"
-"""A link of the store's own, into where clients cannot reach themselves."""
 SLO_ETAG, SLO_SIZE = "x-object-sysmeta-slo-etag", "x-object-sysmeta-slo-size"
 OF_NOTHING = md5_of(b"")
 MOST_LINKS = 2
@@ -65,8 +61,7 @@ class Middleware:
         path, etag = _target(request)
         headers = request.headers
         if etag:
-            if (size := request.state.get("symlink_bytes")) is None:
-                size = await self._verified(request, path, etag)
+            size = await self._verified(request, path, etag)
             headers[KEPT[ETAG]], headers[KEPT[BYTES]] = etag, str(size)
         elif not headers.get("content-type"):
             headers["content-type"] = "application/symlink"
@@ -162,8 +157,7 @@ class _Walk:
                 raise self._conflict("X-Symlink-Target-Etag headers do not match")
             if steps >= self._most:
                 raise Refusal(409, f"Too many levels of symbolic links, maximum allowed is {self._most}")
-            if not is_true(headers.get(EXTENDS_LOOP, "")):
-                steps += 1
+            steps += 1
             account = headers.get(KEPT[ACCOUNT]) or paths.quoted(request.account or "")
             self.location = f"/v1/{account}/{target.lstrip('/')}"
             self._etag, self._is_static = etag, False
@@ -171,7 +165,6 @@ class _Walk:
                 request.method,
                 unquote(self.location, errors="surrogateescape"),
                 headers=_sent_on(request),
-                is_allowed=IS_INNER in headers,
             )
             response = await self._next(request)
         found = response.headers.get("etag")

@@ -7,25 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import httptools
-import msgspec
 
 from ..stores.protocol import DeviceAway
 from . import wire
+from .waits import Waits
 
 HIGH_WATER = 1 << 20
 IDLE_S = 30.0
 """After that a connection is not used again: shorter than what servers wait before they close it."""
 _LAST_CHUNK = b"0\r\n\r\n"
-
-
-class Waits(msgspec.Struct, frozen=True, kw_only=True):
-    """How long another node is waited for, and `away_s`, how long it is not asked after it kept us waiting."""
-
-    connect_s: float = 0.5
-    answer_s: float = 10.0
-    chunk_s: float = 10.0
-    away_s: float = 5.0
-    most_connections: int = 128
 
 
 class Connection(asyncio.Protocol):
@@ -194,7 +184,10 @@ class Node:
     """Another node, at `HOST:PORT`, and the connections to it."""
 
     def __init__(self, address: str, secret: bytes, waits: Waits) -> None:
-        host, _, port = address.rpartition(":")
+        """Raises ValueError where `address` is none."""
+        host, colon, port = address.rpartition(":")
+        if not colon:
+            raise ValueError(f"{address} is not the address of a node, HOST:PORT")
         self.address = address
         self.waits = waits
         self.errors = 0

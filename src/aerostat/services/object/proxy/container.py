@@ -74,7 +74,7 @@ class Containers:
             "x-container-bytes-used": str(status.bytes),
             "x-timestamp": timestamp.write(status.created_at),
             "x-put-timestamp": timestamp.write(status.put_at),
-            "last-modified": constraints.last_modified(status.changed_at),
+            "last-modified": constraints.last_modified(info.modified_at),
             "accept-ranges": "bytes",
             POLICY: self._room.policies.get(status.policy).name,
         }

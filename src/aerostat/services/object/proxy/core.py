@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..cluster.errors import DeviceFull, NoQuorum
-from ..http.request import VERSIONS, Request
+from ..http.request import Request
 from ..http.response import Refusal, Response
 from ..stores.protocol import DeviceAway
 from . import account, container, object
@@ -20,23 +20,16 @@ class Core:
         self._origins = Origins(room)
 
     async def __call__(self, request: Request) -> Response:
-        parts = request.path[1:].split("/", 3)
-        if not request.path.startswith("/") or not parts[0] or not all(parts[:-1]):
-            raise Refusal(404)
-        if len(parts) == 1 or not parts[1]:
-            raise Refusal(412, "Bad URL")
-        if request.version not in VERSIONS:
-            raise Refusal(400)
+        if request.account is None or (request.container is None and request.name is not None):
+            raise _no_such_path(request)
         handler: Any
         methods: tuple[str, ...]
         if request.name is not None and request.container is not None and request.account is not None:
             handler, methods = self._objects, object.METHODS
         elif request.container is not None and request.account is not None and request.name is None:
             handler, methods = self._containers, container.METHODS
-        elif request.account is not None and request.container is None and request.name is None:
-            handler, methods = self._accounts, account.METHODS
         else:
-            raise Refusal(412, "Bad URL")
+            handler, methods = self._accounts, account.METHODS
         if request.method == "OPTIONS":
             return await self._origins.preflight(request, methods)
         response = await self._answer(handler, request)
@@ -54,3 +47,13 @@ class Core:
             return Refusal(503, None, {"retry-after": "1"}).response()
         except DeviceFull:
             return Refusal(507).response()
+
+
+def _no_such_path(request: Request) -> Refusal:
+    """404 for a path with a gap, 412 for one that names no account, 400 for another version."""
+    version, *names = request.path[1:].split("/", 3)
+    while names and not names[-1]:
+        names.pop()
+    if "" in (version, *names) and names:
+        return Refusal(404)
+    return Refusal(412, "Bad URL") if not names else Refusal(400)

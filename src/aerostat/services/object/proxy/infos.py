@@ -20,6 +20,7 @@ from ..cluster.cluster import Cluster
 from ..stores.account_db import AccountStatus
 from ..stores.container_db import ContainerStatus
 from ..stores.protocol import Said
+from ..timestamp import Timestamp
 
 MOST_KNOWN = 20_000
 SLOTS = 4096
@@ -40,6 +41,8 @@ class ContainerInfo(msgspec.Struct, frozen=True):
 
     status: ContainerStatus
     headers: Mapping[str, str]
+    modified_at: Timestamp
+    """It was made, or something was said of it."""
 
     @property
     def policy(self) -> int:
@@ -102,7 +105,11 @@ class Infos:
     async def container(self, account: str, container: str, *, fresh: bool = False) -> ContainerInfo | None:
         async def load() -> ContainerInfo | None:
             found = await self._cluster().containers.status(account, container)
-            return ContainerInfo(found[0], _live(found[1])) if found is not None else None
+            if found is None:
+                return None
+            status, said = found
+            modified_at = max((at for _, at in said.values()), default=0)
+            return ContainerInfo(status, _live(said), max(status.put_at, modified_at))
 
         return await self._get(f"{account}/{container}", load, fresh)
 

@@ -25,6 +25,8 @@ WRITTEN_ONCE = ("x-static-large-object",)
 OWN = ("x-object-meta-", "x-object-sysmeta-", "x-object-transient-sysmeta-")
 METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE", "COPY", "OPTIONS")
 ATTEMPTS = 8
+OTHER_BYTES = "\0"
+"""Marks a value that was not UTF-8; no header has such a character."""
 
 T = TypeVar("T")
 Footers = Callable[[int, str], Mapping[str, str]]
@@ -91,7 +93,7 @@ class Objects:
         def facts(size: int, md5: str) -> Facts:
             if wanted and wanted != md5:
                 raise Refusal(422)
-            headers = {one: value for one, value in request.headers.items() if _is_kept(one)}
+            headers = {one: _stored(value) for one, value in request.headers.items() if _is_kept(one)}
             if (footers := request.state.get("footers")) is not None:
                 headers.update(footers(size, md5))
             return Facts(
@@ -172,7 +174,9 @@ class Objects:
         async def post(at: Timestamp) -> Facts | None:
             revision = Revision(
                 timestamp=at,
-                headers={one: value for one, value in request.headers.items() if _is_changeable(one)},
+                headers={
+                    one: _stored(value) for one, value in request.headers.items() if _is_changeable(one)
+                },
                 delete_at=delete_at,
                 content_type=content_type or None,
                 content_type_at=at if content_type else None,
@@ -195,7 +199,7 @@ class Objects:
         if info is None:
             raise Refusal(404)
         objects = self._room.cluster.objects(info.policy)
-        if (expected := request.headers.get("x-if-delete-at")) is not None and request.is_inner:
+        if (expected := request.headers.get("x-if-delete-at")) is not None:
             await self._check_expiry(info.policy, account, container, name, expected)
         before = await _written(request, lambda at: objects.delete(account, container, name, at))
         gone = Facts(path=f"/{account}/{container}/{name}", timestamp=request.moment(), is_gone=True)
@@ -207,6 +211,8 @@ class Objects:
     async def _check_expiry(
         self, policy: int, account: str, container: str, name: str, expected: str
     ) -> None:
+        if not (expected.isascii() and expected.isdigit()):
+            raise Refusal(400, "Bad X-If-Delete-At header value")
         found = await self._room.cluster.objects(policy).find(account, container, name, newest=True)
         if found is None:
             raise Refusal(404)
@@ -264,7 +270,19 @@ def _headers(facts: Facts) -> dict[str, str]:
     }
     if facts.delete_at is not None:
         headers["x-delete-at"] = str(facts.delete_at)
+    for name, value in facts.headers.items():
+        if value.startswith(OTHER_BYTES):
+            headers[name] = value[1:].encode("latin-1").decode("utf-8", "surrogateescape")
     return headers
+
+
+def _stored(value: str) -> str:
+    """Metadata of objects need not be UTF-8. What is kept must be: other bytes are kept as so many characters."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return OTHER_BYTES + value.encode("utf-8", "surrogateescape").decode("latin-1")
+    return value
 
 
 def _is_kept(name: str) -> bool:

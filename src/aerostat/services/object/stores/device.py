@@ -61,6 +61,11 @@ class LocalDevice:
         await self._accounts.close()
         self._executor.shutdown()
 
+    @property
+    def device_id(self) -> str:
+        """What stands on it; what it is to be, while it is away."""
+        return self._mark.device_id
+
     def objects(self, policy: int) -> Objects:
         """The blocking store of one policy."""
         if policy not in self._objects:
@@ -212,7 +217,7 @@ class LocalDevice:
             space = os.statvfs(self.root)
             aside = self.root / QUARANTINED
             return DeviceStatus(
-                device_id=self._mark.device_id or "",
+                device_id=self.device_id,
                 total_bytes=space.f_blocks * space.f_frsize,
                 free_bytes=space.f_bavail * space.f_frsize,
                 stores=sorted(name for name in os.listdir(self.root) if is_store(name)),

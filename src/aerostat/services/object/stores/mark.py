@@ -5,10 +5,14 @@ import os
 import secrets
 from pathlib import Path
 
+import structlog
+
 from .protocol import DeviceAway
 from .tree import flush
 
 MARK = "device-id"
+
+log = structlog.get_logger(__name__)
 
 
 class Mark:
@@ -18,23 +22,33 @@ class Mark:
         self._root = root
         self._path = str(root / MARK)
         self._seen: tuple[int, int] | None = None
-        self.device_id = device_id
-        if device_id is None:
-            self.device_id = _first_use(root)
+        self._is_away = False
+        self.device_id = _first_use(root) if device_id is None else device_id
 
     def check(self) -> None:
         """The device is there, and it is this one. Costs a look at one file's name. Raises `DeviceAway`."""
         try:
             stat = os.stat(self._path)
+            if (stat.st_dev, stat.st_ino) == self._seen:
+                return
+            found = Path(self._path).read_text(encoding="ascii", errors="replace").strip()
+            if found != self.device_id:
+                raise self._away(f"is another device: {found[:40]}")
+            (self._root / "tmp").mkdir(exist_ok=True)
         except OSError as error:
-            raise DeviceAway(f"{self._root} has no mark of ours: {error.strerror}") from error
-        if (stat.st_dev, stat.st_ino) == self._seen:
-            return
-        found = Path(self._path).read_text(encoding="ascii", errors="replace").strip()
-        if found != self.device_id:
-            raise DeviceAway(f"{self._root} is another device: {found[:40]}")
-        (self._root / "tmp").mkdir(exist_ok=True)
+            raise self._away(f"has no mark of ours: {error.strerror}") from error
         self._seen = (stat.st_dev, stat.st_ino)
+        if self._is_away:
+            self._is_away = False
+            log.warning("device is there again", device=str(self._root))
+
+    def _away(self, why: str) -> DeviceAway:
+        """Told to the operator once, until it is there again."""
+        if not self._is_away:
+            self._is_away = True
+            log.error("device is away", device=str(self._root), why=why, expected=self.device_id)
+        self._seen = None
+        return DeviceAway(f"{self._root} {why}")
 
 
 def _first_use(root: Path) -> str:
