@@ -194,3 +194,12 @@ async def test_requests_one_after_the_other_are_answered_in_order() -> None:
         assert [found.index(b"got %d" % size) for size in range(10)] == sorted(
             found.index(b"got %d" % size) for size in range(10)
         )
+
+
+async def test_a_body_that_comes_at_once_is_no_head() -> None:
+    async with answered(Application()) as connect:
+        client = await connect()
+        for size in (1 << 10, 200 << 10, (1 << 20) - 60_000, 1 << 20):
+            await client.send(b"PUT / HTTP/1.1\r\nhost: h\r\ncontent-length: %d\r\n\r\n" % size + bytes(size))
+            assert (await client.until(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+            await client.until(b"0\r\n\r\n")

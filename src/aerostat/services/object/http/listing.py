@@ -49,15 +49,11 @@ def tell_etag(row: ObjectRow, etag: str, account: str) -> None:
     row.hash, *options = (part.strip() for part in etag.split(";"))
     told = dict(option.partition("=")[::2] for option in options)
     if "version_id" in told:
-        row.version_id, row.bytes = told["version_id"], int(told["version_bytes"])
+        row.version_id, row.bytes = told["version_id"], int(told.get("version_bytes", row.bytes))
     if "slo_etag" in told:
         row.slo_etag = f'"{told["slo_etag"]}"'
     if told.get("slo_bytes", "").isdigit():
         row.bytes = int(told["slo_bytes"])
-    if "version_id" in told:
-        row.version_id = told["version_id"]
-    if told.get("version_bytes", "").isdigit():
-        row.bytes = int(told["version_bytes"])
     if "symlink_target" in told:
         row.symlink_path = f"/v1/{told.get('symlink_target_account', account)}/{told['symlink_target']}"
         row.symlink_etag = told.get("symlink_target_etag")
