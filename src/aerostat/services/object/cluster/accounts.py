@@ -126,9 +126,10 @@ class Accounts:
         return any(was_there for _, was_there in told.answers)
 
     async def _tell(self, place: Place, entries: Sequence[ContainerEntry]) -> Sequence[str]:
-        return await hear(
+        heard = await hear(
             self._calls, self.layout, place.part, lambda device: device.hear_containers(place, entries)
         )
+        return heard.told
 
     def _place(self, account: str) -> Place:
         return self.layout.place(self._hasher.hash(account))

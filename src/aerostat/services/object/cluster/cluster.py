@@ -18,6 +18,7 @@ from .layout import Layout
 from .notes import Notes
 from .policies import Policies, Policy, PolicyError
 from .replicated import Replicated
+from .sharded import ShardedContainers
 from .standing import Standings
 
 SUMS_AFTER_S = 3.0
@@ -71,8 +72,10 @@ class Cluster:
         self.notes = Notes([Pending(folder) for folder in folders])
         self._local: Collection[str] = here.keys()
         self.accounts = Accounts(hasher, self._layout(account_ring), self.calls, self.notes)
-        self.containers = Containers(
-            hasher, self._layout(container_ring), self.calls, self.notes, self.accounts, sums_after_s
+        self.containers = ShardedContainers(
+            Containers(
+                hasher, self._layout(container_ring), self.calls, self.notes, self.accounts, sums_after_s
+            )
         )
         self._objects = {policy.index: self._store(policy, object_rings[policy.index]) for policy in policies}
 

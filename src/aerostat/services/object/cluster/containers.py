@@ -1,6 +1,6 @@
 """Containers: made, read, changed, and told of their objects, on all devices that hold them."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from ..ring import Hasher
 from ..stores.account_db import ContainerEntry
@@ -14,7 +14,7 @@ from .accounts import Accounts
 from .asking import quarantine
 from .calls import Calls
 from .gone import Gone, gone
-from .hearing import hear, or_none
+from .hearing import Heard, hear, or_none
 from .layout import Layout
 from .looking import Age, Looking
 from .notes import Notes
@@ -35,6 +35,8 @@ class Containers:
         self._calls = calls
         self._notes = notes
         self._accounts = accounts
+        self.whole_status: Callable[[str, str], Awaitable[Found | None]] = self.status
+        """With what its shards hold."""
         self.sums = Sums(self._tell_sums, delay_s)
         accounts.before_reading = self.sums.flush
 
@@ -107,13 +109,27 @@ class Containers:
 
     async def hear(self, account: str, container: str, entries: Sequence[Entry]) -> None:
         """What became of objects; devices that cannot be told will be. Raises `NoQuorum` when not even that is sure."""
+        heard = await self.tell(account, container, entries)
+        await self.note(account, container, entries, heard.told)
+
+    async def tell(self, account: str, container: str, entries: Sequence[Entry]) -> Heard:
+        """What became of objects; answers which devices heard."""
         place = self._place(account, container)
-        told = await hear(
+        heard = await hear(
             self._calls, self.layout, place.part, lambda device: device.hear_objects(place, entries)
         )
         self.sums.changed(account, container)
-        if len(told) < self.layout.holder_count(place.part):
-            note = Note(at=now(), account=account, container=container, objects=list(entries), told=told)
+        return heard
+
+    def is_told(self, account: str, container: str, told: Sequence[str]) -> bool:
+        """All have heard."""
+        return len(told) >= self.layout.holder_count(self._place(account, container).part)
+
+    async def note(self, account: str, container: str, entries: Sequence[Entry], told: Sequence[str]) -> None:
+        """Write down what others than those in `told` must hear yet. Raises `NoQuorum` when that cannot be."""
+        if not self.is_told(account, container, told):
+            place = self._place(account, container)
+            note = Note(at=now(), account=account, container=container, objects=[*entries], told=[*told])
             await self._notes.keep(place.hashed, note)
 
     async def delete(self, account: str, container: str, at: Timestamp) -> bool | None:
@@ -134,7 +150,7 @@ class Containers:
     async def _tell_sums(self, account: str, containers: Sequence[str]) -> None:
         entries = []
         for container in containers:
-            if (found := await self.status(account, container)) is not None:
+            if (found := await self.whole_status(account, container)) is not None:
                 status, _ = found
                 entries.append(
                     ContainerEntry(

@@ -24,6 +24,7 @@ from .reconstructor import Reconstructor
 from .replicator import Replicator
 from .retelling import Retelling
 from .settings import DaemonConfig
+from .sharder import Sharder
 from .station import Station
 from .sums import SumsTeller
 from .updater import Updater
@@ -56,6 +57,7 @@ DAEMONS: tuple[Callable[[Station], Daemon], ...] = (
     SumsTeller,
     Expirer,
     Reaper,
+    Sharder,
     Auditor,
 )
 

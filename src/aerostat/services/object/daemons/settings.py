@@ -14,7 +14,7 @@ class Interval(msgspec.Struct, frozen=True, kw_only=True):
     auditor: float = 3600.0
     expirer: float = 60.0
     reaper: float = 300.0
-    sharder: float = 15.0
+    sharder: float = 60.0
 
 
 class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +49,6 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     reap_after_s: float = 0.0
     """After its deletion an account is left alone for so long."""
     reap_per_s: float = 200.0
-    shard_rows: int = 200_000
+    shard_rows: int = 500_000
     """A container with more rows is cut; 0: never."""
-    shard_rows_per_s: float = 20_000.0
+    shard_rows_per_s: float = 5_000.0

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..cluster.errors import NoQuorum
+from ..cluster.shards import root_in, table_in
 from ..stores.entries import ContainerEntry
 from ..stores.held import CONTAINERS, DatabaseState
 from ..stores.protocol import Place
@@ -52,8 +53,13 @@ class SumsTeller:
             _, account, container = state.path.split("/", 2)
             if self._told.get((step.key, state.hashed)) == _content(state):
                 continue
-            place = Place(step.part, state.hashed)
-            found = await step.device.container(place)
+            containers = self._station.cluster.containers
+            if (root := root_in(state.said)) is not None:
+                containers.sums.changed(*root)
+            if table_in(state.said) is not None:
+                found = await containers.status(account, container)
+            else:
+                found = await step.device.container(Place(step.part, state.hashed))
             entry = ContainerEntry(
                 name=container,
                 put_at=state.put_at,

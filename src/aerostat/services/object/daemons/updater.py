@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import msgspec
 import structlog
 
+from ..cluster.errors import NoQuorum
 from ..cluster.layout import Layout, Target
 from ..stores.held import ACCOUNTS, CONTAINERS
 from ..stores.pending import Note, Pending
@@ -97,6 +98,9 @@ class Updater:
                 await asyncio.to_thread(pending.drop, name)
                 progress.count("notes")
                 continue
+            if await self._reroute(note, progress):
+                await asyncio.to_thread(pending.drop, name)
+                continue
             is_done = False
             if keys != set(note.told):
                 changed = msgspec.structs.replace(note, told=sorted(keys))
@@ -113,6 +117,17 @@ class Updater:
             words = [entry for note in notes for entry in note.containers]
             return await self._station.ask(target.device.hear_containers(place, words))
         except FAULTS as error:
+            progress.fail(error)
+            return False
+
+    async def _reroute(self, note: Note, progress: Progress) -> bool:
+        """Whether it was for a container whose rows are elsewhere by now, and is told there."""
+        if note.container is None:
+            return False
+        try:
+            containers = self._station.cluster.containers
+            return await containers.reroute(note.account, note.container, note.objects)
+        except NoQuorum as error:
             progress.fail(error)
             return False
 

@@ -17,6 +17,9 @@ from .listing import Asked, Span, Subdir, page
 
 __all__ = ["ContainerDb", "ContainerStatus", "Entry"]
 
+SHARDS = "x-container-sysmeta-shards"
+"""Metadata of a container whose rows are elsewhere; see `cluster/shards.py`."""
+
 _LIVE = "name, timestamp, size, etag, content_type, type_at, meta_at"
 
 
@@ -49,6 +52,38 @@ class ContainerDb(Database):
     @property
     def is_deleted(self) -> bool:
         return self.container().is_deleted
+
+    @property
+    def is_closed(self) -> bool:
+        """It takes no words, and answers no listings."""
+        return bool(self.rows("SELECT 1 FROM metadata WHERE name = ? AND value != ''", (SHARDS,)))
+
+    @property
+    def is_open(self) -> bool:
+        """It is there, and answers listings."""
+        return not (self.is_deleted or self.is_closed)
+
+    def _is_closed(self, db: sqlite3.Connection) -> bool:
+        sql = "SELECT 1 FROM metadata WHERE name = ? AND value != ''"
+        return db.execute(sql, (SHARDS,)).fetchone() is not None
+
+    def drop_rows(self, after: int, upto: int) -> int:
+        """Take away rows that have moved: those whose last change has a number behind `after`, up to `upto`; answers
+        how many they were.
+        """
+        with self.writing() as db:
+            status = db.execute("SELECT change, checksum FROM status").fetchone()
+            tally = Tally(*status)
+            span = (after, upto)
+            for row in db.execute(f"SELECT {_LIVE} FROM live WHERE change > ? AND change <= ?", span):
+                tally.count(-1, checksum(*row), row["size"])
+            gone = db.execute("DELETE FROM gone WHERE change > ? AND change <= ?", span).rowcount
+            db.execute("DELETE FROM live WHERE change > ? AND change <= ?", span)
+            db.execute(
+                "UPDATE status SET change = change + 1, checksum = ?, rows = rows + ?, bytes = bytes + ?",
+                (tally.checksum, tally.rows, tally.bytes),
+            )
+            return gone - tally.rows
 
     def _hear(self, db: sqlite3.Connection, words: Iterable[Entry], tally: Tally) -> None:
         for entry in words:

@@ -218,10 +218,16 @@ class Database:
 
     # Rows
 
-    def hear(self, words: Iterable[Any]) -> None:
-        """Write down what was heard, all in one transaction."""
+    def hear(self, words: Iterable[Any]) -> bool:
+        """Write down what was heard, all in one transaction; False when it takes no words any more."""
         with self.writing() as db:
+            if self._is_closed(db):
+                return False
             self._tally(db, words)
+            return True
+
+    def _is_closed(self, db: sqlite3.Connection) -> bool:
+        return False
 
     def _hear(self, db: sqlite3.Connection, words: Iterable[Any], tally: Tally) -> None:
         """Write words into the rows of the kind, each that is news as `tally.next_change()`, and count them."""

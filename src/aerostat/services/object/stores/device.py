@@ -176,7 +176,7 @@ class LocalDevice:
 
     async def list_container(self, place: Place, asked: Asked) -> Sequence[Entry | Subdir] | None:
         return await self._containers.ask(
-            place.part, place.hashed, lambda found: None if found.is_deleted else found.list(asked)
+            place.part, place.hashed, lambda found: found.list(asked) if found.is_open else None
         )
 
     async def say_of_container(self, place: Place, said: Said) -> bool:
@@ -275,6 +275,11 @@ class LocalDevice:
 
     async def remove_database(self, store: str, place: Place, file_id: str, change: int) -> bool:
         return await self._shelf(store).remove(place.part, place.hashed, file_id, change)
+
+    async def drop_rows(self, place: Place, after: int, upto: int) -> int:
+        """See `ContainerDb.drop_rows`."""
+        asked = self._containers.ask(place.part, place.hashed, lambda found: found.drop_rows(after, upto))
+        return await asked or 0
 
     async def clear_unnamed(self, older_than_s: float) -> int:
         """Remove what writers that died have left; answers how many files it was."""

@@ -84,6 +84,13 @@ def page(asked: Asked, fetch: Fetch) -> list[Any]:
     return found
 
 
+def names_of(asked: Asked) -> Span | None:
+    """All names that may be on the page, or below what is on it."""
+    if asked.path is not None:
+        return _span(asked, asked.path.rstrip("/") + "/" if asked.path else "")
+    return _span(asked, asked.prefix)
+
+
 def _span(asked: Asked, prefix: str) -> Span | None:
     """The names that may be on the page; None when none can."""
     low, high = (asked.end_marker, asked.marker) if asked.reverse else (asked.marker, asked.end_marker)

@@ -275,5 +275,4 @@ _NUMBERS = {
 
 
 def _hear(words: list[Any], database: Any) -> bool:
-    database.hear(words)
-    return True
+    return bool(database.hear(words))
