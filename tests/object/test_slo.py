@@ -544,7 +544,7 @@ async def test_deletion_can_be_left_to_the_expirer(store):
     assert set(await listed(store)) == {"a", "b", "c", "both", "above"}
     await store.put("/v1/a/c/b", b"written after that")
     station = Station(
-        store.room.cluster,
+        lambda: store.room.cluster,
         store.room.local,
         DaemonConfig(expire_per_s=0),
         reclaim_age_s=60,
