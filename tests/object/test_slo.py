@@ -18,6 +18,7 @@ from aerostat.services.object.proxy.core import Core
 
 from .dying_requests import Cut, until
 from .kit import opened
+from .test_encryption import on
 from .test_tempauth import as_user, settings
 
 PUT, GET, DELETE = "multipart-manifest=put", "multipart-manifest=get", "multipart-manifest=delete"
@@ -637,3 +638,28 @@ def test_data_and_its_size():
         segment = manifest.of_data(os.urandom(size))
         assert segment.span == (0, size)
         assert base64.b64decode(segment.data) == segment.inline
+
+
+@pytest.mark.parametrize("below", [{"devices": 4, "replicas": 3}, {"middleware": on()}])
+async def test_whatever_lies_below(tmp_path, below):
+    """Several copies, and encryption: large objects, links to them and copies of them are the same."""
+    async with opened(tmp_path, **below) as store:
+        await store.put("/v1/a/c")
+        parts = {"a": os.urandom(300_000), "b": b"b" * 10}
+        for name, data in parts.items():
+            await store.put(f"/v1/a/c/x{name}", data)
+        whole = b"".join(parts.values())
+        etag = (await made(store, "xa", "xb")).headers["etag"]
+        own = (await read(store)).headers["x-manifest-etag"]
+        link = {"x-symlink-target": "c/m", "x-symlink-target-etag": own}
+        assert (await store("PUT", "/v1/a/c/link", b"", link)).status == 201
+        await store.put("/v1/a/c/dlo", x_object_manifest="c/x")
+        for path in ("m", "link", "dlo"):
+            got = await read(store, f"/v1/a/c/{path}", "bytes=299990-")
+            assert (got.status, got.body) == (206, whole[299_990:]), path
+            assert got.headers["etag"] == etag
+            answer = await store("COPY", f"/v1/a/c/{path}", headers={"destination": "c/copy"})
+            assert (answer.status, (await read(store, "/v1/a/c/copy")).body) == (201, whole)
+        rows = await listed(store)
+        assert (rows["m"]["bytes"], rows["m"]["slo_etag"], rows["m"]["hash"]) == (len(whole), etag, own)
+        assert (rows["link"]["symlink_bytes"], rows["link"]["symlink_etag"]) == (len(whole), own)
