@@ -16,6 +16,7 @@ from aerostat.services.object.daemons.settings import DaemonConfig
 from aerostat.services.object.daemons.station import Station
 from aerostat.services.object.proxy.core import Core
 
+from .dying import Died, DyingOs, replace_os
 from .dying_requests import Cut, until
 from .kit import opened
 from .test_encryption import on
@@ -591,6 +592,34 @@ async def test_a_manifest_is_written_or_not(tmp_path):
     assert outcomes[0] is False
     assert len(outcomes) > 2
     assert outcomes == sorted(outcomes)
+
+
+async def test_a_process_dies_while_it_writes_a_manifest(tmp_path, monkeypatch):
+    """At any call that changes something on the disk; what was acknowledged is there."""
+    before, after = b"as it was", b"a" * 10 + b"b" * 10
+    for calls in itertools.count(0):
+        folder = tmp_path / str(calls)
+        dying = DyingOs(10**9)
+        async with opened(folder) as store:
+            await store.put("/v1/a/c")
+            for letter in "ab":
+                await store.put(f"/v1/a/c/{letter}", letter.encode() * 10)
+            await store.put("/v1/a/c/m", before)
+            with monkeypatch.context() as patch:
+                replace_os(patch, dying)
+                dying.left = calls
+                try:
+                    answer = await put(store, [{"path": "/c/a"}, {"path": "/c/b"}])
+                except Died:
+                    answer = None
+            dying.bury()
+        async with opened(folder) as store:
+            got = await read(store)
+            assert got.body in (before, after)
+            assert got.body == after or answer is None
+        if answer is not None:
+            break
+    assert calls > 2
 
 
 async def test_a_tree_whose_deletion_ends_halfway_can_be_deleted_again(tmp_path):
