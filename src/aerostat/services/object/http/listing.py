@@ -32,6 +32,7 @@ class ContainerRow(msgspec.Struct, kw_only=True):
     count: int
     bytes: int
     last_modified: str
+    storage_policy: str
 
 
 class SubdirRow(msgspec.Struct):
@@ -107,7 +108,7 @@ _XML = {
         "name", "hash", "bytes", "content_type", "last_modified", "symlink_path", "symlink_bytes",
         "symlink_etag", "slo_etag", "version_id", "is_latest",
     ),
-    "container": ("name", "count", "bytes", "last_modified"),
+    "container": ("name", "count", "bytes", "last_modified", "storage_policy"),
 }  # fmt: skip
 _FORBIDDEN = {code: "\ufffd" for code in range(32) if code not in (9, 10, 13)}
 
