@@ -119,7 +119,7 @@ class Shelf(Generic[D]):
                 ended.set_exception(error)
                 ended.exception()  # it is told to those who wait; that nobody may is no fault
             else:
-                ended.set_result(written is not None)
+                ended.set_result(bool(written))
         del self._gathering[hashed], self._rounds[hashed]
 
     @contextmanager
