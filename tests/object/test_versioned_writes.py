@@ -192,7 +192,7 @@ async def test_whatever_dies_nothing_is_lost_and_nothing_is_there_twice(
 ) -> None:
     """Dies before (or after) each request that is made of the layers below; then all is taken from the stack."""
     async with opened(tmp_path) as store:
-        (layer,) = [one for one in store.room.layers if isinstance(one, Middleware)]
+        (layer,) = [one for one in store.room.layers.values() if isinstance(one, Middleware)]
         below = layer._next
         steps = 0
         while True:
