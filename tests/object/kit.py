@@ -114,7 +114,7 @@ async def ask(app: Any, scope: Mapping[str, Any], pieces: list[bytes], breaks_of
     start, *rest = messages
     headers: dict[str, str] = {}
     for name, value in start["headers"]:
-        headers[name.decode()] = value.decode("utf-8", "surrogateescape")
+        headers[name.decode().lower()] = value.decode("utf-8", "surrogateescape")
     return Answer(start["status"], headers, b"".join(part.get("body", b"") for part in rest))
 
 

@@ -497,3 +497,58 @@ def test_refusals_have_upstreams_words() -> None:
     with pytest.raises(Refusal) as refused:
         parse_version("x")
     assert (refused.value.status, refused.value.text) == (400, "Invalid version parameter")
+
+
+SECRET = {
+    "middleware": {"encryption": {"root_secrets": {"one": "c2VjcmV0" * 8}, "active_root_secret_id": "one"}}
+}
+
+
+@pytest.mark.parametrize("settings", [{}, SECRET], ids=["plain", "encrypted"])
+async def test_versions_of_what_other_layers_make(tmp_path: Path, settings: dict[str, Any]) -> None:
+    """Large objects, links and encrypted bytes are versions like all others."""
+    async with opened(tmp_path, **settings) as store:
+        await versioned(store)
+        await store.put("/v1/AUTH_a/parts")
+        for name in ("one", "two"):
+            await store.put(f"/v1/AUTH_a/parts/{name}", name.encode())
+        plain = await write(store, "plain", Content_Type="text/plain")
+        manifest = b'[{"path": "/parts/one"}, {"path": "/parts/two"}]'
+        large = await store("PUT", f"{C}/o", manifest, query="multipart-manifest=put")
+        assert large.status == 201, large
+        assert (await store("GET", f"{C}/o")).body == b"onetwo"
+        (row,) = (await store("GET", C, query="format=json")).json
+        assert (row["bytes"], row["slo_etag"]) == (6, large.headers["etag"])
+        link = await store("PUT", f"{C}/o", b"", {"x-symlink-target": "parts/two"})
+        assert (await store("GET", f"{C}/o")).body == b"two"
+        rows = await versions(store)
+        assert [row["version_id"] for row in rows] == [
+            link.headers[VERSION], large.headers[VERSION], plain,
+        ]  # fmt: skip
+        assert [row["bytes"] for row in rows] == [0, 6, 5]
+        for version, expected in (
+            (large.headers[VERSION], b"onetwo"),
+            (plain, b"plain"),
+            (link.headers[VERSION], b"two"),
+        ):
+            assert (await store("GET", f"{C}/o", query=f"version-id={version}")).body == expected
+            assert (await store("PUT", f"{C}/o", query=f"version-id={version}")).status == 201
+            assert (await store("GET", f"{C}/o")).body == expected
+            (row,) = (await store("GET", C, query="format=json")).json
+            listed = next(row for row in rows if row["version_id"] == version)
+            assert {name: row[name] for name in ("bytes", "hash", "content_type")} == {
+                name: listed[name] for name in ("bytes", "hash", "content_type")
+            }
+        await store.put("/v1/AUTH_a/parts/link", b"", X_Symlink_Target="c/o")
+        assert (await store("PUT", f"{C}/o", query=f"version-id={large.headers[VERSION]}")).status == 201
+        assert (await store("GET", "/v1/AUTH_a/parts/link")).body == b"onetwo"
+        copy = await store("COPY", f"{C}/o", headers={"destination": "c/o"}, query=f"version-id={plain}")
+        assert (copy.status, (await store("GET", f"{C}/o")).body) == (201, b"plain")
+        for hidden in ("%00versions%00c/%00o%00x", "c/%00o"):
+            assert (await store("PUT", f"{C}/p", b"", {"x-copy-from": hidden})).status in (400, 412)
+            assert (await store("PUT", f"{C}/p", b"", {"x-object-manifest": hidden})).status in (
+                201,
+                400,
+                412,
+            )
+            assert (await store("GET", f"{C}/p")).body[:5] != b"plain"

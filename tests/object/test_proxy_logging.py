@@ -29,7 +29,7 @@ async def test_a_line_tells_what_was_asked_and_answered(tmp_path: Path) -> None:
         assert (ranged["status"], ranged["bytes_out"]) == (206, 10)
         assert ranged["trans_id"] == got.headers["x-trans-id"]
         assert ranged["client"] == "127.0.0.1"
-        assert missing["status"] == 404
+        assert missing["status"] == 401
         assert "s3cret" not in str(missing)
         assert missing["query"] == "temp_url_sig=***&temp_url_expires=1"
         assert (head["status"], head["bytes_out"]) == (200, 0)

@@ -1,14 +1,20 @@
 """Databases of a device: opened when needed, and written to in company."""
 
 import asyncio
+import os
 import sqlite3
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
+from aerostat.services.object.stores import database
 from aerostat.services.object.stores import shelf as shelf_module
 from aerostat.services.object.stores.container_db import ContainerDb, Entry
 from aerostat.services.object.stores.listing import Asked
+from aerostat.services.object.stores.object_file import Damaged
 from aerostat.services.object.stores.shelf import Shelf
 from aerostat.services.object.stores.tree import Tree
 
@@ -16,16 +22,29 @@ HASH = "ab" * 16
 
 
 @pytest.fixture
-async def shelf(tmp_path):
-    (tmp_path / "tmp").mkdir()
+def opened_at():
+    """Shelves of one folder, as several processes have them."""
     with ThreadPoolExecutor(4) as executor:
 
         async def run(work):
             return await asyncio.get_running_loop().run_in_executor(executor, work)
 
-        shelf = Shelf(Tree(tmp_path, "containers"), ContainerDb, run)
-        yield shelf
-        await shelf.close()
+        yield lambda folder: Shelf(Tree(folder, "containers"), ContainerDb, run)
+
+
+@pytest.fixture
+async def shelf(tmp_path, opened_at):
+    (tmp_path / "tmp").mkdir()
+    shelf = opened_at(tmp_path)
+    yield shelf
+    await shelf.close()
+
+
+@pytest.fixture
+async def other(tmp_path, opened_at):
+    other = opened_at(tmp_path)
+    yield other
+    await other.close()
 
 
 def put(name, at=5):
@@ -97,3 +116,110 @@ async def test_only_so_many_stay_open(shelf, monkeypatch):
         assert done == [True] * 10
         assert len(shelf._slots) <= 3
     assert [await names(shelf, hashed) for hashed in hashes] == [["a"]] * 10
+
+
+async def test_a_database_that_is_slow_to_open_holds_up_no_other(shelf, monkeypatch):
+    slow, quick = "aa" * 16, "bb" * 16
+    for hashed in (slow, quick):
+        await shelf.make(3, hashed, name=f"/a/{hashed}", at=1)
+    opening, go_on = threading.Event(), threading.Event()
+    connect = database._connect
+
+    def slowly(path):
+        if slow in str(path):
+            opening.set()
+            assert go_on.wait(5)
+        return connect(path)
+
+    monkeypatch.setattr(database, "_connect", slowly)
+    waiting = asyncio.create_task(names(shelf, slow))
+    await asyncio.to_thread(opening.wait, 5)
+    assert await names(shelf, quick) == []
+    go_on.set()
+    assert await waiting == []
+
+
+async def test_names_that_are_not_there_do_not_push_out_those_that_are(shelf, monkeypatch):
+    monkeypatch.setattr(shelf_module, "MOST_OPEN", 3)
+    await shelf.make(3, HASH, name="/a/c", at=1)
+    assert await names(shelf) == []
+    for n in range(10):
+        assert await names(shelf, f"{n:032x}") is None
+    assert list(shelf._slots) == [HASH]
+
+
+async def test_a_new_container_never_is_without_what_was_said_of_it(shelf, monkeypatch):
+    """Metadata may keep strangers out; a reader at any moment finds all of it, or no container."""
+    said = {"x-container-read": ("nobody", 1)}
+    seen = []
+    rename = os.rename
+
+    def look(source, target):
+        seen.append(os.path.exists(target))
+        with closing(ContainerDb(Path(source))) as whole:
+            seen.append(whole.metadata())
+        rename(source, target)
+
+    monkeypatch.setattr(database.os, "rename", look)
+    assert await shelf.make(3, HASH, name="/a/c", at=1, said=said)
+    assert seen == [False, said]
+
+
+async def test_a_file_that_was_removed_elsewhere_is_let_go_and_another_may_come(shelf, other):
+    await shelf.make(3, HASH, name="/a/c", at=1)
+    await shelf.hear(3, HASH, [put("a")])
+    assert await names(other) == ["a"]
+    state = await shelf.ask(3, HASH, lambda container: container.state())
+    assert await shelf.remove(3, HASH, state.file_id, state.change)
+    assert await other.hear(3, HASH, [put("lost?")]) is False, "it is told, and not written into nothing"
+    assert await shelf.make(3, HASH, name="/a/c", at=2)
+    assert await other.hear(3, HASH, [put("b")])
+    assert await names(shelf) == await names(other) == ["b"]
+    await other.close()
+    assert await names(shelf) == ["b"], "what is closed late takes nothing with it"
+
+
+async def test_who_dies_while_a_file_goes_leaves_one_that_counts_as_gone(shelf, other, monkeypatch):
+    await shelf.make(3, HASH, name="/a/c", at=1)
+    state = await shelf.ask(3, HASH, lambda container: container.state())
+    assert await names(other) == []
+    with monkeypatch.context() as patch:
+        patch.setattr(Shelf, "_remove", lambda self, path, inode: None)
+        await shelf.remove(3, HASH, state.file_id, state.change)
+    assert shelf.path(3, HASH).exists()
+    assert await other.hear(3, HASH, [put("a")]) is False
+    assert await other.make(3, HASH, name="/a/c", at=5)
+    assert await other.ask(3, HASH, lambda container: container.container().created_at) == 5
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda content: b"",
+        lambda content: content[:100],
+        lambda content: content[:4096],
+        lambda content: content[: len(content) // 2],
+        lambda content: bytes(len(content)),
+        lambda content: b"x" * len(content),
+        lambda content: content[:4096] + bytes(len(content) - 4096),
+    ],
+)
+async def test_a_damaged_file_is_told_whatever_is_asked_and_never_listed_from(shelf, other, harm):
+    await shelf.make(3, HASH, name="/a/c", at=1)
+    await shelf.hear(3, HASH, [put(f"{n:05}") for n in range(3000)])
+    await shelf.close()
+    path = shelf.path(3, HASH)
+    path.write_bytes(harm(path.read_bytes()))
+    for work in (
+        lambda found: found.state(),
+        lambda found: found.list(Asked()),
+        lambda found: found.delete(9),
+    ):
+        with pytest.raises(Damaged):
+            await other.ask(3, HASH, work)
+    with pytest.raises(Damaged):
+        await other.hear(3, HASH, [put("x")])
+    assert await other.states(3) == []
+    assert not path.exists(), "put aside, so that a copy may take its place"
+    assert await other.make(3, HASH, name="/a/c", at=2)
+    assert await names(other) == []

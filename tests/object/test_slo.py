@@ -16,8 +16,10 @@ from aerostat.services.object.daemons.settings import DaemonConfig
 from aerostat.services.object.daemons.station import Station
 from aerostat.services.object.proxy.core import Core
 
+from .dying import Died, DyingOs, replace_os
 from .dying_requests import Cut, until
 from .kit import opened
+from .test_encryption import on
 from .test_tempauth import as_user, settings
 
 PUT, GET, DELETE = "multipart-manifest=put", "multipart-manifest=get", "multipart-manifest=delete"
@@ -544,7 +546,7 @@ async def test_deletion_can_be_left_to_the_expirer(store):
     assert set(await listed(store)) == {"a", "b", "c", "both", "above"}
     await store.put("/v1/a/c/b", b"written after that")
     station = Station(
-        store.room.cluster,
+        lambda: store.room.cluster,
         store.room.local,
         DaemonConfig(expire_per_s=0),
         reclaim_age_s=60,
@@ -592,6 +594,34 @@ async def test_a_manifest_is_written_or_not(tmp_path):
     assert outcomes == sorted(outcomes)
 
 
+async def test_a_process_dies_while_it_writes_a_manifest(tmp_path, monkeypatch):
+    """At any call that changes something on the disk; what was acknowledged is there."""
+    before, after = b"as it was", b"a" * 10 + b"b" * 10
+    for calls in itertools.count(0):
+        folder = tmp_path / str(calls)
+        dying = DyingOs(10**9)
+        async with opened(folder) as store:
+            await store.put("/v1/a/c")
+            for letter in "ab":
+                await store.put(f"/v1/a/c/{letter}", letter.encode() * 10)
+            await store.put("/v1/a/c/m", before)
+            with monkeypatch.context() as patch:
+                replace_os(patch, dying)
+                dying.left = calls
+                try:
+                    answer = await put(store, [{"path": "/c/a"}, {"path": "/c/b"}])
+                except Died:
+                    answer = None
+            dying.bury()
+        async with opened(folder) as store:
+            got = await read(store)
+            assert got.body in (before, after)
+            assert got.body == after or answer is None
+        if answer is not None:
+            break
+    assert calls > 2
+
+
 async def test_a_tree_whose_deletion_ends_halfway_can_be_deleted_again(tmp_path):
     paths = [f"/v1/a/c/{name}" for name in ("a", "b", "sub", "m")]
     for wait_ms in range(12):
@@ -637,3 +667,28 @@ def test_data_and_its_size():
         segment = manifest.of_data(os.urandom(size))
         assert segment.span == (0, size)
         assert base64.b64decode(segment.data) == segment.inline
+
+
+@pytest.mark.parametrize("below", [{"devices": 4, "replicas": 3}, {"middleware": on()}])
+async def test_whatever_lies_below(tmp_path, below):
+    """Several copies, and encryption: large objects, links to them and copies of them are the same."""
+    async with opened(tmp_path, **below) as store:
+        await store.put("/v1/a/c")
+        parts = {"a": os.urandom(300_000), "b": b"b" * 10}
+        for name, data in parts.items():
+            await store.put(f"/v1/a/c/x{name}", data)
+        whole = b"".join(parts.values())
+        etag = (await made(store, "xa", "xb")).headers["etag"]
+        own = (await read(store)).headers["x-manifest-etag"]
+        link = {"x-symlink-target": "c/m", "x-symlink-target-etag": own}
+        assert (await store("PUT", "/v1/a/c/link", b"", link)).status == 201
+        await store.put("/v1/a/c/dlo", x_object_manifest="c/x")
+        for path in ("m", "link", "dlo"):
+            got = await read(store, f"/v1/a/c/{path}", "bytes=299990-")
+            assert (got.status, got.body) == (206, whole[299_990:]), path
+            assert got.headers["etag"] == etag
+            answer = await store("COPY", f"/v1/a/c/{path}", headers={"destination": "c/copy"})
+            assert (answer.status, (await read(store, "/v1/a/c/copy")).body) == (201, whole)
+        rows = await listed(store)
+        assert (rows["m"]["bytes"], rows["m"]["slo_etag"], rows["m"]["hash"]) == (len(whole), etag, own)
+        assert (rows["link"]["symlink_bytes"], rows["link"]["symlink_etag"]) == (len(whole), own)

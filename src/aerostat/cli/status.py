@@ -124,7 +124,9 @@ def counts(api: "Api | None") -> dict[str, int | None]:
         "networks": ("network", "/v2.0/networks?fields=id"),
     }
     found: dict[str, int | None] = dict.fromkeys(paths)
-    for name, (service, path) in paths.items() if api is not None else ():
+    if api is None:
+        return found
+    for name, (service, path) in paths.items():
         with contextlib.suppress(ApiFailed):
             found[name] = len(api.get(service, path)[name])
     return found

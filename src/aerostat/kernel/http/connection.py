@@ -50,6 +50,8 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._is_in_head = True
         self._head_bytes = 0
+        self._has_completed = False
+        """With what was received last: most of that was a body."""
         self._too_large: int | None = None
         self._unwanted_bytes = 0
         self._unread_timer: asyncio.TimerHandle | None = None
@@ -64,8 +66,9 @@ class HttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._is_in_head and not self._head_bytes:
             data = _readable(data)
+        self._has_completed = False
         super().data_received(data)
-        if self._is_in_head and not self.transport.is_closing():
+        if self._is_in_head and not self._has_completed and not self.transport.is_closing():
             self._head_bytes += len(data)
             if self._head_bytes > MOST_HEAD_BYTES:
                 self._refuse(400)
@@ -120,7 +123,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._is_in_head = True
+        self._is_in_head = self._has_completed = True
         self._head_bytes = 0
         super().on_message_complete()
 

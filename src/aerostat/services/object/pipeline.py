@@ -25,13 +25,17 @@ ORDER = (
     "healthcheck",
     "info",
     "crossdomain",
+    "list_endpoints",
+    "recon",
     "domain_remap",
     "etag_quoter",
     "listing_formats",
+    "container_sync",
     "bulk",
     "name_check",
     "tempurl",
     "formpost",
+    "ratelimit",
     "tempauth",
     "keystone",
     "read_only",
@@ -46,7 +50,19 @@ ORDER = (
     "object_versioning",  # below symlinks: a version may be one, and one may lead to what has versions
     "encryption",
 )
-OPTIONAL = frozenset({"crossdomain", "domain_remap", "keystone", "name_check", "read_only", "tempauth"})
+OPTIONAL = frozenset(
+    {
+        "crossdomain",
+        "domain_remap",
+        "keystone",
+        "list_endpoints",
+        "name_check",
+        "ratelimit",
+        "read_only",
+        "recon",
+        "tempauth",
+    }
+)
 """Only there when `[object.middleware.NAME]` is in the settings, and does not say `enabled = false`."""
 
 
@@ -65,7 +81,7 @@ def build(room: ObjectStore, core: Handler) -> tuple[Handler, dict[str, Layer]]:
     layers: dict[str, Layer] = {}
     for name in reversed(ORDER):
         options = room.settings.middleware.get(name, {})
-        if not options.get("enabled", bool(options) or name not in OPTIONAL):
+        if not options.get("enabled", name in room.settings.middleware or name not in OPTIONAL):
             continue
         module = importlib.import_module(f"{__package__}.middleware.{name}")
         layer: Layer = module.Middleware(room, handler)

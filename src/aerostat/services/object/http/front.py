@@ -10,6 +10,7 @@ import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -95,7 +96,7 @@ class Front:
             headers["content-length"] = "0"
         elif not is_head or "content-length" not in headers:
             headers["content-length"] = str(len(response.body))
-        raw = [(_field(name), _field(value)) for name, value in headers.items()]
+        raw = [(_name(name), _field(value)) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": response.status, "headers": raw})
         if is_head:
             await send({"type": "http.response.body", "body": b""})
@@ -121,6 +122,12 @@ async def _send_pieces(scope: Scope, send: Send, pieces: AsyncIterator[bytes]) -
     finally:
         if (close := getattr(pieces, "aclose", None)) is not None:
             await close()
+
+
+@lru_cache(4096)
+def _name(name: str) -> bytes:
+    """In capitals as upstream has them: there are clients that look for them so."""
+    return _field(name.title())
 
 
 def _field(text: str) -> bytes:

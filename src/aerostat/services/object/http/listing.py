@@ -32,6 +32,7 @@ class ContainerRow(msgspec.Struct, kw_only=True):
     count: int
     bytes: int
     last_modified: str
+    storage_policy: str
 
 
 class SubdirRow(msgspec.Struct):
@@ -49,15 +50,11 @@ def tell_etag(row: ObjectRow, etag: str, account: str) -> None:
     row.hash, *options = (part.strip() for part in etag.split(";"))
     told = dict(option.partition("=")[::2] for option in options)
     if "version_id" in told:
-        row.version_id, row.bytes = told["version_id"], int(told["version_bytes"])
+        row.version_id, row.bytes = told["version_id"], int(told.get("version_bytes", row.bytes))
     if "slo_etag" in told:
         row.slo_etag = f'"{told["slo_etag"]}"'
     if told.get("slo_bytes", "").isdigit():
         row.bytes = int(told["slo_bytes"])
-    if "version_id" in told:
-        row.version_id = told["version_id"]
-    if told.get("version_bytes", "").isdigit():
-        row.bytes = int(told["version_bytes"])
     if "symlink_target" in told:
         row.symlink_path = f"/v1/{told.get('symlink_target_account', account)}/{told['symlink_target']}"
         row.symlink_etag = told.get("symlink_target_etag")
@@ -111,7 +108,7 @@ _XML = {
         "name", "hash", "bytes", "content_type", "last_modified", "symlink_path", "symlink_bytes",
         "symlink_etag", "slo_etag", "version_id", "is_latest",
     ),
-    "container": ("name", "count", "bytes", "last_modified"),
+    "container": ("name", "count", "bytes", "last_modified", "storage_policy"),
 }  # fmt: skip
 _FORBIDDEN = {code: "\ufffd" for code in range(32) if code not in (9, 10, 13)}
 

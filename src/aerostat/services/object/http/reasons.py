@@ -33,6 +33,7 @@ REASONS: dict[int, tuple[str, str]] = {
     417: ("Expectation Failed", "Expectation failed."),
     422: ("Unprocessable Entity", "Unable to process the contained instructions"),
     429: ("Too Many Requests", "Too many requests. Slow down."),
+    497: ("Blacklisted", "Your account has been blacklisted."),
     498: ("Rate Limited", "Your requests come too fast. Slow down."),
     499: ("Client Disconnect", "The client was disconnected during the request."),
     500: ("Internal Error", "The server has erred. The log tells more under this transaction's id."),

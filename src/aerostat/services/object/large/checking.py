@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import quote
 
@@ -15,6 +14,7 @@ from ..http.response import Response
 from .manifest import Segment, Wanted, of_data
 
 AT_ONCE = 8
+MOMENT = "%Y-%m-%dT%H:%M:%S.%f"
 TOO_SMALL = "Too small; each segment must be at least 1 byte."
 
 Head = Callable[[str], Awaitable[Response]]
@@ -75,12 +75,7 @@ def _checked(wanted: Wanted, found: Response, problems: Problems, *, is_last: bo
         size=size,
         etag=etag,
         content_type=headers.get("content-type", "application/octet-stream"),
-        last_modified=_moment(headers.get("last-modified")),
+        last_modified=parsedate_to_datetime(headers["last-modified"]).strftime(MOMENT),
         taken=taken if taken is not None else UNSET,
         sub_slo=True if is_true(headers.get("x-static-large-object", "")) else UNSET,
     )
-
-
-def _moment(date: str | None) -> str:
-    moment = parsedate_to_datetime(date) if date else datetime.now(UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f")

@@ -4,13 +4,14 @@ However many pieces there are, one object is open at a time. Small ones are sent
 not what it was when the large object was made, ends the stream, and is refused outright when it is the first.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from typing import NoReturn
 
 import msgspec
 import structlog
 
-from ..http.response import Refusal, Response
+from ..http.response import Entity, Refusal, Response
 
 TOGETHER = 64 << 10
 """Pieces are sent when there are so many bytes."""
@@ -31,7 +32,7 @@ class Piece(msgspec.Struct, frozen=True):
     etag: str | None = None
 
 
-Pieces = Callable[[int, int], AsyncIterator[Piece]]
+Pieces = Callable[[int, int], AsyncGenerator[Piece, None]]
 """The pieces of a range of the whole, in order. Raises `Refusal` when it finds that they cannot be had."""
 Fetch = Callable[[str], Awaitable[Response]]
 """GET of a path, as it is (`multipart-manifest=get`)."""
@@ -54,7 +55,7 @@ class Concatenation:
         self._pieces = pieces
         self._fetch = fetch
         self._close = close
-        self._opened: tuple[str, Response] | None = None
+        self._opened: tuple[tuple[str, str | None], Entity] | None = None
         self._begun: tuple[int, int, bytes, AsyncGenerator[bytes, None]] | None = None
 
     async def begin(self, start: int, end: int) -> None:
@@ -62,7 +63,7 @@ class Concatenation:
         stream = self._stream(start, end)
         self._begun = start, end, await anext(stream, b""), stream
 
-    async def stream(self, start: int, end: int) -> AsyncIterator[bytes]:
+    async def stream(self, start: int, end: int) -> AsyncGenerator[bytes, None]:
         """Raises `Refusal`, like `begin`."""
         begun, self._begun = self._begun, None
         if begun is not None and begun[:2] == (start, end):
@@ -73,8 +74,9 @@ class Concatenation:
             if begun is not None:
                 await begun[3].aclose()
             stream = self._stream(start, end)
-        async for piece in stream:
-            yield piece
+        async with aclosing(stream):
+            async for piece in stream:
+                yield piece
 
     async def close(self) -> None:
         begun, self._begun = self._begun, None
@@ -88,41 +90,43 @@ class Concatenation:
             return
         waiting: list[bytes] = []
         size = 0
-        async for piece in self._pieces(start, end):
-            data = piece.data
-            if data is None:
-                response = await self._open(piece)
-                entity = response.entity
-                assert entity is not None
-                data = entity.data
+        async with aclosing(self._pieces(start, end)) as pieces:
+            async for piece in pieces:
+                data = piece.data
                 if data is None:
-                    if waiting:
-                        yield b"".join(waiting)
-                        waiting, size = [], 0
-                    async for chunk in entity.stream(piece.start, piece.end):
-                        yield chunk
-                    continue
-            waiting.append(data[piece.start : piece.end])
-            size += piece.end - piece.start
-            if size >= TOGETHER:
-                yield b"".join(waiting)
-                waiting, size = [], 0
+                    entity = await self._open(piece)
+                    data = entity.data
+                    if data is None:
+                        if waiting:
+                            yield b"".join(waiting)
+                            waiting, size = [], 0
+                        async for chunk in entity.stream(piece.start, piece.end):
+                            yield chunk
+                        continue
+                waiting.append(data[piece.start : piece.end])
+                size += piece.end - piece.start
+                if size >= TOGETHER:
+                    yield b"".join(waiting)
+                    waiting, size = [], 0
         if waiting:
             yield b"".join(waiting)
 
-    async def _open(self, piece: Piece) -> Response:
-        """The object of a piece; the last one again, where a range of the same follows."""
-        if self._opened is not None and self._opened[0] == piece.path:
+    async def _open(self, piece: Piece) -> Entity:
+        """The object of a piece; the last one again, where a range of the same follows. Raises `Refusal`."""
+        if self._opened is not None and self._opened[0] == (piece.path, piece.etag):
             return self._opened[1]
         await self._close_opened()
         response = await self._fetch(piece.path)
-        self._opened = piece.path, response
-        if response.status != 200 or response.entity is None:
+        entity = response.entity
+        if response.status != 200 or entity is None:
+            await response.close()
             refuse(self._path, piece.path, response.status)
         etag = response.headers.get("etag", "").strip('"')
-        if response.entity.size != piece.size or (piece.etag is not None and piece.etag != etag):
+        if entity.size != piece.size or (piece.etag is not None and piece.etag != etag):
+            await response.close()
             refuse(self._path, piece.path, 409)
-        return response
+        self._opened = (piece.path, piece.etag), entity
+        return entity
 
     async def _close_opened(self) -> None:
         opened, self._opened = self._opened, None

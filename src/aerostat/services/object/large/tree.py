@@ -5,7 +5,7 @@ from its root to where the reader is.
 """
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from ..http.request import is_true
 from ..http.response import Refusal, Response
@@ -50,12 +50,12 @@ class Tree:
         self._fetch = fetch
         self._known: OrderedDict[tuple[str, object], Manifest] = OrderedDict()
 
-    async def pieces(self, start: int, end: int) -> AsyncIterator[Piece]:
+    async def pieces(self, start: int, end: int) -> AsyncGenerator[Piece, None]:
         """See `Pieces`."""
         async for piece in self._walk(await self._root(), start, end, 1):
             yield piece
 
-    async def _walk(self, whole: Manifest, start: int, end: int, depth: int) -> AsyncIterator[Piece]:
+    async def _walk(self, whole: Manifest, start: int, end: int, depth: int) -> AsyncGenerator[Piece, None]:
         for index in range(whole.first_at(start), len(whole.segments)):
             begins, ends = whole.bounds(index)
             if begins >= end:

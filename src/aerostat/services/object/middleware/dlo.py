@@ -6,7 +6,7 @@ whole, with the manifest's own ETag.
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote, urlencode
 
@@ -108,7 +108,7 @@ class _Segments:
             return response, ()
         return None, [row for row in response.listing.rows if isinstance(row, ObjectRow)]
 
-    async def pieces(self, start: int, end: int) -> AsyncIterator[Piece]:
+    async def pieces(self, start: int, end: int) -> AsyncGenerator[Piece, None]:
         """See `Pieces`."""
         rows, begins = self._first, 0
         while True:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from .. import timestamp
+from ..cluster.policies import Policies
 from ..http import constraints
 from ..http.listing import ContainerRow, Listing, Row, SubdirRow, moment_of
 from ..http.request import Request, is_true
@@ -56,7 +57,7 @@ class Accounts:
             return response
         query = request.query
         found = await self._room.cluster.accounts.list(account, _asked(query, limit)) if limit else []
-        rows = [_row(one) for one in found or []]
+        rows = [_row(one, self._room.policies) for one in found or []]
         response.listing = Listing("account", account, rows)
         return response
 
@@ -143,9 +144,13 @@ def _asked(query: dict[str, str], limit: int) -> Asked:
     )
 
 
-def _row(found: ContainerEntry | Subdir) -> Row:
+def _row(found: ContainerEntry | Subdir, policies: Policies) -> Row:
     if isinstance(found, Subdir):
         return SubdirRow(found.name)
     return ContainerRow(
-        name=found.name, count=found.objects, bytes=found.bytes, last_modified=moment_of(found.put_at)
+        name=found.name,
+        count=found.objects,
+        bytes=found.bytes,
+        last_modified=moment_of(found.put_at),
+        storage_policy=policies.get(found.policy).name,
     )

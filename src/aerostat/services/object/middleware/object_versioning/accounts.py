@@ -47,8 +47,15 @@ class Accounts:
             rows.append(row)
         for name, versions in hidden.items():
             if versions.objects:
-                moment = moment_of(versions.put_at)
-                rows.append(ContainerRow(name=name, count=0, bytes=versions.bytes, last_modified=moment))
+                rows.append(
+                    ContainerRow(
+                        name=name,
+                        count=0,
+                        bytes=versions.bytes,
+                        last_modified=moment_of(versions.put_at),
+                        storage_policy=self._room.policies.get(versions.policy).name,
+                    )
+                )
         rows.sort(key=lambda row: row.subdir if isinstance(row, SubdirRow) else row.name, reverse=is_reverse)
         response.listing = Listing("account", response.listing.name, rows[:limit])
         return response
