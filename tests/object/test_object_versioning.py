@@ -374,7 +374,8 @@ async def test_pages(tmp_path: Path) -> None:
 
 
 async def test_not_with_other_ways_to_keep_copies(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
+    realms = {"realm": {"key": "k", "clusters": {"cluster": "http://127.0.0.1:1/v1/"}}}
+    async with opened(tmp_path, middleware={"container_sync": {"realms": realms}}) as store:
         await store.put(C, X_Container_Sync_To="//realm/cluster/a/c")
         answer = await store("POST", C, headers={"x-versions-enabled": "true"})
         assert (answer.status, "container syncing" in answer.text) == (400, True)
