@@ -18,7 +18,7 @@ from aerostat.services.object.proxy.core import Core
 
 from .dying import Died, DyingOs, replace_os
 from .dying_requests import Cut, until
-from .kit import opened
+from .kit import ask, opened
 from .test_encryption import on
 from .test_tempauth import as_user, settings
 
@@ -213,6 +213,18 @@ async def test_what_is_reserved(store):
     assert answer.status == 201
     assert (await put(store, [{"path": "/c/a"}], if_none_match="*")).status == 412
     assert (await put(store, [{"path": "/c/a"}], if_none_match='"x"')).status == 400
+
+
+async def test_a_manifest_says_how_long_it_is(store):
+    scope = {
+        "type": "http",
+        "method": "PUT",
+        "path": "/v1/a/c/m",
+        "raw_path": b"/v1/a/c/m",
+        "query_string": PUT.encode(),
+        "headers": [],
+    }
+    assert (await ask(store.room.app, scope, [])).status == 411
 
 
 async def test_a_heartbeat_answers_at_once_and_tells_in_the_end(store):
