@@ -203,3 +203,33 @@ async def test_a_body_that_comes_at_once_is_no_head() -> None:
             await client.send(b"PUT / HTTP/1.1\r\nhost: h\r\ncontent-length: %d\r\n\r\n" % size + bytes(size))
             assert (await client.until(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
             await client.until(b"0\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        (b"/a b", b"/a%20b"),
+        ("/ü?q=ä".encode(), b"/%C3%BC"),
+        (b"//a//b%20c", b"//a//b%20c"),
+        (b"/%zz~\xff", b"/%zz~%FF"),
+    ],
+)
+async def test_paths_that_should_have_been_quoted_are_read(sent: bytes, read: bytes) -> None:
+    async def echo(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": scope["raw_path"]})
+
+    async with answered(echo) as connect:
+        client = await connect()
+        await client.send(b"GET " + sent + b" HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n")
+        assert b"\r\n" + read + b"\r\n0" in await client.rest()
+
+
+@pytest.mark.parametrize("coding", [b"", b"transfer-encoding: gzip,chunked\r\n"])
+async def test_a_body_that_makes_no_sense_does_not_cost_the_answer(coding: bytes) -> None:
+    application = Application()
+    application.is_reading = False
+    async with answered(application) as connect:
+        client = await connect()
+        await client.send(b"PUT / HTTP/1.1\r\nhost: h\r\n" + coding + b"\r\nno message\r\n")
+        assert (await client.rest()).startswith(b"HTTP/1.1 200 ")

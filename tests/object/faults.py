@@ -138,7 +138,6 @@ class Devices:
             Policies(policies),
             rings,
             self.faulty,
-            pending=[root / "d0"],
             **{"patience": QUICK, "sums_after_s": 60.0, **more},
         )
 

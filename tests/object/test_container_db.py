@@ -150,6 +150,21 @@ def test_a_batch_counts_whole_or_not_at_all(container):
     assert sums(container) == (1, 1)
 
 
+def test_a_transaction_that_cannot_end_holds_up_none_that_follow(container):
+    """The disk may be full only at the very end."""
+
+    def refuse(action, what, *_):
+        ends = action == sqlite3.SQLITE_TRANSACTION and what == "COMMIT"
+        return sqlite3.SQLITE_DENY if ends else sqlite3.SQLITE_OK
+
+    with pytest.raises(sqlite3.DatabaseError, match="authorized"), container.writing() as db:
+        db.execute("INSERT INTO gone VALUES ('a', 9, 9)")
+        db.set_authorizer(refuse)
+    db.set_authorizer(None)
+    container.hear([put("a", 5)])
+    assert names(container) == ["a"]
+
+
 # The container itself
 
 

@@ -421,6 +421,28 @@ async def test_a_full_disk_is_told_and_leaves_nothing(device, local, monkeypatch
     await until(lambda: leftovers(local) == [])
 
 
+async def test_a_listing_that_finds_no_room_is_told_and_goes_on_later(device, local):
+    def limit(pages):
+        return local._containers.ask(
+            3, PLACE.hashed, lambda found: found.rows(f"PRAGMA max_page_count = {pages}")
+        )
+
+    await device.make_container(PLACE, "/a/c", 1, 0, {})
+    await limit(1)
+    many = [Entry(name=f"{n:0100}", timestamp=5, size=1) for n in range(1000)]
+    for verb in (
+        lambda: device.hear_objects(PLACE, many),
+        lambda: device.say_of_container(PLACE, {f"m{n}": ("x" * 200, 5) for n in range(200)}),
+    ):
+        with pytest.raises(OSError, match="full") as told:
+            await verb()
+        assert told.value.errno == errno.ENOSPC
+    assert await device.list_container(PLACE, Asked()) == []
+    await limit(1 << 30)
+    assert await device.hear_objects(PLACE, many)
+    assert len(await device.list_container(PLACE, Asked())) == 1000
+
+
 async def test_an_unmounted_device_is_away_and_not_filled(device, local):
     await device.put(0, PLACE, b"x", facts(b"x"))
     status = await device.status()

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aerostat.services.object.cluster import DeviceFull, NoQuorum, Patience, Policy
+from aerostat.services.object.stores.protocol import DeviceAway
 
 from .faults import Devices, facts, leftovers, read, write
 
@@ -90,7 +91,7 @@ async def play(steps, policy, at_once):
                 case "read", name:
                     try:
                         await world.check(name)
-                    except NoQuorum:
+                    except (NoQuorum, DeviceAway, OSError):
                         assert at_once > 1
                 case verb, name, *more:
                     size, streamed = more or (None, False)

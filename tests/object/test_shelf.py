@@ -14,6 +14,7 @@ from aerostat.services.object.stores import database
 from aerostat.services.object.stores import shelf as shelf_module
 from aerostat.services.object.stores.container_db import ContainerDb, Entry
 from aerostat.services.object.stores.listing import Asked
+from aerostat.services.object.stores.object_file import Damaged
 from aerostat.services.object.stores.shelf import Shelf
 from aerostat.services.object.stores.tree import Tree
 
@@ -189,3 +190,36 @@ async def test_who_dies_while_a_file_goes_leaves_one_that_counts_as_gone(shelf, 
     assert await other.hear(3, HASH, [put("a")]) is False
     assert await other.make(3, HASH, name="/a/c", at=5)
     assert await other.ask(3, HASH, lambda container: container.container().created_at) == 5
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda content: b"",
+        lambda content: content[:100],
+        lambda content: content[:4096],
+        lambda content: content[: len(content) // 2],
+        lambda content: bytes(len(content)),
+        lambda content: b"x" * len(content),
+        lambda content: content[:4096] + bytes(len(content) - 4096),
+    ],
+)
+async def test_a_damaged_file_is_told_whatever_is_asked_and_never_listed_from(shelf, other, harm):
+    await shelf.make(3, HASH, name="/a/c", at=1)
+    await shelf.hear(3, HASH, [put(f"{n:05}") for n in range(3000)])
+    await shelf.close()
+    path = shelf.path(3, HASH)
+    path.write_bytes(harm(path.read_bytes()))
+    for work in (
+        lambda found: found.state(),
+        lambda found: found.list(Asked()),
+        lambda found: found.delete(9),
+    ):
+        with pytest.raises(Damaged):
+            await other.ask(3, HASH, work)
+    with pytest.raises(Damaged):
+        await other.hear(3, HASH, [put("x")])
+    assert await other.states(3) == []
+    assert not path.exists(), "put aside, so that a copy may take its place"
+    assert await other.make(3, HASH, name="/a/c", at=2)
+    assert await names(other) == []

@@ -8,7 +8,8 @@ import structlog
 
 from .cluster.cluster import Cluster
 from .config import ObjectConfig, policies_of
-from .daemons.rounds import Rounds
+from .daemons.rounds import Daemon, Rounds
+from .daemons.station import Station
 from .expiry import Expiry
 from .http.front import Front
 from .node.neighbours import Neighbours
@@ -17,6 +18,7 @@ from .pipeline import Handler, Layer, build
 from .places import Places, ring_name
 from .proxy.core import Core
 from .proxy.infos import Generations, Infos
+from .realms import Realms
 from .ring import Device, Hasher, RingError
 from .stores.device import LocalDevice
 from .stores.protocol import DeviceVerbs
@@ -73,6 +75,7 @@ class ObjectStore:
             settings.daemons,
             reclaim_age_s=settings.reclaim_age_s,
             core=core,
+            more=[self._container_sync] if "container_sync" in settings.middleware else (),
         )
         self.app = Front(self.handler, settings.limits)
         self._watching: asyncio.Task[None] | None = None
@@ -97,6 +100,12 @@ class ObjectStore:
         for device in self.local.values():
             await device.close()
         self.rounds.leave()
+
+    def _container_sync(self, station: Station) -> Daemon:
+        from .daemons.container_sync import ContainerSync  # its HTTP client is large, and seldom wanted
+
+        realms = Realms.of(self.settings.middleware.get("container_sync", {}))
+        return ContainerSync(station, self.layers["symlink"], realms)
 
     def info(self) -> Mapping[str, Any]:
         """What `/info` tells: limits and features."""

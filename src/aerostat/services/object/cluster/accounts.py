@@ -107,7 +107,7 @@ class Accounts:
         told = await self._tell(place, entries)
         if len(told) < self.layout.holder_count(place.part):
             note = Note(at=now(), account=account, containers=list(entries), told=list(told))
-            await self._notes.keep(place.hashed, note)
+            await self._notes.keep(place, note)
 
     async def hear_sums(self, account: str, entries: Sequence[ContainerEntry]) -> None:
         """What containers hold. Raises `NoQuorum` when nobody heard: who says it says it again, with newer sums."""

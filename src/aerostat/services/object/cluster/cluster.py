@@ -1,20 +1,18 @@
 """A cluster: rings, devices and policies, and what can be asked of them all together."""
 
-from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Protocol
 
 from ..ring import Hasher, Ring
 from ..stores.device import LocalDevice
 from ..stores.object_file import Facts, Revision
-from ..stores.pending import Pending
 from ..stores.protocol import DeviceVerbs, ObjectWriting, OpenObject
 from ..timestamp import Timestamp
 from .accounts import Accounts
 from .calls import Calls, Patience
 from .containers import Containers
 from .erasure import ErasureCoded
-from .layout import Layout
+from .layout import Layout, Target
 from .notes import Notes
 from .policies import Policies, Policy, PolicyError
 from .replicated import Replicated
@@ -46,9 +44,7 @@ class ObjectStore(Protocol):
 
 
 class Cluster:
-    """`devices`: by `Device.key`. `pending`: folders in which notes for the updater are kept; the devices of this
-    process if not told. Raises `PolicyError` when a ring does not fit its policy.
-    """
+    """`devices`: by `Device.key`. Raises `PolicyError` when a ring does not fit its policy."""
 
     def __init__(
         self,
@@ -59,18 +55,16 @@ class Cluster:
         object_rings: Mapping[int, Ring],
         devices: Mapping[str, DeviceVerbs],
         *,
-        pending: Sequence[Path] | None = None,
         patience: Patience | None = None,
         sums_after_s: float = SUMS_AFTER_S,
     ) -> None:
         self.hasher = hasher
         self.policies = policies
         self.devices = devices
-        here = {key: one for key, one in devices.items() if isinstance(one, LocalDevice)}
-        folders = [device.root for device in here.values()] if pending is None else pending
+        self._local = {key for key, device in devices.items() if isinstance(device, LocalDevice)}
         self.calls = Calls(Standings(), patience or Patience())
-        self.notes = Notes([Pending(folder) for folder in folders])
-        self._local: Collection[str] = here.keys()
+        targets = [Target(key, device, key in self._local) for key, device in devices.items()]
+        self.notes = Notes(self.calls, targets)
         self.accounts = Accounts(hasher, self._layout(account_ring), self.calls, self.notes)
         self.containers = ShardedContainers(
             Containers(

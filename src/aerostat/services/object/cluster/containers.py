@@ -130,7 +130,7 @@ class Containers:
         if not self.is_told(account, container, told):
             place = self._place(account, container)
             note = Note(at=now(), account=account, container=container, objects=[*entries], told=[*told])
-            await self._notes.keep(place.hashed, note)
+            await self._notes.keep(place, note)
 
     async def delete(self, account: str, container: str, at: Timestamp) -> bool | None:
         """Whether it is deleted: it is not when it has objects. None when it is not there."""

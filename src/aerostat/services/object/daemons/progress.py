@@ -90,7 +90,10 @@ class Progress:
         if now or clock - self._saved_s >= SAVE_S:
             self._saved_s = clock
             self.report.saved_at = time.time()
-            await asyncio.to_thread(self._write, _encode(self.report))
+            try:
+                await asyncio.to_thread(self._write, _encode(self.report))
+            except OSError as error:  # a full disk: the work goes on, and what the file lacks is done again
+                self.fail(error)
 
     def _write(self, content: bytes) -> None:
         part = self._path.with_name(f"{self._path.name}.{os.getpid()}.part")

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -63,7 +63,9 @@ DAEMONS: tuple[Callable[[Station], Daemon], ...] = (
 
 
 class Rounds:
-    """`devices`: of this process, by key; there may come more. `cluster`, `core`: see `Station`."""
+    """`devices`: of this process, by key; there may come more. `cluster`, `core`: see `Station`.
+    `more`: daemons that are there for some settings only.
+    """
 
     def __init__(
         self,
@@ -73,6 +75,7 @@ class Rounds:
         *,
         reclaim_age_s: float,
         core: "Handler | None" = None,
+        more: Sequence[Callable[[Station], Daemon]] = (),
     ) -> None:
         self._devices = devices
         self._settings = settings
@@ -82,7 +85,7 @@ class Rounds:
         self._tasks: list[asyncio.Task[None]] = []
         self._has_looked = asyncio.Event()
         station = Station(cluster, self._here, settings, reclaim_age_s=reclaim_age_s, core=core)
-        self.daemons = {daemon.name: daemon for daemon in (make(station) for make in DAEMONS)}
+        self.daemons = {daemon.name: daemon for daemon in (make(station) for make in (*DAEMONS, *more))}
 
     def start(self) -> None:
         """Care for the devices from now on."""

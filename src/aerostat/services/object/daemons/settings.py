@@ -15,6 +15,7 @@ class Interval(msgspec.Struct, frozen=True, kw_only=True):
     expirer: float = 60.0
     reaper: float = 300.0
     sharder: float = 60.0
+    container_sync: float = 300.0
 
 
 class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,3 +53,5 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     shard_rows: int = 500_000
     """A container with more rows is cut; 0: never."""
     shard_rows_per_s: float = 5_000.0
+    sync_per_s: float = 50.0
+    """Changes sent to containers that follow others."""

@@ -78,7 +78,7 @@ def check_container_name(name: str, limits: Limits) -> None:
     """The store's own names begin with NUL, and have room for another name."""
     most = limits.max_container_name_length * (2 if name.startswith("\0") else 1)
     if (length := size_of(name)) > most:
-        raise Refusal(400, f"Container name length of {length} longer than {most}")
+        raise Refusal(400, f"Container name length of {length} longer than {most}", {"content-type": HTML})
 
 
 def check_new_object(request: Request, limits: Limits) -> None:

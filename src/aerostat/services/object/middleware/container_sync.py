@@ -13,15 +13,18 @@ from urllib.parse import quote
 import structlog
 
 from .. import timestamp
-from ..http.request import Request
+from ..http.request import Body, Request
 from ..http.response import Refusal, Response
+from ..large import manifest
+from ..large.tree import ETAG, SIZE, SLO
 from ..pipeline import Handler
+from ..proxy.upload import md5_of
 from ..realms import Realms, signature
+from ..stores.told import OVERRIDE
 from .gatekeeper import INBOUND
 
 AUTH, TO, KEY = "x-container-sync-auth", "x-container-sync-to", "x-container-sync-key"
 VERSIONS = "x-container-sysmeta-versions-container"
-MANIFEST = "x-static-large-object"
 WRITES = ("PUT", "POST")
 WRONG = "X-Container-Sync-Auth header not valid; contact cluster operator for support."
 
@@ -79,7 +82,8 @@ class Middleware:
             if request.at > timestamp.LATEST:
                 raise Refusal(400, "Invalid X-Timestamp header")
         request.is_owner = True
-        request.is_inner = MANIFEST in request.headers  # it is taken as it is: its segments may come later
+        if SLO in request.headers and request.method == "PUT":
+            await _take_manifest(request)
 
     async def _fault(self, request: Request, said: str) -> str | None:
         parts = said.split()
@@ -102,3 +106,20 @@ class Middleware:
 
     def info(self) -> Mapping[str, Any]:
         return {"container_sync": {"realms": self._realms.told()}}
+
+
+async def _take_manifest(request: Request) -> None:
+    """As it is: its segments may come later. What is kept of it beside is not sent. Raises `Refusal` 400, 413."""
+    kept = await request.body.read(manifest.MOST_BYTES)
+    try:
+        found = manifest.read(kept)
+    except ValueError:
+        raise Refusal(400, "Invalid SLO manifest") from None
+    etag = manifest.etag_of(found.segments)
+    request.is_inner = True
+    request.body = Body(kept)
+    request.headers |= {
+        ETAG: etag,
+        SIZE: str(found.size),
+        f"{OVERRIDE}etag": f"{md5_of(kept)}; slo_etag={etag}; slo_bytes={found.size}",
+    }

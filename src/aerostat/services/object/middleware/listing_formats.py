@@ -53,6 +53,8 @@ class Middleware:
             if not response.body and kind == "plain":
                 response.status = 204
             response.listing = None
+        elif request.method == "HEAD" and response.is_ok:
+            response.headers["content-type"] = FORMATS[kind][0]
         return response
 
     def info(self) -> Mapping[str, Any]:

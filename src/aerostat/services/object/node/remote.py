@@ -15,6 +15,7 @@ from ..stores.entries import AccountStatus, ContainerEntry, ContainerStatus, Ent
 from ..stores.held import DatabaseState, DeviceStatus, Held, Place, Rows, RowsSince, Said
 from ..stores.listing import Asked, Subdir
 from ..stores.object_file import Facts, Revision, revised
+from ..stores.pending import Note
 from ..stores.protocol import DeviceAway
 from ..timestamp import Timestamp
 from . import wire
@@ -231,6 +232,11 @@ class RemoteDevice:
     async def remove_database(self, store: str, place: Place, file_id: str, change: int) -> bool:
         done: bool = await self._call("remove_database", store, place, file_id, change)
         return done
+
+    # Notes
+
+    async def keep_note(self, place: Place, note: Note) -> None:
+        await self._call("keep_note", place, note)
 
 
 class RemoteObject:

@@ -27,6 +27,7 @@ from ..stores.held import DatabaseState, DeviceStatus, Held, Part, Place, Rows, 
 from ..stores.listing import Asked, Subdir
 from ..stores.object_file import Damaged, Facts, Revision
 from ..stores.objects import Superseded
+from ..stores.pending import Note
 from ..stores.protocol import DeviceAway
 from ..timestamp import Timestamp
 
@@ -76,6 +77,7 @@ CALLS: dict[str, tuple[Any, Any]] = {
     "merge_database": (tuple[StoreName, Place, DatabaseState, MergeRows, int], DatabaseState),
     "forget_gone": (tuple[StoreName, Place, At], int),
     "remove_database": (tuple[StoreName, Place, str, int], bool),
+    "keep_note": (tuple[Place, Note], None),
 }
 """By verb of `DeviceVerbs`: its arguments, and what it answers."""
 

@@ -153,10 +153,11 @@ class Database:
                     if not self._db.execute("SELECT file_id FROM status").fetchone()[0]:
                         raise Retired(self.path)
                     yield self._db
+                    self._db.execute("COMMIT")
                 except BaseException:
-                    self._db.execute("ROLLBACK")
+                    if self._db.in_transaction:  # a full disk may have ended it already
+                        self._db.execute("ROLLBACK")
                     raise
-                self._db.execute("COMMIT")
             finally:
                 if durable:
                     self._db.execute("PRAGMA synchronous = NORMAL")

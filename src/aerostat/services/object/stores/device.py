@@ -31,6 +31,7 @@ from .mark import Mark
 from .object_file import Facts, Revision
 from .objects import Objects
 from .opened import Found, Writing
+from .pending import Note, Pending
 from .protocol import Place
 from .shelf import InThread, Shelf
 from .tree import QUARANTINED, Tree, listed
@@ -53,6 +54,7 @@ class LocalDevice:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=f"disk-{root.name}")
         self._objects: dict[int, Objects] = {}
         self._fragments: dict[int, Fragments] = {}
+        self._pending = Pending(root)
         self._containers = Shelf(Tree(root, CONTAINERS), ContainerDb, self._run)
         self._accounts = Shelf(Tree(root, ACCOUNTS), AccountDb, self._run)
 
@@ -275,6 +277,11 @@ class LocalDevice:
 
     async def remove_database(self, store: str, place: Place, file_id: str, change: int) -> bool:
         return await self._shelf(store).remove(place.part, place.hashed, file_id, change)
+
+    # Notes
+
+    async def keep_note(self, place: Place, note: Note) -> None:
+        await self._run(lambda: self._pending.keep(place.hashed, note))
 
     async def drop_rows(self, place: Place, after: int, upto: int) -> int:
         """See `ContainerDb.drop_rows`."""

@@ -52,32 +52,26 @@ class Pending:
         self._write(self.root / name, note)
         return name
 
-    def change(self, name: str, note: Note) -> None:
-        """Another one in its place. Raises OSError."""
-        part = self.root / f"{name}.part"
-        self._write(part, note)
-        os.rename(part, self.root / name)
+    def change(self, name: str, note: Note) -> str:
+        """Another one instead of it; answers its name. Raises OSError. Who dies meanwhile leaves both: no harm."""
+        hashed, _, _ = name.rpartition("/")[2].partition("-")
+        changed = self.keep(hashed, note)
+        self.drop(name)
+        return changed
 
     def _write(self, path: Path, note: Note) -> None:
         packed = _encode(note)
-        content = zlib.crc32(packed).to_bytes(_CHECK_BYTES, "little") + packed
-        try:
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(fd, content)
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as file:
+            file.write(zlib.crc32(packed).to_bytes(_CHECK_BYTES, "little") + packed)
+            file.flush()
+            os.fsync(file.fileno())
 
     def names(self) -> Iterator[str]:
         """Notes, those to one hearer together and in the order in which they were written."""
         for suffix in _listed(self.root):
             for name in _listed(self.root / suffix):
-                if not name.endswith(".part"):
-                    yield f"{suffix}/{name}"
+                yield f"{suffix}/{name}"
 
     def read(self, name: str) -> Note | None:
         """None when it is gone, or torn: it may be in the making."""

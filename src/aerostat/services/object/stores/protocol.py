@@ -11,6 +11,7 @@ from .entries import AccountStatus, ContainerEntry, ContainerStatus, Entry
 from .held import DatabaseState, DeviceStatus, Held, Place, Rows, RowsSince, Said
 from .listing import Asked, Subdir
 from .object_file import Facts, Revision
+from .pending import Note
 
 __all__ = ["DeviceAway", "DeviceVerbs", "ObjectWriting", "OpenFragment", "OpenObject", "Place", "Said"]
 
@@ -214,5 +215,12 @@ class RepairVerbs(Protocol):
         """Take it away, unless it is another file or was changed since then; answers whether it went."""
 
 
-class DeviceVerbs(ObjectVerbs, FragmentVerbs, ContainerVerbs, AccountVerbs, RepairVerbs, Protocol):
+class NoteVerbs(Protocol):
+    """Words that a container or an account could not be told, for the updater of the device's node."""
+
+    async def keep_note(self, place: Place, note: Note) -> None:
+        """It is on the disk. `place`: of the container or account on its own devices."""
+
+
+class DeviceVerbs(ObjectVerbs, FragmentVerbs, ContainerVerbs, AccountVerbs, RepairVerbs, NoteVerbs, Protocol):
     """All verbs raise `DeviceAway`; those that write raise OSError when the device is full or broken, too."""

@@ -119,7 +119,7 @@ class Shelf(Generic[D]):
                 ended.set_exception(error)
                 ended.exception()  # it is told to those who wait; that nobody may is no fault
             else:
-                ended.set_result(written is not None)
+                ended.set_result(bool(written))
         del self._gathering[hashed], self._rounds[hashed]
 
     @contextmanager
@@ -155,7 +155,7 @@ class Shelf(Generic[D]):
                 if slot.database is None or slot.database.inode != inode:
                     slot.database = None  # users that are left close it by letting it go
                     database = self._kind(path)
-                    if not database.status()["file_id"]:
+                    if _is_retired(database):
                         database.close()
                         self._remove(path, database.inode)
                         return None
@@ -262,6 +262,16 @@ def _told() -> Iterator[None]:
         if (number := _NUMBERS.get(code)) is not None:
             raise OSError(number, str(error)) from error
         raise
+
+
+def _is_retired(database: Database) -> bool:
+    """Raises `Damaged` for a file that is none of ours: cut short to nothing, it is a database like any other."""
+    try:
+        return not database.status()["file_id"]
+    except (IndexError, sqlite3.OperationalError) as error:
+        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+            raise
+        raise Damaged(f"it has no status: {error}") from error
 
 
 _NUMBERS = {
