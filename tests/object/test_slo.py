@@ -344,6 +344,27 @@ async def test_a_part_is_read_by_its_number(store):
     assert (await read(store, "/v1/a/c/a", query="part-number=x")).status == 200
 
 
+async def test_refusals_leave_nothing_open(store):
+    """Of a manifest that is a file of its own to read, and of segments that are."""
+    large = [{"path": "/c/a"}, {"data": base64.b64encode(os.urandom(70_000)).decode()}]
+    assert (await put(store, large)).status == 201
+    await store.put("/v1/a/c/big", os.urandom(100_000))
+    await made(store, "big", "a", path="/v1/a/c/n")
+    await store.put("/v1/a/c/big", os.urandom(100_001))
+    before = len(os.listdir("/proc/self/fd"))
+    assert (await read(store, query="part-number=x")).status == 400
+    assert (await read(store, query="part-number=9")).status == 416
+    assert (await read(store, range_="bytes=90000-")).status == 416
+    assert (await store("GET", "/v1/a/c/m", headers={"if-none-match": "*"})).status == 304
+    assert (await store("HEAD", "/v1/a/c/m")).status == 200
+    assert (await read(store, "/v1/a/c/n")).status == 409
+    assert (await read(store, "/v1/a/c/n", query="part-number=1")).status == 409
+    assert (await store("COPY", "/v1/a/c/n", headers={"destination": "c/t"})).status == 409
+    assert (await put(store, [{"path": "/c/n"}, {"path": "no/ne"}], "/v1/a/c/o")).status == 400
+    assert (await store("DELETE", "/v1/a/c/big", query=DELETE)).status == 200
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 async def spoil(store, how, name):
     match how:
         case "deleted":

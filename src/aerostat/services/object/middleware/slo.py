@@ -87,7 +87,11 @@ class Middleware:
             else:
                 response.headers["content-type"] = "application/json; charset=utf-8"
             return response
-        part = _part_number(request)
+        try:
+            part = _part_number(request)
+        except Refusal:
+            await response.close()
+            raise
         headers = response.headers
         own = {name: headers.pop(name) for name in list(headers) if name.startswith((ETAG, SIZE, OVERRIDE))}
         headers["x-manifest-etag"], headers["etag"] = headers["etag"], f'"{own[ETAG]}"'
