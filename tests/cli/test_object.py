@@ -1,12 +1,15 @@
 """`aerostat object`: a store of its own, its rings, and where things are."""
 
+import argparse
 import urllib.error
 import urllib.request
 
 import pytest
 
 from aerostat.cli import main
+from aerostat.cli.object import up
 from aerostat.cli.up import find_free_port
+from aerostat.kernel.state_folder import StateFolder
 from aerostat.services.object.config import ObjectConfig
 from aerostat.services.object.places import Places
 
@@ -90,3 +93,13 @@ def test_a_store_starts_answers_and_stops(tmp_path, capsys):
     capsys.readouterr()
     assert main(["object", "down", *words]) == 1
     assert "no object store runs" in capsys.readouterr().err
+
+
+def test_settings_of_ones_own_are_left_alone(tmp_path):
+    settings = tmp_path / "own.toml"
+    settings.write_text("[kernel]\nport = 8123\n")
+    folder = StateFolder(tmp_path / "state")
+    folder.create()
+    args = argparse.Namespace(config=str(settings), state=str(folder.path), port=None)
+    assert up.prepared(args, folder).kernel.port == 8123
+    assert not folder.settings.exists()
