@@ -87,6 +87,7 @@ class _Room:
         self.prefix = f"/{name}"
         self.catalog = None
         self.own_paths = ()
+        self.base_url = None
 
 
 def rooms(world: Neighbours) -> list[Any]:

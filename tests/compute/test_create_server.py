@@ -259,6 +259,21 @@ async def test_a_host_that_refuses(cloud: Cloud) -> None:
     assert (await cloud.ask("DELETE", f"/servers/{server_id}")).status_code == 204
 
 
+async def test_a_port_that_is_made_after_the_servers_end_is_taken_back(cloud: Cloud) -> None:
+    server_id = await cloud.active_server()
+    (port,) = cloud.world.ports.values()
+    assert (await cloud.ask("DELETE", f"/servers/{server_id}")).status_code == 204
+    await cloud.settle()
+    assert cloud.world.ports == {}
+    cloud.world.ports[port["id"]] = port
+    await cloud.house.engine.run_one("compute.late_ports")
+    assert cloud.world.ports == {}
+    clock.step(hours=1)
+    cloud.world.ports[port["id"]] = port
+    await cloud.house.engine.run_one("compute.late_ports")
+    assert list(cloud.world.ports) == [port["id"]], "of so old an end nothing can come any more"
+
+
 async def test_an_image_with_another_hash_is_not_booted(cloud: Cloud, standing_clock: None) -> None:
     image = cloud.world.add_image(os_hash_algo="sha512", os_hash_value="0" * 128)
     server_id = await cloud.make_server(imageRef=image["id"])

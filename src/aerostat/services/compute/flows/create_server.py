@@ -1,6 +1,7 @@
 """From a row to a running guest: a host, ports, the image, the guest. Undone in reverse when it cannot be."""
 
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import select
 
@@ -79,14 +80,18 @@ async def give_back_ports(work: Work, server: Row) -> None:
 
 async def give_back_all_ports(work: Work, server: Row) -> None:
     """Every port of the server goes: ours are deleted, those we were given are let go."""
-    admin = room_of(work.house).network_admin(work.request_id)
+    await give_back_every_port(room_of(work.house).network_admin(work.request_id), server)
+    server.interfaces = []
+
+
+async def give_back_every_port(admin: Any, server: Row) -> None:
+    """As the network room knows them and as the row does."""
     given = {one["port_id"] for one in server.networks if one.get("port_id")}
     given |= {one["port_id"] for one in server.interfaces if not one["owned"]}
     known = {one["port_id"] for one in server.interfaces}
     known |= {port["id"] for port in (await networking.ports_of(admin, [server.id]))[server.id]}
     for port_id in sorted(known):
         await networking.give_back_port(admin, server.id, port_id, owned=port_id not in given)
-    server.interfaces = []
 
 
 @create_server.step
