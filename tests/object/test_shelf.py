@@ -97,7 +97,7 @@ async def test_a_round_that_fails_is_told_to_those_in_it_and_to_nobody_else(shel
     def sometimes(self, words):
         if any(word.name == "bad" for word in words):
             raise sqlite3.OperationalError("disk is full")
-        hear(self, words)
+        return hear(self, words)
 
     monkeypatch.setattr(ContainerDb, "hear", sometimes)
     with pytest.raises(sqlite3.OperationalError, match="full"):
