@@ -287,3 +287,19 @@ def test_a_ring_must_have_a_place_for_each_fragment(tmp_path):
     ring = ring_of(4, 2)
     with pytest.raises(PolicyError):
         Cluster(Hasher(SECRET), ring, ring, Policies([TWO_ONE]), {0: ring}, {})
+
+
+async def test_fragments_of_two_writers_with_one_time_are_never_mixed(eight, store):
+    one, other = os.urandom(2_000_000), os.urandom(2_000_000)
+    holders = eight.of("a", "c", "o")
+    await write(store, one, 5)
+    place = store.layout.place(eight.cluster.hasher.hash("a", "c", "o"))
+    for number in (0, 1):
+        assert await holders[number].device.quarantine("fragments", place, "test", (5, number))
+    await write(store, other, 5)
+    for _ in range(2):
+        assert await read(store, newest=True) == one, "of the other only two are there"
+    for number in (2, 3):
+        assert await holders[number].device.quarantine("fragments", place, "test", (5, number))
+    with pytest.raises(NoQuorum):
+        await read(store, newest=True)

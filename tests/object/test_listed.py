@@ -100,6 +100,15 @@ async def test_sums_reach_the_account_by_themselves(tmp_path):
     await devices.close()
 
 
+async def test_sums_of_many_containers_are_told_in_the_end(four, containers, accounts):
+    for number in range(60):
+        await containers.make("a", f"c{number}", 5, 0, {})
+        await containers.hear("a", f"c{number}", [entry()])
+    assert (await accounts.status("a"))[0].objects == 0, "too many to wait for"
+    await containers.sums.flush_all()
+    assert (await accounts.status("a"))[0].objects == 60
+
+
 async def test_sums_that_could_not_be_told_are_told_later(four, containers, accounts):
     await containers.make("a", "c", 5, 0, {})
     await containers.hear("a", "c", [entry()])

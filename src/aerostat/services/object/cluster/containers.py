@@ -1,5 +1,6 @@
 """Containers: made, read, changed, and told of their objects, on all devices that hold them."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from ..ring import Hasher
@@ -21,6 +22,9 @@ from .notes import Notes
 from .sums import Sums
 from .telling import tell
 
+TOGETHER = 50
+"""Containers whose sums are told in one go."""
+
 Found = tuple[ContainerStatus, Said]
 
 
@@ -38,7 +42,7 @@ class Containers:
         self.whole_status: Callable[[str, str], Awaitable[Found | None]] = self.status
         """With what its shards hold."""
         self.sums = Sums(self._tell_sums, delay_s)
-        accounts.before_reading = self.sums.flush
+        accounts.before_reading = self.sums.flush_few
 
     async def make(self, account: str, container: str, at: Timestamp, policy: int, said: Said) -> bool:
         """It is there, with that metadata beside what it has, and its account knows; answers whether it is new."""
@@ -148,22 +152,23 @@ class Containers:
         return True
 
     async def _tell_sums(self, account: str, containers: Sequence[str]) -> None:
-        entries = []
-        for container in containers:
-            if (found := await self.whole_status(account, container)) is not None:
-                status, _ = found
-                entries.append(
-                    ContainerEntry(
-                        name=container,
-                        put_at=status.put_at,
-                        deleted_at=status.deleted_at,
-                        objects=status.objects,
-                        bytes=status.bytes,
-                        policy=status.policy,
-                    )
+        for start in range(0, len(containers), TOGETHER):
+            some = containers[start : start + TOGETHER]
+            found = await asyncio.gather(*(self.whole_status(account, container) for container in some))
+            entries = [
+                ContainerEntry(
+                    name=container,
+                    put_at=status.put_at,
+                    deleted_at=status.deleted_at,
+                    objects=status.objects,
+                    bytes=status.bytes,
+                    policy=status.policy,
                 )
-        if entries:
-            await self._accounts.hear_sums(account, entries)
+                for container, (status, _) in zip(some, (one or (None, {}) for one in found), strict=True)
+                if status is not None
+            ]
+            if entries:
+                await self._accounts.hear_sums(account, entries)
 
     def _place(self, account: str, container: str) -> Place:
         return self.layout.place(self._hasher.hash(account, container))

@@ -1,6 +1,7 @@
 """Objects of an erasure-coded policy: fragments on as many devices as the code has, any `data` of which suffice."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -18,7 +19,7 @@ from .layout import Layout, Target
 from .policies import Policy
 from .quorum import erasure_quorum
 from .replicated import age_of, close
-from .striped_reading import Known, StripedObject, whole
+from .striped_reading import Known, StripedObject, group_of, whole
 from .striped_writing import StripedWriting, cut
 from .survey import Survey
 from .telling import Slot, Told, gather, spread, tell
@@ -96,24 +97,31 @@ class ErasureCoded:
 
     async def _take(self, survey: Survey, place: Place) -> OpenObject | None:
         """The object or the tombstone that counts; everything else that is open is closed."""
-        chosen: dict[int, tuple[Target, OpenFragment]] = {}
-        tombstone: OpenFragment | None = None
         newest = survey.newest
+        tombstone: OpenFragment | None = None
+        groups: defaultdict[tuple[str, int], dict[int, tuple[Target, OpenFragment]]] = defaultdict(dict)
+        spare: list[OpenFragment] = []
         for target, opened in survey.opened:
             facts = opened.written
-            is_newest = newest is not None and facts.timestamp == newest.timestamp
-            if is_newest and facts.is_gone and tombstone is None:
+            if newest is None or facts.timestamp != newest.timestamp:
+                spare.append(opened)
+            elif facts.is_gone and tombstone is None:
                 tombstone = opened
-            elif is_newest and facts.fragment is not None and facts.fragment not in chosen:
-                chosen[facts.fragment] = (target, opened)
+            elif facts.fragment is not None and facts.fragment not in groups[group_of(opened)]:
+                groups[group_of(opened)][facts.fragment] = (target, opened)
             else:
-                self._calls.later(opened.close())
+                spare.append(opened)
+        chosen = (
+            max(groups.values(), key=len, default={}) if newest is not None and not newest.is_gone else {}
+        )
+        for group in groups.values():
+            needed = sorted(group)[: self._code.data] if group is chosen else []
+            spare += [opened for index, (_, opened) in group.items() if index not in needed]
+        chosen = {index: chosen[index] for index in sorted(chosen)[: self._code.data]}
+        for opened in spare:
+            self._calls.later(opened.close())
         if newest is None or newest.is_gone:
-            for _, opened in chosen.values():
-                self._calls.later(opened.close())
             return tombstone
-        for index in sorted(chosen)[self._code.data :]:
-            self._calls.later(chosen.pop(index)[1].close())
         at = newest.timestamp
 
         def open_(target: Target, index: int) -> Awaitable[OpenFragment | None]:

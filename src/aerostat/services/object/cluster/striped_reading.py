@@ -33,6 +33,12 @@ def whole(facts: Facts) -> Facts:
     return msgspec.structs.replace(facts, size=facts.geometry.size, fragment=None, geometry=None)
 
 
+def group_of(found: OpenFragment) -> tuple[str, int]:
+    """Fragments of one time may be of two writers; those of one group can be put together."""
+    geometry = found.written.geometry
+    return found.written.etag, geometry.size if geometry is not None else -1
+
+
 class Source:
     """One fragment that is being read, from front to back. Raises `FAULTS`."""
 
@@ -98,6 +104,7 @@ class StripedObject:
         }
         self._known = known
         self._tried = {(index, target.key) for index, (target, _) in opened.items()}
+        self._group = group_of(next(iter(opened.values()))[1])
         latest = max((found for _, found in opened.values()), key=lambda found: found.facts.timestamp)
         self.facts = whole(latest.facts)
         self.written = whole(latest.written)
@@ -181,8 +188,12 @@ class StripedObject:
             if isinstance(error, Damaged):
                 self._on_bad(target, index, error.reason)
             return
-        if found is not None:
-            self._sources[index] = Source(target, index, found, self._calls.patience.stall_s)
+        if found is None:
+            return
+        if group_of(found) != self._group:
+            self._calls.later(found.close())
+            return
+        self._sources[index] = Source(target, index, found, self._calls.patience.stall_s)
 
     def _drop(self, source: Source) -> None:
         del self._sources[source.index]

@@ -8,6 +8,8 @@ import structlog
 from .calls import FAULTS
 from .errors import NoQuorum
 
+FEW = 50
+
 log = structlog.get_logger(__name__)
 
 
@@ -33,6 +35,11 @@ class Sums:
     async def flush_all(self) -> None:
         """Tell all that is known now. What cannot be told is tried again later."""
         for account in list(self._changed):
+            await self.flush(account)
+
+    async def flush_few(self, account: str) -> None:
+        """Tell what is known now if it is not too much to wait for."""
+        if len(self._changed.get(account, ())) <= FEW:
             await self.flush(account)
 
     async def flush(self, account: str) -> None:

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable
 
 from ..stores.object_file import Facts
-from ..stores.objects import Superseded
 from ..stores.protocol import ObjectWriting
 from .calls import FAULTS, Calls
 from .telling import Slot, Told, gather
@@ -130,15 +129,6 @@ class Lanes:
         """`facts`: for the lane of a number. The caller checks whether it is enough."""
         calls, told = self._calls, self._told
         lanes, self._lanes = self._lanes, []
-        if len(lanes) == 1:
-            slot = lanes[0].slot
-            try:
-                told.answered(slot, await lanes[0].commit(facts(slot.number)))
-            except Superseded as error:
-                told.superseded(error)
-            except FAULTS as error:
-                told.failed(error)
-            return told
         running: dict[asyncio.Task[bool | None], Slot] = {
             calls.start(lane.slot.target, lane.commit(facts(lane.slot.number))): lane.slot for lane in lanes
         }
