@@ -37,7 +37,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     operator_roles: tuple[str, ...] = ("admin", "swiftoperator", "member")
     """Who has one in a project may do all in its account."""
     project_reader_roles: tuple[str, ...] = ("reader",)
-    """Who has one in a project may read all in its account."""
+    """Who has one in a project may read all in its account, where no service is asked for."""
     service_roles: dict[str, tuple[str, ...]] = msgspec.field(
         default_factory=lambda: {"SERVICE": ("service",)}
     )
@@ -150,7 +150,7 @@ class Middleware:
         if user.is_operator and (not required or not user.service_groups.isdisjoint(required)):
             request.is_owner = True
             return
-        if request.is_reading and not user.groups.isdisjoint(self._readers):
+        if request.is_reading and not required and not user.groups.isdisjoint(self._readers):
             return
         if not user.groups.isdisjoint(role.lower() for role in named):
             return
