@@ -159,3 +159,10 @@ def test_settings_of_ones_own_are_left_alone(tmp_path):
     args = argparse.Namespace(config=str(settings), state=str(folder.path), port=None)
     assert up.prepared(args, folder).kernel.port == 8123
     assert not folder.settings.exists()
+
+
+def test_a_store_that_asks_nobody_who_they_are_is_not_served(folder, capsys):
+    port = find_free_port("127.0.0.1")
+    (folder / "aerostat.toml").write_text(f"[kernel]\nport = {port}\n")
+    assert main(["object", "serve", "--role", "proxy", "--state", str(folder)]) == 1
+    assert "anybody could do anything here" in capsys.readouterr().err

@@ -115,6 +115,7 @@ async def test_a_service_account_takes_an_operator_through_a_service(store):
     assert (await user(store, "none", "service")("PUT", path)).status == 403
     assert (await user(store, "alice", "bob")("PUT", path)).status == 403
     assert (await user(store, "alice", "service")("PUT", path)).status == 201
+    assert (await user(store, "reader")("GET", path)).status == 403
     assert (await user(store, "ended", "service")("GET", path)).status == 204
     assert (await user(store, "ended", "bob")("GET", path)).status == 401
 

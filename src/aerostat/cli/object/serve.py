@@ -130,6 +130,11 @@ async def _answer(
         raise CommandError(f"{config.state} has no object store ({error.filename} is missing)") from None
     except RingError as error:
         raise CommandError(str(error)) from None
+    if listener is not None and not {"tempauth", "keystone"} & set(store.layers):
+        raise CommandError(
+            "anybody could do anything here: the settings need [object.middleware.tempauth] with users, or"
+            " [object.middleware.keystone] with an auth_url"
+        )
     try:
         async with contextlib.AsyncExitStack() as stack:
             store.start(has_devices=has_devices)

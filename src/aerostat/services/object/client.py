@@ -171,7 +171,9 @@ class ObjectClient:
             body=Body(data),
             trans_id=context.request_id,
         )
-        if not isinstance(data, bytes):
+        if isinstance(data, bytes):
+            request.headers["content-length"] = str(len(data))
+        else:
             request.headers["transfer-encoding"] = "chunked"
         asks = msgspec.structs.replace(context, service_roles=(SERVICE_ROLE,))
         store.layers["keystone"].sign_in(request, asks)

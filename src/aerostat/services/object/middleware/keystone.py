@@ -37,7 +37,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     operator_roles: tuple[str, ...] = ("admin", "swiftoperator", "member")
     """Who has one in a project may do all in its account."""
     project_reader_roles: tuple[str, ...] = ("reader",)
-    """Who has one in a project may read all in its account."""
+    """Who has one in a project may read all in its account, where no service is asked for."""
     service_roles: dict[str, tuple[str, ...]] = msgspec.field(
         default_factory=lambda: {"SERVICE": ("service",)}
     )
@@ -46,12 +46,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """May do all in all accounts."""
     system_reader_roles: tuple[str, ...] = ()
     """May read all in all accounts."""
+    auth_url: str = ""
+    """`https://HOST/identity/v3`, where no room of this process checks tokens."""
+    remembered_s: float = 60.0
+    """How long an answer from there is good."""
     allow_names_in_acls: bool = True
     default_domain_id: str = "default"
 
 
 class Middleware:
-    """See the module. `room.house` checks tokens."""
+    """See the module. `room.authenticate` checks tokens, or `auth_url` does."""
 
     def __init__(self, room: Any, next: Handler) -> None:
         """Raises `msgspec.ValidationError` for settings that make no sense."""
@@ -59,6 +63,7 @@ class Middleware:
         self._next = next
         settings = msgspec.convert(room.settings.middleware.get("keystone", {}), Settings)
         self._settings = settings
+        self._elsewhere = _identity(settings)
         self._prefixes = access.Prefixes(settings.reseller_prefixes)
         self._operators = _lower(settings.operator_roles)
         self._readers = _lower(settings.project_reader_roles)
@@ -101,7 +106,7 @@ class Middleware:
 
     async def _context(self, request: Request, token: str) -> Context | None:
         """None for a token that is not good. Raises `Refusal` 503 when nobody can say."""
-        authenticate: Authenticator | None = self._room.authenticate
+        authenticate: Authenticator | None = self._elsewhere or self._room.authenticate
         if authenticate is None:
             raise Refusal(503, "Nobody here can check tokens.")
         beside = request.headers.get("x-service-token")
@@ -150,7 +155,7 @@ class Middleware:
         if user.is_operator and (not required or not user.service_groups.isdisjoint(required)):
             request.is_owner = True
             return
-        if request.is_reading and not user.groups.isdisjoint(self._readers):
+        if request.is_reading and not required and not user.groups.isdisjoint(self._readers):
             return
         if not user.groups.isdisjoint(role.lower() for role in named):
             return
@@ -202,6 +207,14 @@ class Middleware:
         return context.project_id is not None and any(
             account == prefix + context.project_id for prefix in self._prefixes.all
         )
+
+
+def _identity(settings: Settings) -> Authenticator | None:
+    if not settings.auth_url:
+        return None
+    from ..proxy.identity import Identity  # its HTTP client is large
+
+    return Identity(settings.auth_url, settings.remembered_s)
 
 
 def _lower(names: Iterable[str]) -> frozenset[str]:
