@@ -123,14 +123,12 @@ class ShardedContainers:
         hidden = account_of(account)
         for shard, group in table.grouped(entries):
             told, is_refused = await plain.tell(hidden, shard.name, group)
-            if not is_refused:
-                await plain.note(hidden, shard.name, group, told)
+            if plain.is_told(hidden, shard.name, told):
                 continue
-            now = await self._look(account, container)
-            if hops < MOST_HOPS and now != table:
+            if is_refused and hops < MOST_HOPS and await self._look(account, container) != table:
                 await self._hear(account, container, group, hops + 1)
-            else:
-                await plain.note(hidden, shard.name, group, told)
+            else:  # for the root, which will know which shard it is by then
+                await plain.note(account, container, group, [])
         plain.sums.changed(account, container)
 
     async def delete(self, account: str, container: str, at: Timestamp) -> bool | None:

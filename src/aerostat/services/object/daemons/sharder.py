@@ -190,13 +190,17 @@ class Sharder:
     async def _copy(
         self, step: Step, device: DeviceVerbs, place: Place, plan: Table, hidden: str, change: int
     ) -> int:
-        """Tell the shards all rows that changed after `change`; answers up to where."""
+        """Tell the shards all rows that changed after `change`; answers up to where. Whom they miss hears when what was
+        cut is emptied.
+        """
         while page := await self._station.ask(device.rows_since(CONTAINERS, place, change, PAGE)):
             if not page.objects:
                 break
             await self._rows.spend(len(page.objects))
             for shard, entries in plan.grouped(page.objects):
-                await self._station.cluster.containers.hear(hidden, shard.name, entries)
+                heard = await self._station.cluster.containers.plain.tell(hidden, shard.name, entries)
+                if not heard.told:
+                    raise NoQuorum("a shard in the making", 0, 1)
             step.progress.count("rows copied", len(page.objects))
             change = page.change
         return change
@@ -236,9 +240,14 @@ class Sharder:
             if age_s > ORPHAN_S:
                 await self._say(name, {SHARDS: (MOVED, now)})
             return False
-        if state.rows == 0 and await self._station.cluster.containers.plain.delete(*name, now):
-            step.progress.count("shards removed")
-            return False
+        if state.put_at < state.deleted_at:
+            return True
+        if state.rows == 0:
+            path = state.said[ROOT][0]
+            await self._say(name, {SHARDS: (MOVED, now + 1), ROOT: (path, now + 1)})  # outlasts the deletion
+            if await self._station.cluster.containers.plain.delete(*name, now):
+                step.progress.count("shards removed")
+                return False
         return True
 
     async def _move_rows(self, step: Step, state: DatabaseState, root: Name) -> None:

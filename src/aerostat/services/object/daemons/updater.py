@@ -100,6 +100,7 @@ class Updater:
                 continue
             if await self._reroute(note, progress):
                 await asyncio.to_thread(pending.drop, name)
+                is_done = False  # who is away there may have left a new one
                 continue
             is_done = False
             if keys != set(note.told):
