@@ -1,5 +1,6 @@
 """`aerostat object`: a store of its own, its rings, and where things are."""
 
+import argparse
 import time
 import urllib.error
 import urllib.request
@@ -8,7 +9,9 @@ import msgspec
 import pytest
 
 from aerostat.cli import main
+from aerostat.cli.object import up
 from aerostat.cli.up import find_free_port
+from aerostat.kernel.state_folder import StateFolder
 from aerostat.services.object.config import ObjectConfig
 from aerostat.services.object.daemons.progress import Report
 from aerostat.services.object.places import Places
@@ -146,3 +149,13 @@ def test_rings_are_taken_to_other_nodes(folder, tmp_path, capsys):
     file.write_bytes(b"rubbish")
     assert main(["object", "ring", "take", str(file), "--state", str(other)]) == 1
     assert "was not made by ring pack" in capsys.readouterr().err
+
+
+def test_settings_of_ones_own_are_left_alone(tmp_path):
+    settings = tmp_path / "own.toml"
+    settings.write_text("[kernel]\nport = 8123\n")
+    folder = StateFolder(tmp_path / "state")
+    folder.create()
+    args = argparse.Namespace(config=str(settings), state=str(folder.path), port=None)
+    assert up.prepared(args, folder).kernel.port == 8123
+    assert not folder.settings.exists()
