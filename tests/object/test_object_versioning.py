@@ -456,6 +456,42 @@ async def test_whatever_dies_something_is_current(
         assert steps >= 2
 
 
+@pytest.mark.parametrize("operation", ["put", "delete", "restore", "remove", "put over null"])
+async def test_requests_that_are_broken_off_leave_one_thing_or_the_other(
+    tmp_path: Path, operation: str
+) -> None:
+    """Cancelled wherever they happen to be: a dozen times, spread over the time that the whole takes."""
+    async with opened(tmp_path) as store:
+        took_s = 0.0
+        for number in range(13):
+            path = f"{C}{number}"
+            await versioned(store, path)
+            one = (await store.put(f"{path}/o", b"one")).headers[VERSION]
+            if operation == "put over null":
+                await store("POST", path, headers={"x-versions-enabled": "false"})
+                await store.put(f"{path}/o", b"null")
+                await store("POST", path, headers={"x-versions-enabled": "true"})
+            else:
+                await store.put(f"{path}/o", b"two")
+            before = await state(store, path)
+            began_at = time.monotonic()
+            task = asyncio.create_task(act(store, operation, path, one))
+            if number:
+                await asyncio.sleep(took_s * number / 13)
+                task.cancel()
+                await asyncio.wait([task])
+            else:
+                await task
+                took_s = time.monotonic() - began_at
+            current, kept = await state(store, path)
+            assert current in (before[0], EXPECTED[operation])
+            assert current is None or sum(latest for _, latest in kept) == 1
+            lost = [body for body, _ in before[1] if body not in [now for now, _ in kept]]
+            assert lost == [] or operation == "remove"
+            await act(store, operation, path, one)
+            assert (await state(store, path))[0] == EXPECTED[operation]
+
+
 EXPECTED = {
     "put": b"new",
     "put over null": b"new",
