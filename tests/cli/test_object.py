@@ -1,14 +1,21 @@
 """`aerostat object`: a store of its own, its rings, and where things are."""
 
+import argparse
+import time
 import urllib.error
 import urllib.request
 
+import msgspec
 import pytest
 
 from aerostat.cli import main
+from aerostat.cli.object import up
 from aerostat.cli.up import find_free_port
+from aerostat.kernel.state_folder import StateFolder
 from aerostat.services.object.config import ObjectConfig
+from aerostat.services.object.daemons.progress import Report
 from aerostat.services.object.places import Places
+from tests.object.kit import opened
 
 
 @pytest.fixture
@@ -90,3 +97,65 @@ def test_a_store_starts_answers_and_stops(tmp_path, capsys):
     capsys.readouterr()
     assert main(["object", "down", *words]) == 1
     assert "no object store runs" in capsys.readouterr().err
+
+
+async def test_damage_is_named(folder, capsys):
+    async with opened(folder / "object", devices=3, replicas=2) as store:
+        await store.put("/v1/A/c")
+        await store.put("/v1/A/c/o", b"x" * 1000)
+    assert main(["object", "verify", "--state", str(folder)]) == 0
+    assert "2 files" in capsys.readouterr().err
+    path = next((folder / "object" / "devices").glob("*/objects/*/*/*"))
+    path.write_bytes(b"y" + path.read_bytes()[1:])
+    assert main(["object", "verify", "--state", str(folder)]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == f"{path}: its bytes have another MD5\n"
+    assert "1 damaged" in captured.err
+    assert main(["object", "verify", "d9", "--state", str(folder)]) == 1
+    assert "there is no device d9 here" in capsys.readouterr().err
+
+
+async def test_what_daemons_did_is_told(folder, capsys):
+    async with opened(folder / "object", devices=3, replicas=2) as store:
+        await store.put("/v1/A/c")
+    root = folder / "object" / "devices" / "d1"
+    (root / "recon").mkdir(exist_ok=True)
+    report = Report(
+        daemon="replicator", device="d1", rounds=2, ended_at=time.time() - 5, took_s=1.5, last={"sent": 3}
+    )
+    (root / "recon" / "replicator.json").write_bytes(msgspec.json.encode(report))
+    assert main(["object", "recon", "--state", str(folder)]) == 0
+    out = capsys.readouterr().out
+    assert "replicator     round 2 ended 5 s ago, took 1.5 s: 3 sent" in out
+    assert "GiB free" in out
+    assert main(["object", "recon", "--json", "--state", str(folder)]) == 0
+    assert msgspec.json.decode(capsys.readouterr().out)["d1"][0]["rounds"] == 2
+
+
+def test_rings_are_taken_to_other_nodes(folder, tmp_path, capsys):
+    file, other = tmp_path / "pack", tmp_path / "other"
+    assert main(["object", "ring", "pack", str(file), "--state", str(folder)]) == 0
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert main(["object", "ring", "take", str(file), "--state", str(other)]) == 0
+    places = Places(other / "object")
+    assert places.secret() == Places(folder / "object").secret()
+    assert places.ring("object").devices == Places(folder / "object").ring("object").devices
+    stranger = tmp_path / "stranger"
+    Places(stranger / "object").found(ObjectConfig(part_power=4), ["d1"])
+    before = Places(stranger / "object").secret()
+    assert main(["object", "ring", "take", str(file), "--state", str(stranger)]) == 1
+    assert "another cluster" in capsys.readouterr().err
+    assert Places(stranger / "object").secret() == before
+    file.write_bytes(b"rubbish")
+    assert main(["object", "ring", "take", str(file), "--state", str(other)]) == 1
+    assert "was not made by ring pack" in capsys.readouterr().err
+
+
+def test_settings_of_ones_own_are_left_alone(tmp_path):
+    settings = tmp_path / "own.toml"
+    settings.write_text("[kernel]\nport = 8123\n")
+    folder = StateFolder(tmp_path / "state")
+    folder.create()
+    args = argparse.Namespace(config=str(settings), state=str(folder.path), port=None)
+    assert up.prepared(args, folder).kernel.port == 8123
+    assert not folder.settings.exists()

@@ -78,7 +78,7 @@ class Neighbours:
 
 
 class _Room:
-    """A room in place of a `Service`: all that `House.client` and `House.url` ask of it."""
+    """A room in place of a `Service`: all that `House` and the application ask of it."""
 
     def __init__(self, name: str, client: Any) -> None:
         self.name = name
@@ -86,6 +86,7 @@ class _Room:
         self.rules = ()
         self.prefix = f"/{name}"
         self.catalog = None
+        self.own_paths = ()
 
 
 def rooms(world: Neighbours) -> list[Any]:

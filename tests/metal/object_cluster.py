@@ -199,6 +199,13 @@ class Cluster:
         self._mounted.append(node.device)
         node.is_limited = True
 
+    def heal(self) -> None:
+        """Whoever stands still goes on, and what ran full has room."""
+        for node in self.nodes:
+            node.thaw()
+        for path in self._mounted:
+            subprocess.run(["mount", "-o", "remount,size=512m", str(path)], check=True)
+
     def close(self) -> None:
         for node in self.nodes:
             node.thaw()
@@ -279,6 +286,7 @@ class Misfortune:
         node.kill()
         shutil.rmtree(node.device)
         node.device.mkdir(mode=0o700)
+        node.places.forget_device(DEVICE)
         node.start()
         await node.wait_ready()
         await self._rest(6.0)

@@ -120,8 +120,7 @@ async def test_what_was_acknowledged_is_there(tmp_path: Path) -> None:
             await asyncio.sleep(STORM_S)
             over.set()
             await asyncio.gather(storm, *work)
-            for node in cluster.nodes:
-                node.thaw()
+            cluster.heal()
             await _comes_to_rest(cluster, session, writers)
         told = {
             "operations": sum(writer.done for writer in writers),

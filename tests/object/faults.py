@@ -28,7 +28,7 @@ READS = ("find", "find_fragment")
 
 class Faulty:
     """A device, and what is wrong with it: `away`, `full`, `hangs` (until `resume`), `damaged`; `dies_after` bytes of a
-    stream, either way; `forbidden` verbs. `calls`: the verbs it was asked.
+    stream, either way; `forbidden` verbs; `delay_s` of each piece that is written. `calls`: the verbs it was asked.
     """
 
     def __init__(self, device):
@@ -36,6 +36,7 @@ class Faulty:
         self.away = self.full = self.damaged = False
         self.dies_after = None
         self.forbidden = set()
+        self.delay_s = 0.0
         self.calls = []
         self._running = asyncio.Event()
         self._running.set()
@@ -54,6 +55,8 @@ class Faulty:
 
     async def check(self, verb):
         await self._running.wait()
+        if self.delay_s and verb == "write":
+            await asyncio.sleep(self.delay_s)
         if self.away or verb in self.forbidden:
             raise DeviceAway("away")
         if self.full and verb in ("begin", "put", "write", "commit", "begin_fragment"):

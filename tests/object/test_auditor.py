@@ -131,6 +131,9 @@ async def test_sums_that_are_not_those_of_the_rows_are_damage(tmp_path):
         await made.cluster.containers.hear("a", "c", [Entry(name="o", timestamp=at, size=1)])
         (path,) = tmp_path.glob("*/containers/*/*/*.db")
         assert check_database(path, whole=True) is None
+        await made.cluster.accounts.make("a", at, {})
+        (account,) = tmp_path.glob("*/accounts/*/*/*.db")
+        assert check_database(account, whole=True) is None, "it has other sums"
         with sqlite3.connect(path) as db:
             db.execute("DELETE FROM live")
         assert check_database(path, whole=False) is None

@@ -157,10 +157,14 @@ def test_a_transaction_that_cannot_end_holds_up_none_that_follow(container):
         ends = action == sqlite3.SQLITE_TRANSACTION and what == "COMMIT"
         return sqlite3.SQLITE_DENY if ends else sqlite3.SQLITE_OK
 
-    with pytest.raises(sqlite3.DatabaseError, match="authorized"), container.writing() as db:
-        db.execute("INSERT INTO gone VALUES ('a', 9, 9)")
-        db.set_authorizer(refuse)
-    db.set_authorizer(None)
+    def write():
+        with container.writing() as db:
+            db.execute("INSERT INTO gone VALUES ('a', 9, 9)")
+            db.set_authorizer(refuse)
+
+    with pytest.raises(sqlite3.DatabaseError, match="authorized"):
+        write()
+    container._db.set_authorizer(None)
     container.hear([put("a", 5)])
     assert names(container) == ["a"]
 

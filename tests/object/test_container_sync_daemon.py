@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
+from aerostat.services.object.cluster.shards import table_in
 from aerostat.services.object.daemons import container_sync
 from aerostat.services.object.daemons.container_sync import ContainerSync
 from aerostat.services.object.daemons.progress import Progress
 from aerostat.services.object.daemons.settings import DaemonConfig
+from aerostat.services.object.daemons.sharder import Sharder
 from aerostat.services.object.daemons.station import Station
 from aerostat.services.object.realms import Realms
 
@@ -122,6 +125,26 @@ async def test_manifests_and_links_are_sent_as_they_are(pair: Pair) -> None:
     one, other = await pair.both("HEAD", "m")
     assert other.headers["x-static-large-object"] == "True"
     assert one.headers["content-length"] == other.headers["content-length"]
+
+
+async def test_a_container_that_is_cut_is_sent_whole(pair: Pair) -> None:
+    room = pair.here.room
+    small = msgspec.structs.replace(DaemonConfig(), shard_rows=20, shard_rows_per_s=0.0)
+    sharder = Sharder(Station(lambda: room.cluster, room.local, small, reclaim_age_s=1e6))
+    names = [f"{index:02}" for index in range(60)]
+    for name in names[:50]:
+        await pair.here.put(f"/v1/A/c/{name}", b"bytes")
+    await pair.sync()
+    for _ in range(4):
+        await sharder.pass_once()
+    found = await room.cluster.containers.status("A", "c")
+    assert found is not None
+    assert table_in(found[1]) is not None
+    for name in names[50:]:
+        await pair.here.put(f"/v1/A/c/{name}", b"bytes")
+    await pair.here("DELETE", "/v1/A/c/00")
+    await pair.sync()
+    assert (await pair.owner("GET", "/v1/AUTH_a/c")).lines == names[1:]
 
 
 async def test_what_was_sent_is_not_sent_again(pair: Pair) -> None:

@@ -200,3 +200,17 @@ async def test_a_device_that_hangs_hears_later(four, containers, tmp_path):
     assert len(notes(tmp_path)) == 20
     assert hanging.calls.count("hear_objects") == 1
     assert len(await names(containers)) == 20
+
+
+async def test_a_damaged_listing_is_passed_by_and_put_aside(four, containers, tmp_path):
+    await containers.make("a", "c", 5, 0, {})
+    await containers.hear("a", "c", [entry()])
+    [first, *_] = four.of("a", "c")
+    [path] = first.device.root.glob("containers/*/*/*.db")
+    rubbish = tmp_path / "rubbish"
+    rubbish.write_bytes(b"rubbish" * 1000)
+    rubbish.replace(path)
+    assert await names(containers) == ["o"]
+    assert (await containers.status("a", "c", newest=True))[0].objects == 1
+    await four.cluster.calls.close()
+    assert not path.exists()

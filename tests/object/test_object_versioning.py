@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
+from aerostat.services.object import timestamp
 from aerostat.services.object.http.response import Refusal
 from aerostat.services.object.middleware.object_versioning import Middleware
 from aerostat.services.object.middleware.object_versioning.names import MARKER_TYPE
@@ -375,7 +376,9 @@ async def test_pages(tmp_path: Path) -> None:
 
 async def test_not_with_other_ways_to_keep_copies(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
-        await store.put(C, X_Container_Sync_To="//realm/cluster/a/c")
+        await store.put(C)
+        said = {"x-container-sync-to": ("//realm/cluster/a/c", timestamp.now())}
+        assert await store.room.cluster.containers.say("AUTH_a", "c", said)
         answer = await store("POST", C, headers={"x-versions-enabled": "true"})
         assert (answer.status, "container syncing" in answer.text) == (400, True)
 

@@ -342,6 +342,17 @@ def test_a_damaged_post_is_never_served(device):
     assert seen(device) == (3, b"y", {})
 
 
+def test_an_object_is_not_put_aside_for_what_a_post_said_of_it(device):
+    put(device, 1, b"x")
+    device.post(PART, HASH, Revision(timestamp=2))
+    path = f"{device.tree.folder(PART, HASH)}/{HASH}.post"
+    os.truncate(path, 3)
+    assert device.quarantine(PART, HASH, "its post is damaged")
+    assert seen(device) == (1, b"x", {})
+    assert device.quarantine(PART, HASH, "its bytes have another checksum")
+    assert device.find(PART, HASH) is None
+
+
 # Going through all
 
 

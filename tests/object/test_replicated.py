@@ -6,6 +6,7 @@ import os
 import pytest
 
 from aerostat.services.object.cluster import DeviceFull, NoQuorum, Policy
+from aerostat.services.object.cluster.writing import LANE_BYTES
 from aerostat.services.object.stores.object_file import Revision
 from aerostat.services.object.stores.objects import Superseded
 
@@ -281,3 +282,31 @@ async def test_each_policy_has_its_own_devices(tmp_path):
     assert await read(devices.cluster.objects(0)) is None
     assert await read(devices.cluster.objects(1)) == b"x"
     await devices.close()
+
+
+@pytest.mark.parametrize("length", [0, 20, 4000])
+async def test_a_torn_file_is_passed_by_and_put_aside(four, store, tmp_path, length):
+    data = os.urandom(5000)
+    await put(store, data, 5)
+    files = [path for path in tmp_path.glob("d*/objects/*/*/*") if path.is_file()]
+    assert len(files) == 3
+    for path in files[:2]:
+        os.truncate(path, length)
+    assert await read(store, newest=True) == data
+    await four.cluster.calls.close()
+    assert [path.exists() for path in files] == [False, False, True]
+    assert len([path for path in tmp_path.glob("d*/quarantined/**/*") if path.is_file()]) >= 2
+
+
+async def test_memory_does_not_grow_with_what_a_slow_device_is_behind(four, store):
+    """The writer waits for it, as long as it gets on."""
+    slow = four.of("a", "c", "o")[0]
+    slow.delay_s = 0.05
+    writing = await store.begin("a", "c", "o", None)
+    data = os.urandom(500_000)
+    for _ in range(20):
+        await writing.write(data)
+        assert max(lane._behind for lane in writing._lanes._lanes) <= LANE_BYTES + 500_000
+    await writing.commit(facts(data * 20, 5))
+    await writing.close()
+    assert await copies(four) == [5, 5, 5, None]

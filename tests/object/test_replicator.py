@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from aerostat.services.object.cluster.layout import Layout
 from aerostat.services.object.daemons.differences import (
+    Push,
     differing,
     forgettable,
     plan_database,
@@ -48,6 +49,12 @@ def test_what_the_other_misses_or_has_older_is_sent():
         ("new", True),
         ("newer", True),
     ]
+
+
+def test_what_a_post_said_is_sent_to_who_has_a_later_object_too_if_it_is_later_still():
+    mine = [held("a", 5, revision_at=9), held("b", 5, revision_at=6), held("gone", 5, revision_at=9)]
+    theirs = [held("a", 8), held("b", 8), held("gone", 8, is_gone=True)]
+    assert plan_objects(mine, theirs, 0) == [Push(mine[0], False)]
 
 
 def test_of_the_same_object_only_a_later_word_is_sent():

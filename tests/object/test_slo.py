@@ -18,7 +18,7 @@ from aerostat.services.object.proxy.core import Core
 
 from .dying import Died, DyingOs, replace_os
 from .dying_requests import Cut, until
-from .kit import opened
+from .kit import ask, opened
 from .test_encryption import on
 from .test_tempauth import as_user, settings
 
@@ -215,6 +215,18 @@ async def test_what_is_reserved(store):
     assert (await put(store, [{"path": "/c/a"}], if_none_match='"x"')).status == 400
 
 
+async def test_a_manifest_says_how_long_it_is(store):
+    scope = {
+        "type": "http",
+        "method": "PUT",
+        "path": "/v1/a/c/m",
+        "raw_path": b"/v1/a/c/m",
+        "query_string": PUT.encode(),
+        "headers": [],
+    }
+    assert (await ask(store.room.app, scope, [])).status == 411
+
+
 async def test_a_heartbeat_answers_at_once_and_tells_in_the_end(store):
     segments = [{"path": "/c/a"}]
     answer = await put(store, segments, query=PUT + "&heartbeat=on")
@@ -330,6 +342,27 @@ async def test_a_part_is_read_by_its_number(store):
     got = await store("GET", "/v1/a/c/m", headers={"if-none-match": etag}, query="part-number=1")
     assert got.status == 304
     assert (await read(store, "/v1/a/c/a", query="part-number=x")).status == 200
+
+
+async def test_refusals_leave_nothing_open(store):
+    """Of a manifest that is a file of its own to read, and of segments that are."""
+    large = [{"path": "/c/a"}, {"data": base64.b64encode(os.urandom(70_000)).decode()}]
+    assert (await put(store, large)).status == 201
+    await store.put("/v1/a/c/big", os.urandom(100_000))
+    await made(store, "big", "a", path="/v1/a/c/n")
+    await store.put("/v1/a/c/big", os.urandom(100_001))
+    before = len(os.listdir("/proc/self/fd"))
+    assert (await read(store, query="part-number=x")).status == 400
+    assert (await read(store, query="part-number=9")).status == 416
+    assert (await read(store, range_="bytes=90000-")).status == 416
+    assert (await store("GET", "/v1/a/c/m", headers={"if-none-match": "*"})).status == 304
+    assert (await store("HEAD", "/v1/a/c/m")).status == 200
+    assert (await read(store, "/v1/a/c/n")).status == 409
+    assert (await read(store, "/v1/a/c/n", query="part-number=1")).status == 409
+    assert (await store("COPY", "/v1/a/c/n", headers={"destination": "c/t"})).status == 409
+    assert (await put(store, [{"path": "/c/n"}, {"path": "no/ne"}], "/v1/a/c/o")).status == 400
+    assert (await store("DELETE", "/v1/a/c/big", query=DELETE)).status == 200
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 async def spoil(store, how, name):

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from aerostat.services.object.middleware.object_versioning.names import MARKER_TYPE
-from aerostat.services.object.middleware.versioned_writes import Middleware
 
 from .kit import Answer, Store, opened
 
@@ -192,7 +191,7 @@ async def test_whatever_dies_nothing_is_lost_and_nothing_is_there_twice(
 ) -> None:
     """Dies before (or after) each request that is made of the layers below; then all is taken from the stack."""
     async with opened(tmp_path) as store:
-        (layer,) = [one for one in store.room.layers if isinstance(one, Middleware)]
+        layer: Any = store.room.layers["versioned_writes"]
         below = layer._next
         steps = 0
         while True:

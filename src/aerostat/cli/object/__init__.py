@@ -5,6 +5,8 @@ aerostat object down          stop it
 aerostat object ring          the rings: show them, add and remove devices, rebalance
 aerostat object nodes PATH    which devices hold ACCOUNT[/CONTAINER[/OBJECT]], and what they have
 aerostat object info          what the store offers
+aerostat object verify        read everything on this machine's devices and name what is damaged
+aerostat object recon         what the daemons did, and how full the devices are
 """
 
 import argparse
@@ -21,6 +23,8 @@ VERBS = {
     "ring": "look at the rings, and change them",
     "nodes": "show which devices hold a path",
     "info": "show what the store offers",
+    "verify": "read everything and name what is damaged",
+    "recon": "show what the daemons did, and how full devices are",
 }
 OWN_FOLDER = "object-store"
 """Beside the folder of a cloud: a store of its own does not get in the way of one."""

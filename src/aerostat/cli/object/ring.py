@@ -5,8 +5,12 @@ aerostat object ring add NAME --folder DIR        a new device of this machine (
 aerostat object ring add NAME --node HOST:PORT    a device of another node
 aerostat object ring weight NAME 50               hold less, or more; 0 empties the device
 aerostat object ring remove NAME                  the device is lost, or empty
+aerostat object ring renew NAME                   there is a new, empty disk in the place of the old one
 aerostat object ring replicas 3                   so many copies from now on
 aerostat object ring rebalance                    give partitions to devices anew
+
+aerostat object ring pack FILE                    rings and secret in a file, for the other nodes
+aerostat object ring take FILE                    the rings and the secret of such a file are this node's
 
 Changes act on all rings (--ring NAME: on one) and rebalance them. Servers that run follow within seconds; the
 replicator moves what must move. At most one copy of a partition is moved per hour (--now: do not wait).
@@ -19,14 +23,17 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
+
 from aerostat.cli import CommandError, typed
 from aerostat.cli.object import places_folder
-from aerostat.cli.settings import folder_of
+from aerostat.cli.settings import folder_of, settings_of
+from aerostat.services.object.config import ObjectConfig
 from aerostat.services.object.places import Places
 from aerostat.services.object.ring import Builder, Device, Rebalanced, Ring, RingError, measure
 
-ACTIONS = ("show", "add", "weight", "remove", "replicas", "rebalance")
-OWN_NODE = "local"
+ACTIONS = ("show", "add", "weight", "remove", "renew", "replicas", "rebalance", "pack", "take")
+KEPT = (".ring", ".builder")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,9 +51,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    places = Places(places_folder(folder_of(args).path))
+    folder = folder_of(args)
+    places = Places(places_folder(folder.path))
+    if args.action == "take":
+        folder.create()
+        return taken(places, Path(_one(args.what)))
     if not places.is_founded:
         raise CommandError(f"{places.folder} has no rings; {typed()} object up makes them")
+    if args.action == "pack":
+        return packed(places, Path(_one(args.what)))
+    if args.action == "renew":
+        return renewed(places, _one(args.what))
     names = args.ring or sorted(path.stem for path in places.rings.glob("*.builder"))
     for name in names:
         if not places.builder_file(name).exists():
@@ -73,8 +88,8 @@ def changes(args: argparse.Namespace, places: Places) -> Callable[[Builder], Non
         case "rebalance", []:
             return lambda builder: None
         case "add", [name]:
-            node = args.node or OWN_NODE
-            if node == OWN_NODE:
+            node = args.node or settings_of(args).section(ObjectConfig).node
+            if args.node is None:
                 prepare_device(places, name, args.folder)
             return lambda builder: _add(builder, node, name, args)
         case "remove", [name]:
@@ -87,6 +102,64 @@ def changes(args: argparse.Namespace, places: Places) -> Callable[[Builder], Non
         case "replicas", [count]:
             return lambda builder: builder.set_replicas(_number(count))
     raise CommandError(f"what shall be done? {typed()} object ring --help")
+
+
+class Pack(msgspec.Struct, frozen=True):
+    """What all nodes of a cluster have in common."""
+
+    secret: bytes
+    files: dict[str, bytes]
+    """Rings and builders by the name of their file."""
+
+
+def packed(places: Places, file: Path) -> int:
+    files = {
+        path.name: path.read_bytes() for path in sorted(places.rings.glob("*.[br]*")) if path.suffix in KEPT
+    }
+    fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with open(fd, "wb") as output:
+        output.write(msgspec.msgpack.encode(Pack(places.secret(), files)))
+    print(f"{file}: {len(files)} files and the cluster's secret; who has it can read and write everything")
+    return 0
+
+
+def taken(places: Places, file: Path) -> int:
+    """Raises `CommandError` for a file that is none of ours, and for one of another cluster."""
+    try:
+        pack = msgspec.msgpack.decode(file.read_bytes(), type=Pack)
+    except OSError as error:
+        raise CommandError(f"{file} cannot be read: {error.strerror}") from None
+    except msgspec.DecodeError:
+        raise CommandError(f"{file} was not made by ring pack") from None
+    if any("/" in name or Path(name).suffix not in KEPT for name in pack.files):
+        raise CommandError(f"{file} was not made by ring pack")
+    try:
+        places.join(pack.secret)
+    except FileExistsError:
+        raise CommandError(f"{places.folder} has the secret of another cluster") from None
+    with _alone(places):
+        for name, content in pack.files.items():
+            part = places.rings / f"{name}.part"
+            part.write_bytes(content)
+            os.replace(part, places.rings / name)
+    print(f"{len(pack.files)} files of rings are in use; servers that run follow within seconds")
+    return 0
+
+
+def renewed(places: Places, name: str) -> int:
+    if not os.path.lexists(places.device(name)):
+        raise CommandError(f"there is no device {name} on this machine")
+    places.forget_device(name)
+    print(
+        f"{name}: what is found there at the next start is the device from then on; it is filled from other copies"
+    )
+    return 0
+
+
+def _one(what: list[str]) -> str:
+    if len(what) != 1:
+        raise CommandError(f"of what? {typed()} object ring --help")
+    return what[0]
 
 
 def prepare_device(places: Places, name: str, folder: Path | None) -> None:

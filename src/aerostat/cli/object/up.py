@@ -63,7 +63,7 @@ def prepared(args: argparse.Namespace, folder: StateFolder) -> Config:
     if not folder.settings.exists() and not args.config:
         write_private(folder.settings, first_settings())
     port = args.port
-    if port is None and "port" not in folder.settings.read_text():
+    if port is None and not args.config and "port" not in folder.settings.read_text():
         port = DEFAULT_PORT
     if port == 0:
         port = find_free_port("127.0.0.1")

@@ -60,6 +60,10 @@ class Places:
         part.write_text(device_id + "\n", encoding="ascii")
         os.replace(part, self._device_ids / name)
 
+    def forget_device(self, name: str) -> None:
+        """What is found there next is the device from then on: a new disk in the place of an old one."""
+        (self._device_ids / name).unlink(missing_ok=True)
+
     def ring(self, name: str) -> Ring:
         """Raises FileNotFoundError, `RingError`."""
         return Ring.load(self.ring_file(name))
@@ -72,18 +76,30 @@ class Places:
         for name in names:
             self.device(name).mkdir(mode=0o700, exist_ok=True)
         if not self._secret.exists():
-            part = self._secret.with_name(f"secret.{os.getpid()}.part")
-            fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with open(fd, "wb") as file:
-                file.write(secrets.token_bytes(SECRET_BYTES))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, self._secret)
+            self._write_secret(secrets.token_bytes(SECRET_BYTES))
         amounts = {"account": settings.replicas, "container": settings.replicas}
         amounts |= {ring_name(policy.index): policy.devices for policy in policies_of(settings)}
         for name, amount in amounts.items():
             if not self.ring_file(name).exists():
                 self._make_ring(name, settings, names, amount)
+
+    def join(self, secret: bytes) -> None:
+        """Be of the cluster that has this secret. Raises FileExistsError where there is another one."""
+        for path in (self.folder, self.rings, self.devices):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self._secret.exists():
+            self._write_secret(secret)
+        elif self.secret() != secret:
+            raise FileExistsError(self._secret)
+
+    def _write_secret(self, secret: bytes) -> None:
+        part = self._secret.with_name(f"secret.{os.getpid()}.part")
+        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(fd, "wb") as file:
+            file.write(secret)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, self._secret)
 
     def _make_ring(self, name: str, settings: ObjectConfig, devices: list[str], replicas: float) -> None:
         builder = Builder(settings.part_power, replicas)

@@ -154,7 +154,10 @@ def _miscounted(db: sqlite3.Connection) -> str | None:
     """Whether the sums that a container keeps are those of its rows, at one moment."""
     db.execute("BEGIN")
     try:
-        if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'live'").fetchone() is None:
+        if (
+            db.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'live'").fetchone()
+            is None
+        ):
             return None
         kept = db.execute("SELECT rows, bytes FROM status").fetchone()
         sums = db.execute("SELECT count(*), coalesce(sum(size), 0) FROM live").fetchone()

@@ -6,7 +6,7 @@ place they go to.
 
 A name belongs to one holder of the container, which sends it at once. Some time later every holder looks whether those
 of the others have arrived, so that nothing waits for one that is away. Sending twice does no harm: the other end has
-times too. What was deleted there stays deleted until it changes here.
+times too. What was deleted there stays deleted until it changes here. Shards of a container are sent as parts of it.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ import httpx
 import structlog
 
 from .. import timestamp
+from ..cluster.shards import root_in
 from ..http.request import Request, path_of
 from ..http.response import Response
 from ..pipeline import Handler, guarded
@@ -91,20 +92,30 @@ class ContainerSync:
 
     async def _work(self, step: Step) -> None:
         for state in await step.device.databases(CONTAINERS, step.part):
-            to, key = (state.said.get(name, ("", 0))[0] for name in (TO, KEY))
-            if not to or not key or state.deleted_at > state.put_at:
+            if state.deleted_at > state.put_at:
+                continue
+            _, account, container = state.path.split("/", 2)
+            root, said = (account, container), state.said
+            if (whole := root_in(state.said)) is not None:  # a shard: what is said stands with the root
+                found = await self._station.cluster.containers.status(*whole)
+                root, said = whole, dict(found[1]) if found is not None else {}
+            to, key = (said.get(name, ("", 0))[0] for name in (TO, KEY))
+            if not to or not key:
                 continue
             target = self._realms.target(to)
-            if target is None or any(state.said.get(name, ("", 0))[0] for name in VERSIONS):
+            if target is None or any(said.get(name, ("", 0))[0] for name in VERSIONS):
                 step.progress.count("refused")
                 continue
-            await self._container(step, state, target, key)
+            await self._container(step, state, root, target, key)
 
-    async def _container(self, step: Step, state: DatabaseState, target: Target, key: str) -> None:
+    async def _container(
+        self, step: Step, state: DatabaseState, root: tuple[str, str], target: Target, key: str
+    ) -> None:
+        """`root`: account and container as their owner calls them."""
         holders = [device.key for device in self._station.layout(CONTAINERS).ring.holders(step.part)]
         noted = f"{state.file_id} {zlib.crc32(target.url.encode()):08x}"
         until_s = time.monotonic() + self._station.settings.pass_s
-        sending = Sending(self._client, self._reading, state.path, target, key, step.progress)
+        sending = Sending(self._client, self._reading, root, target, key, step.progress)
 
         def is_ours(entry: Entry) -> bool:
             return is_of(entry.name, holders) == step.key
@@ -165,13 +176,13 @@ class Sending:
         self,
         client: httpx.AsyncClient,
         reading: Handler,
-        path: str,
+        root: tuple[str, str],
         target: Target,
         key: str,
         progress: Progress,
     ) -> None:
         self._client, self._reading, self._target, self._key = client, reading, target, key
-        _, self._account, self._container = path.split("/", 2)
+        self._account, self._container = root
         self._progress = progress
 
     async def send(self, entry: Entry) -> None:

@@ -36,13 +36,18 @@ def plan_objects(mine: Iterable[Held], theirs: Iterable[Held], reclaim: Timestam
                 pushes.append(Push(held, True))
         elif held.timestamp > other.timestamp:
             pushes.append(Push(held, True))
-        elif held.timestamp == other.timestamp and not held.is_gone and _is_revised(held, other):
+        elif _is_revised(held, other):
             pushes.append(Push(held, False))
     return pushes
 
 
 def _is_revised(held: Held, other: Held) -> bool:
-    return held.revision_at > other.revision_at or held.type_at > other.type_at
+    """What a POST said counts for a later version, too, if it is later still: who took it may have missed the PUT."""
+    if held.is_gone or other.is_gone:
+        return False
+    return held.revision_at > max(other.revision_at, other.timestamp) or held.type_at > max(
+        other.type_at, other.timestamp
+    )
 
 
 def forgettable(mine: Iterable[Held], others: Sequence[Iterable[Held]], reclaim: Timestamp) -> list[Held]:

@@ -87,7 +87,9 @@ def check_new_object(request: Request, limits: Limits) -> None:
     length = request.body.length
     if length is not None and length > limits.max_file_size:
         raise Refusal(413, "Your request is too large.")
-    if length is None and "transfer-encoding" not in request.headers and not request.is_inner:
+    if not (
+        request.is_inner or "content-length" in request.headers or "transfer-encoding" in request.headers
+    ):
         raise Refusal(411, "Missing Content-Length header.")
     most = limits.max_object_name_length * (2 if name.startswith("\0") else 1)
     if size_of(name) > most:

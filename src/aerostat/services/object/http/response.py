@@ -112,6 +112,10 @@ def refusal(status: int, text: str | None = None, headers: Mapping[str, str] | N
     if text is not None:
         sent = {"content-type": "text/plain; charset=UTF-8", **(headers or {})}
         return Response(status, sent, text.encode("utf-8", "surrogateescape"))
+    return Response(status, {"content-type": HTML, **(headers or {})}, page_of(status).encode())
+
+
+def page_of(status: int) -> str:
+    """What a status says, for people; empty where it says all by itself."""
     title, sentence = REASONS.get(status, ("", ""))
-    page = f"<html><h1>{title}</h1><p>{sentence}</p></html>" if sentence else ""
-    return Response(status, {"content-type": HTML, **(headers or {})}, page.encode())
+    return f"<html><h1>{title}</h1><p>{sentence}</p></html>" if sentence else ""

@@ -1,11 +1,12 @@
 """Dynamic large objects: whatever has a prefix in a container, in the order of its names, read as one object.
 
-https://docs.openstack.org/swift/latest/middleware.html#dynamic-large-objects. `X-Object-Manifest: CONTAINER/PREFIX`. Of
-one whose segments fill more than a page of a listing the size is not known before it is read: it comes in chunks,
-whole, with the manifest's own ETag.
+https://docs.openstack.org/swift/latest/middleware.html#dynamic-large-objects. `X-Object-Manifest: CONTAINER/PREFIX`.
+The size and the ETag are worked out from the listing. Of one whose segments fill more than `MOST_PAGES` of it they are
+not known before it is read: it comes in chunks, whole, with the manifest's own ETag.
 """
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote, urlencode
@@ -18,6 +19,9 @@ from ..pipeline import Handler
 
 HEADER = "x-object-manifest"
 AS_IT_IS = "multipart-manifest=get"
+MOST_PAGES = 10
+"""That are gone through for the size: 100,000 segments."""
+ENDLESS = 1 << 62
 
 
 class Middleware:
@@ -51,28 +55,22 @@ class Middleware:
         if "," in request.headers.get("range", ""):  # as upstream: only single ones
             del request.headers["range"]
         segments = _Segments(self._next, request, container, prefix, self._page)
-        refused, first = await segments.page()
-        if refused is not None:
+        if (refused := await segments.measure()) is not None:
             return refused
         whole = Concatenation(
             request.path,
-            sum(row.bytes for row in first),
-            segments.starting_with(first).pieces,
+            segments.size,
+            segments.pieces,
             lambda path: self._next(request.sub("GET", path, query=AS_IT_IS)),
         )
-        if len(first) < self._page:
+        if segments.is_measured:
             response.entity = whole
-            hashes = "".join(row.hash.strip('"') for row in first)
-            response.headers["etag"] = f'"{hashlib.md5(hashes.encode(), usedforsecurity=False).hexdigest()}"'
+            response.headers["etag"] = f'"{segments.etag}"'
             return response
-        whole.size = ENDLESS
         if request.method == "GET":
-            await whole.begin(0, ENDLESS)
+            await whole.begin(0, whole.size)
         response.stream = _closed(whole)
         return response
-
-
-ENDLESS = 1 << 62
 
 
 async def _closed(whole: Concatenation) -> AsyncIterator[bytes]:
@@ -85,7 +83,7 @@ async def _closed(whole: Concatenation) -> AsyncIterator[bytes]:
 
 
 class _Segments:
-    """The names with a prefix, a page at a time."""
+    """The names with a prefix, a page at a time. Only the first page is kept; of the others, where they begin."""
 
     def __init__(self, next: Handler, request: Request, container: str, prefix: str, limit: int) -> None:
         self._next = next
@@ -94,23 +92,37 @@ class _Segments:
         self._prefix = prefix
         self._limit = limit
         self._first: Sequence[ObjectRow] = ()
+        self._begins: list[int] = [0]
+        self._markers: list[str] = [""]
+        self.size = 0
+        self.etag = ""
+        self.is_measured = False
 
-    def starting_with(self, first: Sequence[ObjectRow]) -> "_Segments":
-        """The same, with the first page at hand."""
-        self._first = first
-        return self
-
-    async def page(self, marker: str = "") -> tuple[Response | None, Sequence[ObjectRow]]:
-        """A refusal, or a page."""
-        query = urlencode({"prefix": self._prefix, "marker": marker}, errors="surrogateescape")
-        response = await self._next(self._request.sub("GET", self._path, query=query))
-        if response.listing is None:
-            return response, ()
-        return None, [row for row in response.listing.rows if isinstance(row, ObjectRow)]
+    async def measure(self) -> Response | None:
+        """Find out size and ETag, if that is not too far; a refusal when there is no listing."""
+        md5 = hashlib.md5(usedforsecurity=False)
+        for number in range(MOST_PAGES):
+            refused, rows = await self._page(self._markers[-1])
+            if refused is not None:
+                return refused
+            if number == 0:
+                self._first = rows
+            for row in rows:
+                self.size += row.bytes
+                md5.update(row.hash.strip('"').encode())
+            if len(rows) < self._limit:
+                self.etag, self.is_measured = md5.hexdigest(), True
+                return None
+            self._begins.append(self.size)
+            self._markers.append(rows[-1].name)
+        self.size = ENDLESS
+        return None
 
     async def pieces(self, start: int, end: int) -> AsyncGenerator[Piece, None]:
         """See `Pieces`."""
-        rows, begins = self._first, 0
+        number = bisect_right(self._begins, start) - 1
+        begins = self._begins[number]
+        rows = self._first if number == 0 else await self._page_or_refuse(self._markers[number])
         while True:
             for row in rows:
                 if begins >= end:
@@ -124,9 +136,22 @@ class _Segments:
                 begins = ends
             if len(rows) < self._limit:
                 return
-            refused, rows = await self.page(rows[-1].name)
-            if refused is not None:
-                refuse(self._request.path, self._path, refused.status)
+            rows = await self._page_or_refuse(rows[-1].name)
+
+    async def _page(self, marker: str) -> tuple[Response | None, Sequence[ObjectRow]]:
+        """A refusal, or a page."""
+        query = urlencode({"prefix": self._prefix, "marker": marker}, errors="surrogateescape")
+        response = await self._next(self._request.sub("GET", self._path, query=query))
+        if response.listing is None:
+            return response, ()
+        return None, [row for row in response.listing.rows if isinstance(row, ObjectRow)]
+
+    async def _page_or_refuse(self, marker: str) -> Sequence[ObjectRow]:
+        """Raises `Refusal`."""
+        refused, rows = await self._page(marker)
+        if refused is not None:
+            refuse(self._request.path, self._path, refused.status)
+        return rows
 
 
 def _check(value: str) -> None:

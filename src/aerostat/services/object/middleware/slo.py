@@ -24,6 +24,7 @@ from ..stores.told import OVERRIDE
 
 QUERY = "multipart-manifest"
 AS_IT_IS = f"{QUERY}=get"
+LENGTHS = {"content-length", "transfer-encoding"}
 MOST_SEGMENTS = 1000
 NOT_SATISFIABLE = "The requested part number is not satisfiable"
 
@@ -86,7 +87,11 @@ class Middleware:
             else:
                 response.headers["content-type"] = "application/json; charset=utf-8"
             return response
-        part = _part_number(request)
+        try:
+            part = _part_number(request)
+        except Refusal:
+            await response.close()
+            raise
         headers = response.headers
         own = {name: headers.pop(name) for name in list(headers) if name.startswith((ETAG, SIZE, OVERRIDE))}
         headers["x-manifest-etag"], headers["etag"] = headers["etag"], f'"{own[ETAG]}"'
@@ -165,7 +170,7 @@ class Middleware:
     async def _wanted(self, request: Request) -> list[Wanted]:
         """Raises `Refusal` 400, 411, 413."""
         length = request.body.length
-        if length is None and "transfer-encoding" not in request.headers and not request.is_inner:
+        if not (request.is_inner or LENGTHS & request.headers.keys()):
             raise Refusal(411, "Missing Content-Length header.")
         too_large = Refusal(413, f"Manifest File > {self._most_bytes} bytes")
         if length is not None and length > self._most_bytes:

@@ -54,6 +54,6 @@ def _no_such_path(request: Request) -> Refusal:
     version, *names = request.path[1:].split("/", 3)
     while names and not names[-1]:
         names.pop()
-    if "" in (version, *names) and names:
+    if "" in (version, *names):
         return Refusal(404)
     return Refusal(412, "Bad URL") if not names else Refusal(400)

@@ -119,10 +119,19 @@ class Objects:
             return is_there
 
     def quarantine(self, part: int, hashed: str, why: str) -> bool:
-        """Put what is there aside, so that a copy may take its place; answers whether there was anything."""
+        """Put what is there aside, so that a copy may take its place; answers whether there was anything.
+
+        Where only what a POST said is damaged the object stays: there may be no copy of it.
+        """
         folder = self.tree.folder(part, hashed)
         with self.tree.locked(folder):
-            return self.tree.put_aside(folder, [hashed, hashed + POST], why)
+            names = [hashed, hashed + POST]
+            if facts_at(f"{folder}/{hashed}") is not None:
+                try:
+                    revision_at(f"{folder}/{hashed}")
+                except Damaged:
+                    names = [hashed + POST]
+            return self.tree.put_aside(folder, names, why)
 
     # Going through all
 

@@ -28,7 +28,7 @@ class Outcome:
     def refuse(self, refused: Refusal) -> None:
         """All that was not done yet is not done."""
         self.status = refused.status
-        self.body = refused.text if refused.text is not None else report.page(refused.status)
+        self.body = report.sentence(refused.response())
 
     def end(self, nothing_done: str) -> None:
         """All was tried. `nothing_done`: what to say when there was nothing to do."""
