@@ -4,6 +4,7 @@ import contextlib
 import random
 import time
 
+from aerostat.services.object.cluster import Patience
 from aerostat.services.object.daemons.replicator import Replicator
 from aerostat.services.object.daemons.settings import DaemonConfig
 from aerostat.services.object.daemons.station import Station
@@ -46,7 +47,8 @@ class World(Devices):
     """`station` has all devices. `clock_s` is moved by hand."""
 
     def __init__(self, root, count, policies=None, *, settings=UNHURRIED, core=None, **more):
-        super().__init__(root, count, policies, **more)
+        patience = Patience(answer_s=10.0, hedge_s=0.5, linger_s=2.0, stall_s=5.0)
+        super().__init__(root, count, policies, **{"patience": patience, **more})
         self.root = root
         self.clock_s = time.time()
         self.here = {key: Faulted(faulty) for key, faulty in self.faulty.items()}
@@ -58,6 +60,10 @@ class World(Devices):
             core=core,
             clock=lambda: self.clock_s,
         )
+
+    def mend(self):
+        super().mend()
+        self.cluster.calls.standings._records.clear()
 
     def at(self, before_s=0.0):
         return int((self.clock_s - before_s) * TICKS)

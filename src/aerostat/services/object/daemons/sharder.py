@@ -226,7 +226,8 @@ class Sharder:
 
     async def _check_shard(self, step: Step, state: DatabaseState, name: Name, root: Name) -> bool:
         """Whether it is as its root's table says; else something is done about it."""
-        table = await self._table(root)
+        found = await self._station.cluster.containers.plain.status(*root, newest=True)
+        table = table_in(found[1]) if found is not None else None
         is_listed = table is not None and table.has(name[1])
         now = timestamp.now()
         if is_listed and is_moved(state.said):
@@ -237,7 +238,9 @@ class Sharder:
             return True
         age_s = self._station.clock() - state.put_at / TICKS
         if not is_moved(state.said):
-            if age_s > ORPHAN_S:
+            # a table that is younger than the shard was written when it was cut, or by who gave its plan up
+            is_overtaken = found is not None and table is not None and found[1][SHARDS][1] > state.put_at
+            if is_overtaken or age_s > ORPHAN_S:
                 await self._say(name, {SHARDS: (MOVED, now)})
             return False
         if state.put_at < state.deleted_at:
