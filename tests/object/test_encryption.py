@@ -127,6 +127,14 @@ async def test_metadata_is_replaced_by_a_post(tmp_path: Path) -> None:
         assert (await store("GET", "/v1/A/c/o")).body == b"bytes"
 
 
+async def test_metadata_of_any_bytes(tmp_path: Path) -> None:
+    async with opened(tmp_path, middleware=on()) as store:
+        await store.put("/v1/A/c")
+        put = await store("PUT", "/v1/A/c/o", b"bytes", {"x-object-meta-word": "a\udcc3"})
+        assert put.status == 201
+        assert (await store("HEAD", "/v1/A/c/o")).headers["x-object-meta-word"] == "a\udcc3"
+
+
 async def test_secrets_change_and_what_was_written_stays_readable(tmp_path: Path) -> None:
     async with opened(tmp_path, middleware=on("1", ("1",))) as store:
         await store.put("/v1/A/c")
