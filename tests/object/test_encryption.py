@@ -127,6 +127,14 @@ async def test_metadata_is_replaced_by_a_post(tmp_path: Path) -> None:
         assert (await store("GET", "/v1/A/c/o")).body == b"bytes"
 
 
+async def test_metadata_of_any_bytes(tmp_path: Path) -> None:
+    async with opened(tmp_path, middleware=on()) as store:
+        await store.put("/v1/A/c")
+        put = await store("PUT", "/v1/A/c/o", b"bytes", {"x-object-meta-word": "a\udcc3"})
+        assert put.status == 201
+        assert (await store("HEAD", "/v1/A/c/o")).headers["x-object-meta-word"] == "a\udcc3"
+
+
 async def test_secrets_change_and_what_was_written_stays_readable(tmp_path: Path) -> None:
     async with opened(tmp_path, middleware=on("1", ("1",))) as store:
         await store.put("/v1/A/c")
@@ -289,3 +297,18 @@ def test_the_counter_runs_over() -> None:
     key = BodyKey(b"k" * 32 + b"\xff" * 16)
     sealed = key.at(0).update(b"x" * 64)
     assert key.at(33).update(sealed[33:]) == b"x" * 31
+
+
+async def test_over_an_erasure_code(tmp_path: Path) -> None:
+    coded = {"index": 1, "name": "coded", "kind": "erasure", "ec_data": 2, "ec_parity": 1}
+    policies = [{"index": 0, "name": "plain", "replicas": 1, "is_default": True}, coded]
+    async with opened(tmp_path, devices=3, policies=policies, middleware=on()) as store:
+        await store.put("/v1/A/c", x_storage_policy="coded")
+        for size in (0, 100, 100_000, 3_000_000):
+            data = os.urandom(size)
+            await store.put("/v1/A/c/o", data, x_object_meta_word="w")
+            assert (await store("GET", "/v1/A/c/o")).body == data
+            assert await listed(store) == {"o": md5(data)}
+            if size > 1000:
+                got = await store("GET", "/v1/A/c/o", headers={"range": f"bytes=777-{size - 333}"})
+                assert got.body == data[777 : size - 332]

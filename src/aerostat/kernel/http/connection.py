@@ -9,9 +9,11 @@ Applications may ask `scope["extensions"]["aerostat.is_gone"]()` whether anybody
 
 import asyncio
 import string
+import sys
 from typing import Any
 from urllib.parse import quote_from_bytes
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MOST_HEAD_BYTES = 96 << 10
@@ -32,6 +34,7 @@ IS_GONE = "aerostat.is_gone"
 
 _PAGES = {
     400: (b"Bad Request", b"The head of the request is too large."),
+    405: (b"Method Not Allowed", b"There is no such method."),
     408: (b"Request Timeout", b"The head of the request did not come in time."),
     414: (b"Request-URI Too Long", b"The request's line is too long."),
 }
@@ -78,7 +81,10 @@ class HttpProtocol(HttpToolsProtocol):
         if self._too_large is not None:
             self._refuse(self._too_large)
         elif self.cycle is None or self.cycle.response_complete:
-            self._refuse(400, msg.encode())
+            if isinstance(sys.exception(), httptools.HttpParserInvalidMethodError):
+                self._refuse(405)
+            else:
+                self._refuse(400, msg.encode())
         else:  # an answer is under way: another one would be read as a part of it
             self.cycle.keep_alive = False
             if self.cycle.more_body:

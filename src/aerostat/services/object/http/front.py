@@ -31,6 +31,8 @@ EXTRA, MOST_EXTRA = b"x-trans-id-extra", 32
 UNSENT = (204, 304)
 """Answers without a body, and without a length."""
 
+FRAMING = ("content-length", "transfer-encoding", "connection")
+"""What the server below looks at."""
 SILENCE_LIMIT_S = 60.0
 """A client that sends nothing of its body for so long is given up."""
 OTHER_HEADERS = 36
@@ -73,6 +75,8 @@ class Front:
             response = refusal(500)
         if request.headers.get("connection", "").lower() == "keep-alive":
             response.headers["connection"] = "keep-alive"
+        if response.status == 411:
+            response.headers["connection"] = "close"  # a body may follow of which nobody knows the end
         if "expect" in request.headers and request.body.length != 0 and not request.body.received:
             response.headers["connection"] = "close"  # whether the body comes now is for the client to choose
         try:
@@ -124,10 +128,19 @@ async def _send_pieces(scope: Scope, send: Send, pieces: AsyncIterator[bytes]) -
             await close()
 
 
+class _Capitals(bytes):
+    """A name that stays as it is, where uvicorn would write all names in lower case."""
+
+    __slots__ = ()
+
+    def lower(self) -> bytes:
+        return self
+
+
 @lru_cache(4096)
 def _name(name: str) -> bytes:
     """In capitals as upstream has them: there are clients that look for them so."""
-    return _field(name.title())
+    return _field(name) if name in FRAMING else _Capitals(_field(name.title()))
 
 
 def _field(text: str) -> bytes:
@@ -168,20 +181,27 @@ def _request(scope: Scope, receive: Receive, trans_id: str, most_headers: int) -
         raise Refusal(501, f"Unsupported transfer encoding: {coding[:100]}")
     raw = scope.get("raw_path") or scope["path"].encode()
     client = scope.get("client")
-    has_body = length is not None or coding is not None
+    body = Body(b"")
+    if length is not None or coding is not None or scope["method"] == "PUT":  # of a PUT it must be said
+        chunks = _chunks(receive) if length is not None or coding is not None else _nothing()
+        body = Body(chunks, int(length) if length is not None and coding is None else None)
     return Request(
         scope["method"],
         decoded_path(raw.partition(b"?")[0]),
         query_string=scope["query_string"].decode("utf-8", "surrogateescape"),
         headers=headers,
-        body=Body(_chunks(receive), int(length) if length is not None and coding is None else None)
-        if has_body
-        else Body(b""),
+        body=body,
         trans_id=trans_id,
         scheme=scope.get("scheme", "http"),
         host=headers.get("host", ""),
         client=client[0] if client else "",
     )
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    chunks: tuple[bytes, ...] = ()
+    for chunk in chunks:
+        yield chunk
 
 
 async def _chunks(receive: Receive) -> AsyncIterator[bytes]:

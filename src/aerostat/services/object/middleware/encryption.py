@@ -103,7 +103,7 @@ class Middleware:
             if value and name.startswith(PLAIN_META):
                 key = key or self._keys.key(secret_id, object_path(request))
                 name = META + name[len(PLAIN_META) :]
-                value = seal(key, secret_id, name, value.encode())
+                value = seal(key, secret_id, name, value.encode("utf-8", "surrogateescape"))
             headers[name] = value
         return headers
 
@@ -137,7 +137,7 @@ class Middleware:
             content = self._unsealed(path, name, sealed)
             if name.startswith(META):
                 plain_name = PLAIN_META + name[len(META) :]
-                headers[plain_name] = content.decode()
+                headers[plain_name] = content.decode("utf-8", "surrogateescape")
                 shown.append(plain_name)
             elif name == ETAG:
                 headers["etag"] = content.decode()
