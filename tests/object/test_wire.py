@@ -99,7 +99,7 @@ async def test_bad_request_lines(say: Say, line: str) -> None:
 async def test_odd_request_lines(say: Say, line: str, status: int) -> None:
     answer = await say(request(line))
     assert statuses(answer) == [status]
-    assert b"\r\nx-trans-id: tx" in answer
+    assert b"\r\nX-Trans-Id: tx" in answer
 
 
 async def test_http_1_0(say: Say) -> None:
@@ -115,7 +115,7 @@ async def test_headers_in_any_case_and_several_times(say: Say) -> None:
     assert answer.endswith(b"\r\n\r\nby")
     answer = await say(request("GET /v1/A/c/o HTTP/1.1", "If-Match: x", "if-match: *"))
     assert statuses(answer) == [200]
-    assert "x-object-meta-word: ä".encode() in answer
+    assert "X-Object-Meta-Word: ä".encode() in answer
 
 
 async def test_one_after_the_other_on_one_connection(say: Say) -> None:
@@ -192,3 +192,12 @@ async def test_a_client_that_goes_in_the_middle(say: Say) -> None:
     put = request("PUT /v1/A/c/s HTTP/1.1", "Content-Length: 500000")
     assert await say(put, b"x" * 100_000, is_ended=True) == b""
     assert statuses(await say(request("GET /v1/A/c/s HTTP/1.1"))) == [404]
+
+
+async def test_names_of_headers_stand_in_capitals(say: Say) -> None:
+    """There are clients that compare them as they are."""
+    answer = await say(request("GET /v1/A/c/o HTTP/1.1"))
+    lines = answer.partition(b"\r\n\r\n")[0].split(b"\r\n")
+    names = {line.partition(b":")[0] for line in lines[1:]}
+    assert {b"X-Object-Meta-Word", b"Etag", b"X-Trans-Id", b"Content-Type"} <= names
+    assert (b"content-length: 5" in lines, answer.endswith(b"bytes")) == (True, True)

@@ -28,6 +28,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Handler = Callable[[Request], Awaitable[Response]]
 
 EXTRA, MOST_EXTRA = b"x-trans-id-extra", 32
+OF_THE_CONNECTION = ("content-length", "transfer-encoding", "connection")
+"""Headers that the server has to know again."""
 UNSENT = (204, 304)
 """Answers without a body, and without a length."""
 
@@ -124,10 +126,18 @@ async def _send_pieces(scope: Scope, send: Send, pieces: AsyncIterator[bytes]) -
             await close()
 
 
+class _Spelled(bytes):
+    """A name that stays as it is spelled; the server would write all of them small."""
+
+    def lower(self) -> bytes:
+        return self
+
+
 @lru_cache(4096)
 def _name(name: str) -> bytes:
     """In capitals as upstream has them: there are clients that look for them so."""
-    return _field(name.title())
+    spelled = _field(name.title())
+    return spelled if name in OF_THE_CONNECTION else _Spelled(spelled)
 
 
 def _field(text: str) -> bytes:
