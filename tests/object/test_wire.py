@@ -209,3 +209,12 @@ async def test_a_client_that_goes_in_the_middle(say: Say) -> None:
     put = request("PUT /v1/A/c/s HTTP/1.1", "Content-Length: 500000")
     assert await say(put, b"x" * 100_000, is_ended=True) == b""
     assert statuses(await say(request("GET /v1/A/c/s HTTP/1.1"))) == [404]
+
+
+async def test_names_of_headers_stand_in_capitals(say: Say) -> None:
+    """There are clients that compare them as they are."""
+    answer = await say(request("GET /v1/A/c/o HTTP/1.1"))
+    lines = answer.partition(b"\r\n\r\n")[0].split(b"\r\n")
+    names = {line.partition(b":")[0] for line in lines[1:]}
+    assert {b"X-Object-Meta-Word", b"Etag", b"X-Trans-Id", b"Content-Type"} <= names
+    assert (b"content-length: 5" in lines, answer.endswith(b"bytes")) == (True, True)
