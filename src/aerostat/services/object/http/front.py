@@ -28,11 +28,6 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Handler = Callable[[Request], Awaitable[Response]]
 
 EXTRA, MOST_EXTRA = b"x-trans-id-extra", 32
-OF_THE_CONNECTION = ("content-length", "transfer-encoding", "connection")
-"""Headers that the server has to know again."""
-UNSENT = (204, 304)
-"""Answers without a body, and without a length."""
-
 FRAMING = ("content-length", "transfer-encoding", "connection")
 """What the server below looks at."""
 SILENCE_LIMIT_S = 60.0
