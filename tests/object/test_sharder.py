@@ -286,7 +286,7 @@ async def test_a_shard_closed_by_mistake_is_opened_again(tmp_path):
         assert len(await names_of(made)) == 91
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.integers(0, 2**32))
 def test_whatever_comes_between_nothing_is_lost(seed):
     asyncio.run(nothing_is_lost(random.Random(seed)))
