@@ -12,7 +12,7 @@ import pytest
 
 from aerostat.services.object.stores import database
 from aerostat.services.object.stores import shelf as shelf_module
-from aerostat.services.object.stores.container_db import ContainerDb, Entry
+from aerostat.services.object.stores.container_db import SHARDS, ContainerDb, Entry
 from aerostat.services.object.stores.listing import Asked
 from aerostat.services.object.stores.object_file import Damaged
 from aerostat.services.object.stores.shelf import Shelf
@@ -64,6 +64,21 @@ async def test_words_are_there_when_it_returns(shelf):
     await shelf.make(3, HASH, name="/a/c", at=1)
     assert await shelf.hear(3, HASH, [put("a"), put("b")]) is True
     assert await names(shelf) == ["a", "b"]
+
+
+async def test_no_words_are_heard_at_once(shelf):
+    assert await shelf.hear(3, HASH, []) is False
+    await shelf.make(3, HASH, name="/a/c", at=1)
+    async with asyncio.timeout(5):
+        told = await asyncio.gather(shelf.hear(3, HASH, [put("a")]), shelf.hear(3, HASH, []))
+    assert told == [True, True]
+
+
+async def test_a_closed_container_refuses_words_in_company_too(shelf):
+    await shelf.make(3, HASH, name="/a/c", at=1, said={SHARDS: ("moved", 2)})
+    told = await asyncio.gather(*(shelf.hear(3, HASH, [put(name)]) for name in "abc"))
+    assert told == [False] * 3
+    assert await shelf.ask(3, HASH, lambda container: container.container().objects) == 0
 
 
 async def test_many_at_once_are_few_transactions(shelf, monkeypatch):

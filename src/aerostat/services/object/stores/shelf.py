@@ -97,6 +97,8 @@ class Shelf(Generic[D]):
 
     async def hear(self, part: int, hashed: str, words: list[Any]) -> bool:
         """Write words into the database, in company; False when there is no such. Returns when they are written."""
+        if not words:  # a round of none would never come
+            return bool(await self.ask(part, hashed, partial(_hear, words)))
         if (gathered := self._gathering.get(hashed)) is not None:
             gathered += words
             return await asyncio.shield(self._rounds[hashed])
