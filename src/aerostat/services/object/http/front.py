@@ -28,6 +28,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Handler = Callable[[Request], Awaitable[Response]]
 
 EXTRA, MOST_EXTRA = b"x-trans-id-extra", 32
+UNSENT = (204, 304)
+"""Answers without a body, and without a length."""
 FRAMING = ("content-length", "transfer-encoding", "connection")
 """What the server below looks at."""
 SILENCE_LIMIT_S = 60.0
