@@ -30,6 +30,8 @@ Handler = Callable[[Request], Awaitable[Response]]
 EXTRA, MOST_EXTRA = b"x-trans-id-extra", 32
 FRAMING = ("content-length", "transfer-encoding", "connection")
 """What the server below looks at."""
+UNSENT = (204, 304)
+"""Answers without a body, and without a length."""
 SILENCE_LIMIT_S = 60.0
 """A client that sends nothing of its body for so long is given up."""
 OTHER_HEADERS = 36
