@@ -10,8 +10,10 @@ import importlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .cluster.errors import DeviceFull, NoQuorum
 from .http.request import Request
 from .http.response import Refusal, Response
+from .stores.protocol import DeviceAway
 
 if TYPE_CHECKING:
     from .room import ObjectStore
@@ -91,12 +93,16 @@ def build(room: ObjectStore, core: Handler) -> tuple[Handler, dict[str, Layer]]:
 
 
 def guarded(handler: Handler) -> Handler:
-    """The handler, its refusals as answers."""
+    """The handler, its refusals as answers, and the faults of devices: whoever asks for an account may meet them."""
 
     async def guard(request: Request) -> Response:
         try:
             return await handler(request)
         except Refusal as refused:
             return refused.response()
+        except (NoQuorum, DeviceAway):
+            return Refusal(503, None, {"retry-after": "1"}).response()
+        except DeviceFull:
+            return Refusal(507).response()
 
     return guard

@@ -1,11 +1,10 @@
-"""The innermost handler: to the account, container or object that a path names; faults of devices as answers."""
+"""The innermost handler: to the account, container or object that a path names."""
 
 from typing import Any
 
-from ..cluster.errors import DeviceFull, NoQuorum
 from ..http.request import Request
 from ..http.response import Refusal, Response
-from ..stores.protocol import DeviceAway
+from ..pipeline import Handler, guarded
 from . import account, container, object
 from .cors import Origins
 
@@ -14,15 +13,15 @@ class Core:
     """`room` is the `ObjectStore`."""
 
     def __init__(self, room: Any) -> None:
-        self._accounts = account.Accounts(room)
-        self._containers = container.Containers(room)
-        self._objects = object.Objects(room)
+        self._accounts = guarded(account.Accounts(room))
+        self._containers = guarded(container.Containers(room))
+        self._objects = guarded(object.Objects(room))
         self._origins = Origins(room)
 
     async def __call__(self, request: Request) -> Response:
         if request.account is None or (request.container is None and request.name is not None):
             raise _no_such_path(request)
-        handler: Any
+        handler: Handler
         methods: tuple[str, ...]
         if request.name is not None and request.container is not None and request.account is not None:
             handler, methods = self._objects, object.METHODS
@@ -32,21 +31,10 @@ class Core:
             handler, methods = self._accounts, account.METHODS
         if request.method == "OPTIONS":
             return await self._origins.preflight(request, methods)
-        response = await self._answer(handler, request)
+        response = await handler(request)
         if "origin" in request.headers:
             await self._origins.mark(request, response)
         return response
-
-    async def _answer(self, handler: Any, request: Request) -> Response:
-        try:
-            response: Response = await handler(request)
-            return response
-        except Refusal as refused:
-            return refused.response()
-        except (NoQuorum, DeviceAway):
-            return Refusal(503, None, {"retry-after": "1"}).response()
-        except DeviceFull:
-            return Refusal(507).response()
 
 
 def _no_such_path(request: Request) -> Refusal:
