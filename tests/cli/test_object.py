@@ -1,6 +1,9 @@
 """`aerostat object`: a store of its own, its rings, and where things are."""
 
 import argparse
+import signal
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -10,6 +13,7 @@ import pytest
 
 from aerostat.cli import main
 from aerostat.cli.object import up
+from aerostat.cli.parts import own_environment
 from aerostat.cli.up import find_free_port
 from aerostat.kernel.state_folder import StateFolder
 from aerostat.services.object.config import ObjectConfig
@@ -166,3 +170,20 @@ def test_a_store_that_asks_nobody_who_they_are_is_not_served(folder, capsys):
     (folder / "aerostat.toml").write_text(f"[kernel]\nport = {port}\n")
     assert main(["object", "serve", "--role", "proxy", "--state", str(folder)]) == 1
     assert "anybody could do anything here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_store_in_the_foreground_ends_with_its_command(tmp_path, number):
+    port = find_free_port("127.0.0.1")
+    words = ["--state", str(tmp_path / "s"), "--port", str(port)]
+    command = [sys.executable, "-m", "aerostat", "object", "up", *words]
+    shell = subprocess.Popen(command, env=own_environment(), stdout=subprocess.PIPE, text=True)
+    assert shell.stdout.readline() == "The object store is ready.\n"
+    assert main(["object", "up", *words]) == 1
+    shell.send_signal(number)
+    shell.wait(20)
+    give_up_at = time.monotonic() + 20
+    while StateFolder(tmp_path / "s").owner_pid("object") is not None:
+        assert time.monotonic() < give_up_at
+        time.sleep(0.05)
+    shell.stdout.close()

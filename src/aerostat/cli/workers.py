@@ -67,15 +67,17 @@ class Pool:
         self._replacing: asyncio.Task[None] | None = None
         self._alive_read, self._alive_write = os.pipe()  # closed when we die: the workers end as well
 
-    def keep(self) -> int:
-        """Until told to end; returns the exit code."""
+    def keep(self, parent_fd: int | None = None) -> int:
+        """Until told to end, or `parent_fd` closes; returns the exit code."""
         try:
-            return asyncio.run(self.run())
+            return asyncio.run(self.run(parent_fd))
         finally:
             ready_file_of(self._config.folder, self._process).unlink(missing_ok=True)
 
-    async def run(self) -> int:
+    async def run(self, parent_fd: int | None = None) -> int:
         loop = asyncio.get_running_loop()
+        if parent_fd is not None:
+            loop.add_reader(parent_fd, self._orphaned, parent_fd)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self._begin_replacing)
@@ -95,6 +97,10 @@ class Pool:
         codes = await asyncio.gather(*keepers)
         ready.cancel()
         return max(codes)
+
+    def _orphaned(self, parent_fd: int) -> None:
+        asyncio.get_running_loop().remove_reader(parent_fd)
+        self._stopping.set()
 
     async def _keep(self, seat: "_Seat") -> int:
         """One worker after another; answers the exit code of one that could not even begin."""

@@ -27,6 +27,7 @@ PROXY, STORAGE = ROLES = ("proxy", "storage")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--role", action="append", choices=ROLES, help="default: both")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="answer in N processes")
+    parser.add_argument("--port", type=int, help="of the proxy; else as the settings say")
     parser.add_argument("--process", default=PROCESS, help=argparse.SUPPRESS)
     parser.add_argument("--listen-fd", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--node-fd", type=int, help=argparse.SUPPRESS)
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     gc.disable()  # what is loaded at the start stays
-    config = settings_of(args)
+    config = settings_of(args, port=args.port)
     config.folder.create()
     os.umask(0o077)
     lock = config.folder.lock_process(args.process)
@@ -70,7 +71,7 @@ def _serve_in_workers(config: Config, args: argparse.Namespace) -> int:
         words += ["--config", args.config]
     nodes = _node_listener(_settings(config).node) if STORAGE in roles else None
     beside = {"--node-fd": nodes} if nodes is not None else {}
-    return Pool(config, args.process, words, _listener(config), args.workers, beside).keep()
+    return Pool(config, args.process, words, _listener(config), args.workers, beside).keep(args.parent_fd)
 
 
 def _listener(config: Config) -> socket.socket:

@@ -11,7 +11,9 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -41,12 +43,15 @@ def run(args: argparse.Namespace) -> int:
     folder.create()
     if args.workers < 1:
         raise CommandError("--workers N: at least 1")
+    if (pid := folder.owner_pid(PROCESS)) is not None:
+        raise CommandError(f"process {pid} already serves the store in {folder.path}")
     config = prepared(args, folder)
     check_port_free(config)
     found(config, args)
-    words = ["--state", str(folder.path), "--workers", str(args.workers)]
+    words = ["--state", str(folder.path), "--workers", str(args.workers), "--port", str(config.kernel.port)]
     if args.config:
-        words += ["--config", args.config]
+        words += ["--config", str(Path(args.config).absolute())]
+    signal.signal(signal.SIGTERM, _interrupted)
     child = start(folder, words, detached=args.detach)
     try:
         wait_ready(folder, child)
@@ -58,18 +63,30 @@ def run(args: argparse.Namespace) -> int:
         return child.wait()
 
 
+def _interrupted(number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
 def prepared(args: argparse.Namespace, folder: StateFolder) -> Config:
     """Settings, with what the first start chooses written down."""
     if not folder.settings.exists() and not args.config:
         write_private(folder.settings, first_settings())
     port = args.port
-    if port is None and not args.config and "port" not in folder.settings.read_text():
+    if port is None and not args.config and "port" not in _kernel_section(folder):
         port = DEFAULT_PORT
     if port == 0:
         port = find_free_port("127.0.0.1")
-    if port is not None:
+    if port is not None and not args.config:
         remember(folder.settings, "port", port)
-    return settings_of(args)
+    return settings_of(args, port=port)
+
+
+def _kernel_section(folder: StateFolder) -> dict[str, Any]:
+    """As it stands in the file; a file that cannot be read is for `settings_of` to complain of."""
+    try:
+        return dict(tomllib.loads(folder.settings.read_text()).get("kernel", {}))
+    except (OSError, ValueError):
+        return {}
 
 
 def first_settings() -> str:
@@ -117,7 +134,12 @@ def start(folder: StateFolder, words: list[str], *, detached: bool) -> "subproce
     ready_file_of(folder, PROCESS).unlink(missing_ok=True)
     command = [sys.executable, "-m", "aerostat", "object", "serve", *words]
     if not detached:
-        return subprocess.Popen(command, env=own_environment())
+        reading, _writing = os.pipe()  # closed when we are killed: it ends as well
+        try:
+            command += ["--parent-fd", str(reading)]
+            return subprocess.Popen(command, env=own_environment(), pass_fds=[reading])
+        finally:
+            os.close(reading)
     log = os.open(folder.log / f"{PROCESS}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         return subprocess.Popen(
