@@ -17,6 +17,7 @@ from aerostat.services.object.daemons.station import Station
 from aerostat.services.object.proxy.core import Core
 from aerostat.services.object.stores.entries import Entry
 from aerostat.services.object.stores.listing import Asked
+from aerostat.services.object.stores.object_file import SMALL
 from aerostat.services.object.timestamp import now
 
 from .daemons_kit import DAY_S, UNHURRIED, WEEK_S, world
@@ -70,8 +71,9 @@ async def test_damaged_bytes_are_found_and_brought_back(tmp_path):
 
 
 async def test_between_full_rounds_only_facts_are_read(tmp_path):
+    """Of objects that are too large to be looked at whenever they are opened."""
     async with world(tmp_path, 1) as made:
-        await put(made)
+        await put(made, data=b"x" * 2 * SMALL)
         auditor = await full(made)
         path = next(path for path in tmp_path.glob("*/objects/*/*/*") if path.is_file())
         content = bytearray(path.read_bytes())

@@ -389,3 +389,14 @@ def test_times_are_read_and_written_as_upstream_does():
     moments = [timestamp.now() for _ in range(1000)]
     assert moments == sorted(set(moments))
     assert abs(moments[0] / timestamp.TICKS - time.time()) < 5
+
+
+def test_small_objects_are_looked_at_before_they_are_given(device):
+    put(device, 5, b"as it was written")
+    path = f"{device.tree.folder(PART, HASH)}/{HASH}"
+    with open(path, "r+b") as file:
+        file.write(b"A")
+    with pytest.raises(Damaged, match="another MD5"):
+        device.find(PART, HASH)
+    put(device, 4, b"anything may take its place")
+    assert seen(device)[1] == b"anything may take its place"

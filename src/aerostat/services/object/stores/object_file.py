@@ -8,8 +8,10 @@ the size of extended attributes is ours. A deletion is such a file without bytes
 """
 
 import os
+import re
 import struct
 import zlib
+from hashlib import md5
 from typing import Any
 
 import msgspec
@@ -19,6 +21,7 @@ from ..timestamp import Timestamp
 _FOOTER = struct.Struct("<8sQIIQ")  # magic, data length, facts length, CRC-32 of the facts, nothing
 _MAGIC = b"aeroobj1"
 _TAIL = 4096
+_MD5 = re.compile("[0-9a-f]{32}")
 _LASTING = ("x-object-sysmeta-", "x-static-large-object")
 """Headers that belong to the bytes: a POST leaves them."""
 SMALL = 64 << 10
@@ -67,6 +70,12 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """When the bytes were written, where `timestamp` is of a later POST. Not on the disk."""
     geometry: Geometry | None = None
 
+    @property
+    def checksum(self) -> str | None:
+        """The MD5 of the bytes in this file; None where nobody knows it."""
+        known = self.geometry.checksum if self.geometry is not None else self.etag
+        return known if not self.is_gone and _MD5.fullmatch(known) else None
+
 
 class Revision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A later POST: takes the place of what users may change, until the object is written anew.
@@ -93,7 +102,7 @@ def ending(facts: Facts) -> bytes:
 
 
 def read(fd: int) -> tuple[Facts, bytes | None]:
-    """What an open file tells; with the object's bytes when the file is small. Raises `Damaged`."""
+    """What an open file tells; with the object's bytes, looked at, when the file is small. Raises `Damaged`."""
     length = os.fstat(fd).st_size
     start = 0 if length <= SMALL else length - _TAIL
     tail = os.pread(fd, length - start, start)
@@ -109,8 +118,14 @@ def read(fd: int) -> tuple[Facts, bytes | None]:
         packed = os.pread(fd, facts_length, packed_at)
     else:
         packed = tail[size - start : size - start + facts_length]
-    facts = _decoded(_facts, packed, crc)
-    return facts, (tail[:size] if start == 0 else None)
+    facts: Facts = _decoded(_facts, packed, crc)
+    if start:
+        return facts, None
+    data = tail[:size]
+    expected = facts.checksum
+    if expected is not None and md5(data, usedforsecurity=False).hexdigest() != expected:
+        raise Damaged("its bytes have another MD5")
+    return facts, data
 
 
 def _decoded(decoder: Any, packed: bytes, crc: int) -> Any:
