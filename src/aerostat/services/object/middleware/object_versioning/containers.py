@@ -9,7 +9,7 @@ from ...http.listing import Listing, ObjectRow, Row
 from ...http.request import Request, is_true, path_of
 from ...http.response import Refusal, Response
 from ...pipeline import Handler
-from .listing import Versions, check_acceptable
+from .listing import KeptVersions, check_acceptable
 from .names import CONTAINER, ENABLED, container_of_versions
 
 ASKED = "x-versions-enabled"
@@ -23,7 +23,7 @@ class Containers:
     def __init__(self, room: Any, next: Handler) -> None:
         self._room = room
         self._next = next
-        self._versions = Versions(room, next)
+        self._versions = KeptVersions(room, next)
 
     async def __call__(self, request: Request) -> Response:
         match request.method:

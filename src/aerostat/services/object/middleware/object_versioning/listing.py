@@ -45,7 +45,7 @@ def check_acceptable(request: Request) -> None:
         raise Refusal(406)
 
 
-class Versions:
+class KeptVersions:
     """See the module."""
 
     def __init__(self, room: Any, next: Handler) -> None:
