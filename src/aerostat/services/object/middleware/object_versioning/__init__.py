@@ -1,10 +1,10 @@
-"""KeptVersions of objects: all that was ever under a name stays, until somebody deletes that version.
+"""Versions of objects: all that was ever under a name stays, until somebody deletes that version.
 
-    X-KeptVersions-Enabled: true | false         of a container
+    X-Versions-Enabled: true | false         of a container
     ?version-id=ID                           GET, HEAD, DELETE; PUT makes that version the current one
     ?versions                                listing of all versions; with `marker` and `version_marker`
 
-https://docs.openstack.org/swift/latest/middleware.html#object-versioning. KeptVersions live in a container of their own
+https://docs.openstack.org/swift/latest/middleware.html#object-versioning. Versions live in a container of their own
 (`names.py`), and the name of an object is a link to one of them (`link.py`). Because this stands below symlinks and
 large objects, those see the current version as if it lay under its name.
 """
