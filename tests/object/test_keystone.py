@@ -179,3 +179,15 @@ async def test_access_rules_of_a_token_are_kept(store):
     restricted = user(store, "restricted")
     assert (await restricted("GET", f"{HOME}/c")).status == 204
     assert (await restricted("PUT", f"{HOME}/d")).status == 401
+
+
+async def test_what_the_store_asks_on_the_way_is_asked_by_the_same_user(store):
+    """A copy reads and writes with requests of its own; so do manifests and versions."""
+    alice = store.as_(**{"x-auth-token": "alice"})
+    await alice.put(f"{HOME}/c")
+    await alice.put(f"{HOME}/c/o", b"x")
+    assert (await alice("COPY", f"{HOME}/c/o", headers={"destination": "c/p"})).status == 201
+    manifest = b'[{"path": "/c/o"}]'
+    answer = await alice("PUT", f"{HOME}/c/m", manifest, query="multipart-manifest=put")
+    assert answer.status == 201, answer
+    assert (await alice("GET", f"{HOME}/c/m")).body == b"x"

@@ -6,6 +6,7 @@ at where both projects and the user are of the default domain, because elsewhere
 """
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -25,8 +26,6 @@ DOMAIN = "x-account-sysmeta-project-domain-id"
 SHOWN_DOMAIN = "x-account-project-domain-id"
 UNKNOWN_DOMAIN = "_unknown"
 """Of an account that somebody else's request made: it may be in any domain."""
-CONTEXT = "context"
-"""In the state of a request: the identity's word about who asks."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -90,11 +89,10 @@ class Middleware:
 
     def sign_in(self, request: Request, context: Context | None) -> None:
         """`context` asks, or nobody."""
-        request.authorize = self._authorize
+        request.authorize = partial(self._authorize, context)
         if context is None:
             return
         roles = _lower(context.roles)
-        request.state[CONTEXT] = context
         request.user = User(
             name=context.user_name or context.user_id or "",
             account=f"{self._prefixes.first}{context.project_id or ''}",
@@ -124,19 +122,18 @@ class Middleware:
 
     # Rights
 
-    async def _authorize(self, request: Request, kept: str | None) -> None:
-        """See `http.request.Authorize`."""
+    async def _authorize(self, context: Context | None, request: Request, kept: str | None) -> None:
+        """See `http.request.Authorize`. `context`: of who asked first; `request` may be the store's own on the way."""
         if request.method == "OPTIONS":
             return
         request.is_owner = False
         account, user = request.account or "", request.user
         prefix = self._prefixes.of(account)
         referrers, named = acl.parse(kept)
-        if user is None:
+        if user is None or context is None:
             if prefix is None or not await self._is_open(request, referrers, named):
                 raise access.denied(request)
             return
-        context: Context = request.state[CONTEXT]
         await self._note_domain(request, account, context)
         if user.is_reseller_admin:
             request.is_owner = True
