@@ -2,14 +2,10 @@
 
 import asyncio
 import contextlib
-import gc
-import logging
-import os
 import socket
 from pathlib import Path
 
 import pytest
-import structlog
 
 from aerostat import app
 from aerostat.cli import main, serve
@@ -19,17 +15,6 @@ from aerostat.kernel.config import load
 from aerostat.kernel.state_folder import StateFolder, StateFolderError, write_private
 
 AWAY = '[kernel]\ndatabase_url = "postgresql://a:secret@127.0.0.1:1/x"\nbus_url = "amqp://a:secret@127.0.0.1:1/"\n'
-
-
-@pytest.fixture(autouse=True)
-def as_before():
-    """What a process of its own sets for itself."""
-    umask = os.umask(0o022)
-    yield
-    os.umask(umask)
-    gc.enable()
-    structlog.reset_defaults()
-    logging.getLogger().handlers.clear()
 
 
 @pytest.fixture
@@ -49,7 +34,10 @@ def state_of(words) -> Path:
     [
         (["serve"], "which role? The host role is a process of its own: serve --role host"),
         (["serve", "--role", "api", "--role", "host"], "which role?"),
-        (["serve", "--role", "engine", "--workers", "2"], "--workers N is for the roles api and console"),
+        (
+            ["serve", "--role", "engine", "--workers", "2"],
+            "--workers N is for the roles api, console and object",
+        ),
         (["serve", "--role", "api"], "no cloud was started in"),
     ],
 )

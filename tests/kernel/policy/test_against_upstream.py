@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from oslo_config import cfg
 from oslo_policy import policy as upstream
@@ -159,6 +159,7 @@ def test_same_answer(
 
 @settings(max_examples=150, deadline=None)
 @given(book=rule_books(), credentials=credential_sets, target=targets)
+@example(book={"one": "not (", "two": "not (rule:one)"}, credentials={}, target={})
 def test_trace_tells_the_truth(
     book: dict[str, Any], credentials: dict[str, object], target: dict[str, object]
 ) -> None:

@@ -74,7 +74,8 @@ class Malformed(_Leaf):
         return lambda credentials, target: False
 
     def walk(self, trail: Trail) -> bool:
-        return trail.add(self.text, False, why=self.why)
+        negated = self.text.startswith("not ")  # the whole of it is one clause, and no other one turned round
+        return trail.add(f"({self.text})" if negated else self.text, False, why=self.why)
 
 
 @dataclass(frozen=True, slots=True)
