@@ -191,3 +191,10 @@ async def test_what_the_store_asks_on_the_way_is_asked_by_the_same_user(store):
     answer = await alice("PUT", f"{HOME}/c/m", manifest, query="multipart-manifest=put")
     assert answer.status == 201, answer
     assert (await alice("GET", f"{HOME}/c/m")).body == b"x"
+
+
+async def test_owners_see_acls_that_let_everybody_in(store):
+    alice = store.as_(**{"x-auth-token": "alice"})
+    await alice.put(f"{HOME}/c", X_Container_Read=".r:*,.rlistings")
+    assert (await alice("HEAD", f"{HOME}/c")).headers["x-container-read"] == ".r:*,.rlistings"
+    assert "x-container-read" not in (await store("HEAD", f"{HOME}/c")).headers

@@ -9,7 +9,7 @@ from aerostat.kernel.service import Service
 
 from .client import ObjectClient
 from .config import ObjectConfig
-from .housed import Housed
+from .housed import HEALTH, Housed
 from .versions import VERSIONS
 
 
@@ -44,7 +44,7 @@ SERVICE = Service(
     config=ObjectConfig,
     start=start,
     stop=stop,
-    own_paths=("/v1", "/v1.0", "/info", "/auth", "/endpoints", "/crossdomain.xml", "/recon"),
+    own_paths=("/v1", "/v1.0", "/info", "/auth", "/endpoints", "/crossdomain.xml", "/recon", HEALTH),
     own_app=answer,
     own_role="object",
     base_url=base_url,

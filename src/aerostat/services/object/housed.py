@@ -17,10 +17,13 @@ from aerostat.kernel.house import House
 from .config import ObjectConfig
 
 if TYPE_CHECKING:
+    from .http.request import Request
+    from .http.response import Response
     from .room import ObjectStore
 
 SOON_S = 1.0
 FIRST_DEVICE = "d1"
+HEALTH = "/healthcheck"
 NOT_HERE = "The object store is not on this machine."
 
 log = structlog.get_logger(__name__)
@@ -51,7 +54,12 @@ class Housed:
                 await (await self._opening).close()
 
     async def answer(self, scope: Any, receive: Any, send: Any) -> None:
-        """An ASGI application: the store's, or 503."""
+        """An ASGI application: the store's, or 503. Whether the process answers is told without opening the store."""
+        if scope["path"] == HEALTH:
+            from .http.front import Front
+
+            await Front(_is_well, self._house.config.section(ObjectConfig).limits)(scope, receive, send)
+            return
         try:
             store = await self.store()
         except Unavailable as error:
@@ -81,6 +89,12 @@ class Housed:
         store = ObjectStore(settings, places, self._house)
         store.start()
         return store
+
+
+async def _is_well(request: "Request") -> "Response":
+    from .http.response import Response
+
+    return Response(200, {"content-type": "text/plain; charset=UTF-8"}, b"OK")
 
 
 def _say(opening: "asyncio.Task[ObjectStore]") -> None:

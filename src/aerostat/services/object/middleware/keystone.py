@@ -142,16 +142,19 @@ class Middleware:
             return
         if request.container is None and request.method == "DELETE":
             raise access.denied(request)
+        is_own = (
+            prefix is not None and context.project_id is not None and account == prefix + context.project_id
+        )
+        required = self._services.get(prefix or "")
+        if is_own and user.is_operator and (not required or not user.service_groups.isdisjoint(required)):
+            request.is_owner = True  # whatever an ACL lets others do
+            return
         if named and await self._is_named(request, account, context, named):
             return
         if await self._is_open(request, referrers, named):
             return
-        if prefix is None or context.project_id is None or account != prefix + context.project_id:
+        if not is_own:
             raise access.denied(request)
-        required = self._services.get(prefix)
-        if user.is_operator and (not required or not user.service_groups.isdisjoint(required)):
-            request.is_owner = True
-            return
         if request.is_reading and not required and not user.groups.isdisjoint(self._readers):
             return
         if not user.groups.isdisjoint(role.lower() for role in named):
