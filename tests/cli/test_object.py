@@ -80,6 +80,7 @@ def test_where_a_path_is(folder, capsys):
 def test_more_copies_than_devices_are_refused(tmp_path, capsys):
     assert main(["object", "up", "--replicas", "3", "--state", str(tmp_path / "s")]) == 1
     assert "3 copies need as many devices" in capsys.readouterr().err
+    assert not (tmp_path / "s").exists()
 
 
 def test_a_store_starts_answers_and_stops(tmp_path, capsys):

@@ -40,18 +40,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     folder = folder_of(args)
-    folder.create()
     if args.workers < 1:
         raise CommandError("--workers N: at least 1")
     if (pid := folder.owner_pid(PROCESS)) is not None:
         raise CommandError(f"process {pid} already serves the store in {folder.path}")
-    config = prepared(args, folder)
-    check_port_free(config)
-    found(config, args)
+    with folder.created() as keep:
+        config = prepared(args, folder)
+        check_port_free(config)
+        found(config, args)
+        keep()
     words = ["--state", str(folder.path), "--workers", str(args.workers), "--port", str(config.kernel.port)]
     if args.config:
         words += ["--config", str(Path(args.config).absolute())]
-    signal.signal(signal.SIGTERM, _interrupted)
+    if not args.detach:
+        signal.signal(signal.SIGTERM, _interrupted)
     child = start(folder, words, detached=args.detach)
     try:
         wait_ready(folder, child)
