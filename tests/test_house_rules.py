@@ -19,7 +19,7 @@ COMMANDS = "src/aerostat/cli/"  # a command on a terminal may sleep: nothing els
 # What a room has stands in the same place in every room.
 PLACES = (
     (re.compile(r"^class VersionDocuments\b"), "the documents of its versions", "resources/versions.py"),
-    (re.compile(r"= Versions\("), "its versions", "versions.py"),
+    (re.compile(r"^[A-Z_]+ = Versions\("), "its versions", "versions.py"),
     (re.compile(r"= Sweeper\("), "sweepers", "sweepers/"),
     (re.compile(r"= Reconciler\("), "reconcilers", "reconcilers/"),
 )
