@@ -11,7 +11,7 @@ from aerostat.services.object.node.remote import RemoteDevice
 from aerostat.services.object.node.waits import Waits
 
 SECRET = b"the secret of this test's cluster"
-QUICK = Waits(connect_s=0.5, answer_s=2.0, chunk_s=1.0, away_s=0.2)
+QUICK = Waits(connect_s=0.5, answer_s=10.0, chunk_s=5.0, away_s=0.2)
 
 
 @contextlib.asynccontextmanager
@@ -49,7 +49,7 @@ def remote(address, name="d1", secret=SECRET, waits=QUICK):
         node.close()
 
 
-async def until(holds, within_s=2.0):
+async def until(holds, within_s=10.0):
     async with asyncio.timeout(within_s):
         while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.005)

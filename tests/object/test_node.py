@@ -66,7 +66,7 @@ async def ask(address, head, body=b""):
     reader, writer = await asyncio.open_connection(host, int(port))
     with closing(writer):
         writer.write(head + body)
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(20):
             line = await reader.readline()
     return int(line.split()[1]) if line else 0
 
@@ -290,7 +290,7 @@ async def test_only_so_many_files_are_open_at_once(local):
 
 
 async def test_only_so_many_connections_are_made_and_others_wait(address, local):
-    waits = msgspec.structs.replace(QUICK, most_connections=4)
+    waits = msgspec.structs.replace(QUICK, answer_s=60.0, most_connections=4)
     with remote(address, waits=waits) as device:
         await asyncio.gather(*(device.put(0, Place(3, f"{n:032x}"), b"x", facts(b"x")) for n in range(100)))
         assert len(device.node._idle) <= 4
