@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from hypothesis import settings
+
 import aerostat
 from tests.servers import fresh_postgres_url, postgres, postgres_url, rabbitmq, rabbitmq_url
 
@@ -10,6 +12,11 @@ from tests.servers import fresh_postgres_url, postgres, postgres_url, rabbitmq, 
 os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(Path(aerostat.__file__).resolve().parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
 )
+
+# The same examples in every run, so that a run says something of the change it is for; others are looked for on demand.
+settings.register_profile("same", derandomize=True)
+settings.register_profile("search", derandomize=False, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 pytest_plugins = ("aerostat.testing.fixture",)
 

@@ -35,6 +35,7 @@ DRIVER_KERNEL = {
     "log",
     "namespaces",
     "processes",
+    "sqlite_file",
     "state_folder",
     "supervise",
     "turns",

@@ -105,6 +105,10 @@ class FaultyObject:
         return getattr(self._found, name)
 
     async def stream(self, start, end):
+        """Breaks off where the device dies. A small object came whole with the answer: no more is asked for."""
+        if self._found.data is not None:
+            yield self._found.data[start:end]
+            return
         sent = 0
         async for piece in self._found.stream(start, end):
             await self._faulty.check("stream")

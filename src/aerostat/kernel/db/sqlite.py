@@ -16,9 +16,11 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
+from ..sqlite_file import write_ahead
 from .store import BadValue, Duplicate, StillReferenced, StoreUnavailable, WrongShape
 
 WRITE_LOCK_LIMIT_S = 20.0
+OPEN_WITHIN_S = 2.0
 
 
 class SqliteBackend:
@@ -139,8 +141,7 @@ def connect(path: str, synchronous: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
         path, isolation_level=None, timeout=0.0, check_same_thread=False, cached_statements=512
     )
-    connection.execute("PRAGMA busy_timeout = 2000")
-    connection.execute("PRAGMA journal_mode = WAL")
+    write_ahead(connection, OPEN_WITHIN_S)
     connection.execute("PRAGMA busy_timeout = 0")
     connection.execute(f"PRAGMA synchronous = {synchronous}")
     connection.execute("PRAGMA foreign_keys = ON")

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from aerostat.kernel.sqlite_file import write_ahead
+
 from ..host.protocol import KIND_OF, Key, PortUp, Thing, key_of
 from .fake import FakeWorld
 
@@ -25,7 +27,7 @@ class SharedFakeWorld(FakeWorld):
 
     def __init__(self, path: Path) -> None:
         self._file = sqlite3.connect(path, timeout=BUSY_LIMIT_S, isolation_level=None)
-        self._file.execute("PRAGMA journal_mode=WAL")
+        write_ahead(self._file, BUSY_LIMIT_S)
         self._file.execute("PRAGMA synchronous=OFF")
         self._file.execute("CREATE TABLE IF NOT EXISTS things (kind, id, body, PRIMARY KEY (kind, id))")
         self._file.execute(

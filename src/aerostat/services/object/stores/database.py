@@ -20,6 +20,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from aerostat.kernel.sqlite_file import write_ahead
+
 from ..timestamp import Timestamp
 from .held import DatabaseState, Rows, RowsSince, Said
 from .listing import Span
@@ -373,7 +375,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     try:
         db.row_factory = sqlite3.Row
-        db.execute("PRAGMA journal_mode = WAL")
+        write_ahead(db, BUSY_S)
         db.execute("PRAGMA synchronous = NORMAL")
     except BaseException:
         db.close()
