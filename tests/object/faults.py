@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import os
 from hashlib import md5
 
 from aerostat.services.object.cluster import Cluster, Patience, Policies, Policy
@@ -198,4 +197,4 @@ async def read(store, name="o", start=0, end=None, **more):
 
 
 def leftovers(root):
-    return [name for folder in root.glob("*/tmp") for name in os.listdir(folder)]
+    return [path for path in root.glob("*/tmp/**/*") if path.is_file()]

@@ -47,8 +47,7 @@ def facts(data, at=5):
 
 
 def leftovers(local):
-    unnamed = local.root / "tmp"
-    return os.listdir(unnamed) if unnamed.exists() else []
+    return [path for path in local.root.glob("tmp/**/*") if path.is_file()]
 
 
 def open_files(local):

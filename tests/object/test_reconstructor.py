@@ -108,7 +108,7 @@ async def indexes(made, name="o"):
     found = []
     for faulty in made.of("a", "c", name, policy=1):
         place = place_of(made, name)
-        held = await faulty.device.held("fragments-1", place.part, place.hashed[-2:])
+        held = await faulty.device.held("fragments-1", place.part, place.hashed[-1])
         found.append([(one.fragment, one.is_durable) for one in held if one.hashed == place.hashed])
     return found
 

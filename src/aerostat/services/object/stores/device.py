@@ -1,10 +1,8 @@
 """A device of this node: one folder, one disk, and threads of its own, so that a slow disk holds up nobody else."""
 
-import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,6 +32,7 @@ from .opened import Found, Writing
 from .pending import Note, Pending
 from .protocol import Place
 from .shelf import InThread, Shelf
+from .threads import Threads
 from .tree import QUARANTINED, Tree, listed
 
 T = TypeVar("T")
@@ -51,7 +50,7 @@ class LocalDevice:
     def __init__(self, root: Path, *, threads: int = THREADS, device_id: str | None = None) -> None:
         self.root = root
         self._mark = Mark(root, device_id)
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=f"disk-{root.name}")
+        self._threads = Threads(f"disk-{root.name}", threads)
         self._objects: dict[int, Objects] = {}
         self._fragments: dict[int, Fragments] = {}
         self._pending = Pending(root)
@@ -61,7 +60,7 @@ class LocalDevice:
     async def close(self) -> None:
         await self._containers.close()
         await self._accounts.close()
-        self._executor.shutdown()
+        self._threads.close()
 
     @property
     def device_id(self) -> str:
@@ -79,31 +78,25 @@ class LocalDevice:
             self._fragments[policy] = Fragments(self.root, policy)
         return self._fragments[policy]
 
-    async def _run(self, work: Callable[[], T]) -> T:
+    def _run(self, work: Callable[[], T]) -> Awaitable[T]:
         """In a thread, if the device is there. Raises `DeviceAway`."""
+        return self._threads.run(self._checked(work))
+
+    def _open(self, work: Callable[[], Opened]) -> Awaitable[Opened]:
+        """As `_run`; what was opened for somebody who went away meanwhile is closed."""
+        return self._threads.run(self._checked(work), _close_opened)
+
+    def _run_anyway(self, work: Callable[[], T]) -> Awaitable[T]:
+        return self._threads.run(work)
+
+    def _checked(self, work: Callable[[], T]) -> Callable[[], T]:
+        check = self._mark.check
 
         def run() -> T:
-            self._mark.check()
+            check()
             return work()
 
-        return await asyncio.get_running_loop().run_in_executor(self._executor, run)
-
-    async def _open(self, work: Callable[[], Opened]) -> Opened:
-        """As `_run`; what was opened for somebody who went away meanwhile is closed."""
-
-        def run() -> Opened:
-            self._mark.check()
-            return work()
-
-        opening = self._executor.submit(run)
-        try:
-            return await asyncio.wrap_future(opening)
-        except asyncio.CancelledError:
-            opening.add_done_callback(_close_opened)
-            raise
-
-    async def _run_anyway(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        return run
 
     # Objects
 
@@ -312,8 +305,8 @@ class LocalDevice:
         return (self._shelf(store) if store in (CONTAINERS, ACCOUNTS) else self._files(store)).tree
 
 
-def _close_opened(opening: Future[Any]) -> None:
-    if not opening.cancelled() and opening.exception() is None and (opened := opening.result()) is not None:
+def _close_opened(opened: Found | Writing | None) -> None:
+    if opened is not None:
         opened.close()
 
 

@@ -25,7 +25,9 @@ _is_store = re.compile(_STORE).fullmatch
 StoreName = Annotated[str, msgspec.Meta(pattern=rf"^{_STORE}\Z")]
 Hashed = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
 Part = Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
-Suffix = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{2}\Z")]
+SUFFIX_DIGITS = 1
+"""Each folder costs a flush when it is new: with two, a store of a million objects makes a quarter of a million."""
+Suffix = Annotated[str, msgspec.Meta(pattern=rf"^[0-9a-f]{{{SUFFIX_DIGITS}}}\Z")]
 
 
 class Place(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 
 from .protocol import DeviceAway
-from .tree import flush
+from .tree import UNNAMED, flush, spread_folders
 
 MARK = "device-id"
 
@@ -34,7 +34,7 @@ class Mark:
             found = Path(self._path).read_text(encoding="ascii", errors="replace").strip()
             if found != self.device_id:
                 raise self._away(f"is another device: {found[:40]}")
-            (self._root / "tmp").mkdir(exist_ok=True)
+            _make_unnamed(self._root)
         except OSError as error:
             raise self._away(f"has no mark of ours: {error.strerror}") from error
         self._seen = (stat.st_dev, stat.st_ino)
@@ -49,6 +49,13 @@ class Mark:
             log.error("device is away", device=str(self._root), why=why, expected=self.device_id)
         self._seen = None
         return DeviceAway(f"{self._root} {why}")
+
+
+def _make_unnamed(root: Path) -> None:
+    """Where files lie until they have their names."""
+    with contextlib.suppress(FileExistsError):
+        (root / UNNAMED).mkdir()
+        spread_folders(root / UNNAMED)
 
 
 def _first_use(root: Path) -> str:

@@ -65,8 +65,7 @@ class Writing:
 
     def __init__(self, tree: Tree, give_name: GiveName) -> None:
         self._give_name = give_name
-        self._path = tree.new_path()
-        self._fd = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        self._path, self._fd = tree.new_file()
         self._reserved = 0
         self.size = 0
 

@@ -15,7 +15,7 @@ import msgspec
 from ..timestamp import Timestamp, now
 from .account_db import ContainerEntry
 from .container_db import Entry
-from .tree import SUFFIX_DIGITS
+from .held import SUFFIX_DIGITS
 
 _CHECK_BYTES = 4
 _encode = msgspec.msgpack.Encoder().encode

@@ -9,6 +9,7 @@ import fcntl
 import itertools
 import os
 import secrets
+import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
@@ -17,15 +18,17 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from .held import Held
+from .held import SUFFIX_DIGITS, Held
 
-SUFFIX_DIGITS = 2
 QUARANTINED = "quarantined"
+UNNAMED = "tmp"
+UNNAMED_FOLDERS = 64
 SETTLED_NS = 2_000_000_000
 """A folder that was changed less than so long ago may change again without its time telling it."""
 
 log = structlog.get_logger(__name__)
 
+_GET_FLAGS, _SET_FLAGS, _TOP_OF_HIERARCHY = 0x80086601, 0x40086602, 0x00020000  # linux/fs.h: FS_TOPDIR_FL
 _numbers = itertools.count()
 _token = secrets.token_hex(4)
 _encode = msgspec.msgpack.Encoder().encode
@@ -40,7 +43,7 @@ class Tree:
     def __init__(self, device: Path, store: str) -> None:
         self.store = store
         self.root = str(device / store)
-        self.unnamed = str(device / "tmp")
+        self.unnamed = str(device / UNNAMED)
         self._quarantined = str(device / QUARANTINED / store)
         self._digests = str(device / "digests" / store)
 
@@ -50,6 +53,23 @@ class Tree:
     def new_path(self) -> str:
         """Where a file may lie until it has its name; nobody else's."""
         return f"{self.unnamed}/{os.getpid()}-{_token}-{next(_numbers)}"
+
+    def new_file(self) -> tuple[str, int]:
+        """One that has no name yet, opened for writing: its path and its descriptor. Raises OSError.
+
+        They lie in many folders: ext4 gives a file an inode near its folder's, and without a journal walks past all
+        that became free there within a minute. In one folder each DELETE makes every PUT of that minute dearer.
+        """
+        number = next(_numbers)
+        folder = f"{self.unnamed}/{number % UNNAMED_FOLDERS:02x}"
+        path = f"{folder}/{os.getpid()}-{_token}-{number}"
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+        try:
+            return path, os.open(path, flags, 0o600)
+        except FileNotFoundError:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(folder, 0o700)
+            return path, os.open(path, flags, 0o600)
 
     def write_whole(self, path: str, content: bytes) -> None:
         """A small file, whole or not at all under its name; the folder's entry is not flushed yet. Raises OSError."""
@@ -147,13 +167,19 @@ class Tree:
     def clear_unnamed(self, older_than_s: float, now_s: float) -> int:
         """Remove what writers that died have left; answers how many files it was."""
         removed = 0
-        for name in listed(self.unnamed):
-            path = f"{self.unnamed}/{name}"
+        for path in self.unnamed_files():
             with contextlib.suppress(FileNotFoundError):
                 if now_s - os.stat(path).st_mtime > older_than_s:
                     os.unlink(path)
                     removed += 1
         return removed
+
+    def unnamed_files(self) -> list[str]:
+        """Paths of the files that have no name yet."""
+        found = []
+        for folder, _, names in os.walk(self.unnamed):
+            found += [f"{folder}/{name}" for name in names]
+        return found
 
 
 def make_folder(path: str) -> None:
@@ -166,6 +192,18 @@ def make_folder(path: str) -> None:
         with contextlib.suppress(FileExistsError):
             os.mkdir(path, 0o700)
         flush(os.path.dirname(path))
+
+
+def spread_folders(path: Path) -> None:
+    """What is in it shall lie far from each other, where the file system can be told so: man 1 chattr, T."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        flags = bytearray(struct.calcsize("l"))
+        with contextlib.suppress(OSError):
+            fcntl.ioctl(fd, _GET_FLAGS, flags)
+            fcntl.ioctl(fd, _SET_FLAGS, struct.pack("l", struct.unpack("l", flags)[0] | _TOP_OF_HIERARCHY))
+    finally:
+        os.close(fd)
 
 
 def flush(path: str | Path) -> None:
