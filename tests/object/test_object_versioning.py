@@ -480,6 +480,7 @@ async def test_requests_that_are_broken_off_leave_one_thing_or_the_other(
                 await asyncio.sleep(took_s * number / 13)
                 task.cancel()
                 await asyncio.wait([task])
+                await store.room.finishing.all_ended()
             else:
                 await task
                 took_s = time.monotonic() - began_at

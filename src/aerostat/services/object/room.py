@@ -17,6 +17,7 @@ from .node.server import NodeServer
 from .pipeline import Handler, Layer, build
 from .places import Places, ring_name
 from .proxy.core import Core
+from .proxy.finishing import Finishing
 from .proxy.infos import Generations, Infos
 from .realms import Realms
 from .ring import Device, Hasher, RingError
@@ -67,6 +68,7 @@ class ObjectStore:
         self.expiry = Expiry(lambda: self.cluster)
         self.handler: Handler
         self.layers: dict[str, Layer]
+        self.finishing = Finishing()
         core = Core(self)
         self.handler, self.layers = build(self, core)
         self.rounds = Rounds(
@@ -95,6 +97,7 @@ class ObjectStore:
             task.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
         await self.rounds.stop()
+        await self.finishing.all_ended()
         await self.cluster.close()
         self.neighbours.close()
         for device in self.local.values():

@@ -8,7 +8,8 @@ import re
 import time
 
 Timestamp = int
-TICKS = 100_000
+TICK_DIGITS = 5
+TICKS: int = 10**TICK_DIGITS
 """In a second."""
 LATEST: Timestamp = 9_999_999_999 * TICKS
 

@@ -2,16 +2,17 @@
 
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 from xml.sax.saxutils import escape, quoteattr
 
 import msgspec
 
-from ..timestamp import TICKS, Timestamp
+from ..timestamp import TICK_DIGITS, Timestamp
 
 
-class ObjectRow(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One object in a listing, as clients see it. `hash` is the ETag."""
+class ObjectRow(msgspec.Struct, omit_defaults=True, gc=False):
+    """One object in a listing, as clients see it. `hash` is the ETag. A page has ten thousand of them."""
 
     bytes: int
     hash: str
@@ -122,14 +123,13 @@ def _quoted(text: str) -> str:
     return quoteattr(text.translate(_FORBIDDEN))
 
 
-_second = ""
-_of_second = -1
-
-
 def moment_of(moment: Timestamp) -> str:
     """`2026-11-23T08:19:28.123450`, as listings write times."""
-    global _second, _of_second
-    second, ticks = divmod(moment, TICKS)
-    if second != _of_second:  # many rows of a page are of one second
-        _second, _of_second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)), second
-    return f"{_second}.{ticks:05d}0"
+    digits = f"{moment:06d}"  # a second has a digit at least
+    return f"{_second(digits[:-TICK_DIGITS])}.{digits[-TICK_DIGITS:]}0"
+
+
+@lru_cache(maxsize=10_000)
+def _second(second: str) -> str:
+    """Rows of a page come in the order of names, and their times in none."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(int(second)))

@@ -151,8 +151,8 @@ class Middleware:
     def _read_listing(self, request: Request, rows: Any) -> None:
         path = container_path(request)
         missing: set[str] = set()
-        for row in rows:
-            if not isinstance(row, ObjectRow) or not is_sealed(row.hash):
+        for row in [row for row in rows if isinstance(row, ObjectRow) and "." in row.hash]:
+            if not is_sealed(row.hash):
                 continue
             try:
                 listed = self._unsealed(path, LISTED, row.hash).decode()

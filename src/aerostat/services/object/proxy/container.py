@@ -1,5 +1,6 @@
 """Containers. https://docs.openstack.org/api-ref/object-store/#containers"""
 
+from collections.abc import Sequence
 from typing import Any
 
 from .. import timestamp
@@ -64,7 +65,7 @@ class Containers:
         )
         if found is None:
             raise Refusal(404)
-        response.listing = Listing("container", container, [_row(account, one) for one in found])
+        response.listing = Listing("container", container, _rows(account, found))
         return response
 
     def _headers(self, request: Request, info: ContainerInfo) -> dict[str, str]:
@@ -107,7 +108,8 @@ class Containers:
             }
             await self._room.cluster.accounts.make(account, at, kept)
             self._room.infos.forget(account)
-        is_new = await self._room.cluster.containers.make(account, container, at, policy, said)
+        making = self._room.cluster.containers.make(account, container, at, policy, said)
+        is_new = await self._room.finishing(making)
         self._room.infos.forget(account, container)
         return Response(201 if is_new else 202, {"content-type": HTML})
 
@@ -126,7 +128,8 @@ class Containers:
     async def _delete(self, request: Request, account: str, container: str) -> Response:
         info = await self._room.infos.container(account, container, fresh=True)
         await self._check_change(request, info)
-        deleted = await self._room.cluster.containers.delete(account, container, request.moment())
+        deleting = self._room.cluster.containers.delete(account, container, request.moment())
+        deleted = await self._room.finishing(deleting)
         self._room.infos.forget(account, container)
         if deleted is None:
             raise Refusal(404)
@@ -177,16 +180,17 @@ def _asked(query: dict[str, str], limit: int) -> Asked:
     )
 
 
-def _row(account: str, found: Entry | Subdir) -> Row:
-    if isinstance(found, Subdir):
-        return SubdirRow(found.name)
-    row = ObjectRow(
-        bytes=found.size,
-        hash=found.etag,
-        name=found.name,
-        content_type=found.content_type,
-        last_modified=moment_of(max(found.timestamp, found.type_at, found.meta_at)),
-    )
-    if ";" in found.etag:
-        tell_etag(row, found.etag, account)
-    return row
+def _rows(account: str, found: Sequence[Entry | Subdir]) -> list[Row]:
+    rows: list[Row] = []
+    for one in found:
+        if isinstance(one, Subdir):
+            rows.append(SubdirRow(one.name))
+            continue
+        moment = one.timestamp
+        if one.meta_at > moment or one.type_at > moment:
+            moment = max(one.meta_at, one.type_at)
+        row = ObjectRow(one.size, one.etag, one.name, one.content_type, moment_of(moment))
+        if ";" in row.hash:
+            tell_etag(row, row.hash, account)
+        rows.append(row)
+    return rows

@@ -29,6 +29,7 @@ OTHER_BYTES = "\0"
 """Marks a value that was not UTF-8; no header has such a character."""
 
 T = TypeVar("T")
+Made = TypeVar("Made", bound=Facts | None)
 Footers = Callable[[int, str], Mapping[str, str]]
 """`request.state["footers"]`: headers that are only known with the size and the MD5 of the bytes."""
 
@@ -115,10 +116,9 @@ class Objects:
                 await objects.put(account, container, name, data, made)
                 return made
 
-            written = await _written(request, put)
+            written = await self._room.finishing(self._write(request, put))
         else:
             written = await self._put_stream(request, info.policy, facts)
-        await self._tell(account, container, name, written)
         sent = {
             "content-type": HTML,
             "etag": written.etag,
@@ -140,6 +140,11 @@ class Objects:
                 if before.facts.timestamp >= request.moment():
                     request.move_behind(before.facts.timestamp)
             made = facts(size, md5)
+        except BaseException:
+            await writing.close()
+            raise
+
+        async def commit() -> Facts:
             try:
                 await writing.commit(made)
             except Superseded as newer:
@@ -147,9 +152,23 @@ class Objects:
                     raise Refusal(
                         409, None, {"x-backend-timestamp": timestamp.write(newer.timestamp)}
                     ) from None
+            finally:
+                await writing.close()
+            await self._tell(*where, made)
             return made
-        finally:
-            await writing.close()
+
+        written: Facts = await self._room.finishing(commit())
+        return written
+
+    async def _write(self, request: Request, write: Callable[[Timestamp], Awaitable[Made]]) -> Made:
+        """Write, and tell the container what it came to."""
+        assert request.account is not None
+        assert request.container is not None
+        assert request.name is not None
+        facts = await _written(request, write)
+        if facts is not None:
+            await self._tell(request.account, request.container, request.name, facts)
+        return facts
 
     async def _is_there(self, policy: int, account: str, container: str, name: str) -> bool:
         found = await self._room.cluster.objects(policy).find(account, container, name, newest=True)
@@ -186,10 +205,9 @@ class Objects:
             )
             return found
 
-        facts = await _written(request, post)
+        facts = await self._room.finishing(self._write(request, post))
         if facts is None:
             raise Refusal(404)
-        await self._tell(account, container, name, facts)
         kept = {one: value for one, value in facts.headers.items() if one.startswith("x-object-sysmeta-")}
         return Response(202, {"content-type": HTML, **kept})
 
@@ -201,9 +219,16 @@ class Objects:
         objects = self._room.cluster.objects(info.policy)
         if (expected := request.headers.get("x-if-delete-at")) is not None:
             await self._check_expiry(info.policy, account, container, name, expected)
-        before = await _written(request, lambda at: objects.delete(account, container, name, at))
-        gone = Facts(path=f"/{account}/{container}/{name}", timestamp=request.moment(), is_gone=True)
-        await self._tell(account, container, name, gone)
+
+        async def delete() -> Facts | None:
+            before: Facts | None = await _written(
+                request, lambda at: objects.delete(account, container, name, at)
+            )
+            gone = Facts(path=f"/{account}/{container}/{name}", timestamp=request.moment(), is_gone=True)
+            await self._tell(account, container, name, gone)
+            return before
+
+        before: Facts | None = await self._room.finishing(delete())
         if before is None or before.is_gone or (_is_expired(before) and expected is None):
             raise Refusal(404)
         return Response(204, {"content-type": HTML})

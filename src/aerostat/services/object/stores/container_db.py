@@ -7,6 +7,7 @@ walk over them.
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from itertools import starmap
 from typing import Any
 
 from ..timestamp import Timestamp
@@ -116,7 +117,7 @@ class ContainerDb(Database):
         def fetch(span: Span, reverse: bool, limit: int) -> Sequence[Entry]:
             rest, values = between(span, reverse)
             rows = self.rows(f"SELECT {_LIVE} FROM live {rest} LIMIT ?", (*values, limit))
-            return [_entry(row) for row in rows]
+            return list(starmap(Entry, rows))
 
         return page(asked, fetch)
 
@@ -144,25 +145,12 @@ class ContainerDb(Database):
         with self.reading():
             file_id = self.status()["file_id"]
             rows = self.rows(sql, {"change": change, "limit": limit})
-        entries = [_entry(row, is_gone=bool(row["is_gone"])) for row in rows]
+        entries = [Entry(*(*row[:7], bool(row["is_gone"]))) for row in rows]
         return RowsSince(file_id=file_id, change=rows[-1]["change"] if rows else change, objects=entries)
 
     def forget_gone(self, before: Timestamp) -> int:
         with self.writing() as db:
             return db.execute("DELETE FROM gone WHERE timestamp < ?", (before,)).rowcount
-
-
-def _entry(row: Any, *, is_gone: bool = False) -> Entry:
-    return Entry(
-        name=row[0],
-        timestamp=row[1],
-        size=row[2],
-        etag=row[3],
-        content_type=row[4],
-        type_at=row[5],
-        meta_at=row[6],
-        is_gone=is_gone,
-    )
 
 
 def _newest(before: tuple[Any, ...] | None, entry: Entry) -> tuple[Any, ...]:

@@ -1,6 +1,6 @@
 """Containers with versions: switched on and off, shown with the sum of all, deleted when no version is left."""
 
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import quote
 
 import msgspec
@@ -55,7 +55,7 @@ class Containers:
             if is_of_versions:
                 await self._versions.show(request, response)
             else:
-                rows = [_as_link(request, row) for row in response.listing.rows]
+                rows = [_as_link(request, row) if _is_link(row) else row for row in response.listing.rows]
                 response.listing = Listing("container", response.listing.name, rows)
         return response
 
@@ -125,10 +125,12 @@ async def ensure_versions_container(room: Any, next: Handler, request: Request) 
         raise Refusal(500, "Error enabling object versioning")
 
 
-def _as_link(request: Request, row: Row) -> Row:
+def _is_link(row: Row) -> TypeGuard[ObjectRow]:
+    return isinstance(row, ObjectRow) and row.version_id is not None
+
+
+def _as_link(request: Request, row: ObjectRow) -> ObjectRow:
     """A link in a plain listing: it says where its version is."""
-    if not isinstance(row, ObjectRow) or row.version_id is None:
-        return row
     path = quote(path_of(request.account or "", request.container, row.name), errors="surrogateescape")
     return msgspec.structs.replace(
         row,
