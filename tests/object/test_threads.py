@@ -12,10 +12,10 @@ MOST = 3
 
 @pytest.fixture
 def threads():
-    threads = Threads("disk", MOST)
+    threads = Threads("mine", MOST)
     yield threads
     threads.close()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("disk-")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("mine-")]
 
 
 async def test_answers_and_errors_come_back(threads):
@@ -49,7 +49,7 @@ async def test_no_more_than_so_many_work_and_the_others_wait_their_turn(threads)
 
 async def test_who_was_busy_last_works_next(threads):
     names = {await threads.run(lambda: threading.current_thread().name) for _ in range(20)}
-    assert names == {"disk-0"}
+    assert names == {"mine-0"}
 
 
 async def test_what_waits_is_not_begun_for_somebody_who_went_away(threads):
@@ -82,7 +82,7 @@ async def test_what_nobody_waits_for_any_more_is_disposed_of(threads):
 
 
 def test_what_was_given_is_done_before_it_closes():
-    threads = Threads("disk", 1)
+    threads = Threads("mine", 1)
     done = []
 
     async def give():
@@ -102,7 +102,7 @@ def test_what_was_given_is_done_before_it_closes():
 
 
 def test_a_loop_that_is_gone_gets_no_answer_and_leaks_nothing():
-    threads, go_on, disposed = Threads("disk", 1), threading.Event(), []
+    threads, go_on, disposed = Threads("mine", 1), threading.Event(), []
 
     def open_something():
         assert go_on.wait(30)
