@@ -34,10 +34,10 @@ def over_at(at: datetime) -> datetime:
 def free_at(held: Row) -> datetime:
     """When a lease is due and nobody's."""
     next_at: datetime = held.next_at
-    if held.until is None:
+    until: datetime | None = held.until
+    if until is None:
         return next_at
-    skipped = clock.clock.skipped_lately(LEASE)
-    return max(next_at, min(held.until + skipped, clock.now() + LEASE))
+    return max(next_at, min(until + clock.clock.skipped_lately(LEASE), clock.now() + LEASE))
 
 
 async def ensure_leases(store: Store, names: list[str]) -> dict[str, datetime]:
