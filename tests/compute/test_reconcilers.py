@@ -19,6 +19,7 @@ from aerostat.services.compute.host.protocol import Domain, DomainSpec, RootDisk
 
 from .conftest import Cloud
 
+power_states: Any = importlib.import_module("aerostat.services.compute.reconcilers.power_states")
 orphans: Any = importlib.import_module("aerostat.services.compute.reconcilers.orphans")
 
 
@@ -34,6 +35,36 @@ async def test_a_guest_that_shuts_itself_down_is_believed(cloud: Cloud) -> None:
     assert (server["status"], server["OS-EXT-STS:power_state"]) == ("SHUTOFF", 4)
     assert await power_of(cloud, server_id) == "shutoff"
     assert await cloud.house.engine.run_one("compute.power") == 0
+
+
+async def test_a_guest_that_was_begun_again_meanwhile_is_not_believed_to_be_off(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server_id = await cloud.active_server()
+    cloud.host().guest_shuts_down(server_id)
+
+    async def begin_again(house: Any, repair: Any) -> None:
+        await cloud.host().ensure_power(server_id, "running")
+        await power_states._apply(house, repair)
+
+    monkeypatch.setattr(power_states.power_states, "_apply", begin_again)
+    await cloud.house.engine.run_one("compute.power")
+    assert (await cloud.server(server_id))["status"] == "ACTIVE"
+
+
+async def test_a_suspended_server_whose_hard_reboot_failed_half_way_is_off(cloud: Cloud) -> None:
+    """Found by the simulator: what it was to go on with was thrown away, and it was shown suspended ever after."""
+    server_id = await cloud.active_server()
+    await cloud.act(server_id, "suspend")
+    await cloud.settle()
+    cloud.host().faults.fail("inspect_domain", times=None, error=DriverError("No."))
+    await cloud.act(server_id, "reboot", {"type": "HARD"})
+    await cloud.settle()
+    assert (await cloud.server(server_id))["status"] == "SUSPENDED"
+    cloud.host().faults.heal()
+    await cloud.house.engine.run_one("compute.power")
+    assert await power_of(cloud, server_id) == "shutoff"
+    assert (await cloud.server(server_id))["status"] == "SHUTOFF"
 
 
 async def test_a_guest_whose_process_died_is_started_again(cloud: Cloud) -> None:
@@ -105,6 +136,7 @@ async def test_a_reset_server_is_made_what_it_is_said_to_be(cloud: Cloud) -> Non
         ("paused", "shutoff", "believe_stopped"),
         ("suspended", "suspended", None),
         ("suspended", "running", "set"),
+        ("suspended", "shutoff", "believe_stopped"),
     ],
 )
 def test_the_plan(state: str, found: str | None, what: str | None) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from aerostat.kernel.clock import Clock, clock, minutes
 from aerostat.kernel.model import flows, leases
-from aerostat.kernel.work import Engine, Flow, Reconciler
+from aerostat.kernel.work import Engine, Flow, Reconciler, lease
 
 from .toy_flows import LAMP, World, engine_for, lamps, only_flow, start
 from .waiting import until
@@ -114,3 +114,41 @@ async def test_a_reconciler_does_not_sleep_until_the_clock_has_caught_up(world: 
     assert (await world.store.get(leases, name="town.lamps")).next_at <= clock.now() + timedelta(seconds=60)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_who_puts_the_clock_forward_takes_no_lease_from_those_who_live(world: World) -> None:
+    """Found by the simulator: two processes wrote to the switches at once, the older one last."""
+    clock.jumps()
+    await lease.ensure_leases(world.store, ["town.lamps"])
+    token, taken = await lease.take_lease(world.store, "town.lamps", "one", wanted=True)
+    assert token is not None
+    clock.put(HOUR_S)
+    assert (await lease.take_lease(world.store, "town.lamps", "two", wanted=True))[0] is None
+    assert lease.free_at(taken) > clock.now()
+    await lease.prolong(world.store, "one", [], [token])
+    held = await world.store.get(leases, name="town.lamps")
+    assert clock.now() < lease.free_at(held) <= clock.now() + lease.LEASE
+
+
+async def test_a_flow_that_is_at_work_stays_where_it_is_when_the_clock_is_put_forward(world: World) -> None:
+    flow = Flow("slow", on=lamps, deadline=minutes(10), failed="fail", machine=LAMP)
+    begun, may_end = asyncio.Event(), asyncio.Event()
+    workers: list[str] = []
+
+    @flow.step
+    async def look(work: Any, lamp: Any) -> None:
+        workers.append(work.lease_token)
+        begun.set()
+        await may_end.wait()
+
+    await start(world, flow)
+    clock.jumps()
+    first = asyncio.create_task(engine_for(world, flow, name="one").run())
+    await begun.wait()
+    clock.put(HOUR_S)
+    await engine_for(world, flow, name="two").run_due()
+    may_end.set()
+    assert await _ended(world) == "done"
+    assert len(workers) == 1
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)

@@ -1,17 +1,21 @@
 """From the API through the rows into the driver's world, and back: what is up."""
 
 import asyncio
+import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from aerostat.kernel import operation
 from aerostat.kernel.clock import clock
+from aerostat.kernel.errors import DriverError
 from aerostat.services.network import model
 from aerostat.services.network import topology as reading
 from aerostat.services.network.config import NetworkConfig
-from aerostat.services.network.host.protocol import Key, Port
+from aerostat.services.network.host.protocol import Key, Network, Port
 from aerostat.services.network.reconcilers import topology
+from aerostat.services.network.reconcilers.topology import Progress
 
 from .conftest import Api, make_subnet
 from .scenario import everything, things_of
@@ -272,18 +276,19 @@ async def test_a_floating_ip_let_go_while_the_world_is_told_of_it_is_not_shown_a
 
 
 async def test_what_a_stalled_process_wrote_over_newer_things_is_put_right(
-    api: Api, request: pytest.FixtureRequest
+    api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Found by the simulator: a process stopped between reading and writing made a deleted port anew."""
-    clock.stop()
-    request.addfinalizer(clock.run)
+    slept_s = 0.0
+    monkeypatch.setattr(topology, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + slept_s))
     _, _, port = await make_reachable(api)
     await api.settle()
     true_ensure = api.driver.ensure_things
 
     async def ensure_late(things: Any) -> Any:
+        nonlocal slept_s
         api.driver.ensure_things = true_ensure
-        clock.step(seconds=20)
+        slept_s = 20.0
         await api.delete(f"ports/{port['id']}")
         await topology.reconcile(api.house)  # another process's
         return await true_ensure(things)
@@ -292,3 +297,19 @@ async def test_what_a_stalled_process_wrote_over_newer_things_is_put_right(
     await api.change(f"ports/{port['id']}", admin_state_up=False)
     await api.settle()
     assert port["id"] not in {thing.id for thing in of_kind(api, "port")}
+
+
+async def test_a_comparison_that_failed_is_made_up_for_by_whoever_comes_next(api: Api) -> None:
+    """Found by the simulator: the process that owed it remembered, and another one took the next round."""
+    await api.settle()
+    room = api.house.state["network"]
+    api.world.things[Key("network", "stray")] = Network(id="stray")
+    ours, others = Progress(), room.progress
+    room.progress = ours
+    api.driver.fail("sync")
+    with pytest.raises(DriverError):
+        await topology.reconcile(api.house)
+    room.progress = others
+    await topology.reconcile(api.house)
+    assert Key("network", "stray") not in api.world.things
+    assert await api.house.store.all(model.CHANGES) == []

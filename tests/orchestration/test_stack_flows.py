@@ -9,6 +9,7 @@ import pytest
 
 from aerostat.kernel import ids
 from aerostat.kernel.bus import open_memory_bus
+from aerostat.kernel.client import RoomError
 from aerostat.kernel.clock import clock
 from aerostat.kernel.config import load
 from aerostat.kernel.context import Context
@@ -405,3 +406,41 @@ async def test_what_two_runs_made_is_there_once(world: World, call: str, who_is_
     await world.delete(stack_id)
     await world.settle("second")
     await deleted(world, stack_id)
+
+
+async def test_what_was_made_twice_goes_though_its_room_is_away_for_a_moment(world: World) -> None:
+    """Found by the simulator: the one call that would have deleted the second port was refused with a 503."""
+    stack_id = await start_create(world)
+    old, new = Turn(), Turn()
+    waiting = [old, new]
+    client = type(world.house).client
+    refused: list[str] = []
+
+    class Away(Held):
+        def __getattr__(self, name: str) -> Any:
+            if name == "delete_port" and not refused:
+                return self._refuse
+            return super().__getattr__(name)
+
+        async def _refuse(self, port_id: str) -> None:
+            refused.append(port_id)
+            raise RoomError(503, "away", "ServiceUnavailable", "network", away=True)
+
+    world.house.client = lambda room, context: Away(  # type: ignore[method-assign]
+        client(world.house, room, context), "create_port", waiting
+    )
+    first = asyncio.create_task(world.settle("first"))
+    await old.reached.wait()
+    clock.step(seconds=60)
+    second = asyncio.create_task(world.settle("second"))
+    await new.reached.wait()
+    new.go_on.set()
+    for _ in range(1000):
+        if await is_made(world, "port"):
+            break
+        await asyncio.sleep(0.005)
+    old.go_on.set()
+    async with asyncio.timeout(20):
+        await asyncio.gather(first, second)
+    await created(world, stack_id)
+    assert len(refused) == 1

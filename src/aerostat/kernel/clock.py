@@ -61,6 +61,12 @@ class Clock:
             seconds=sum(one.by_s for one in forward if at < one.at - timedelta(seconds=one.by_s))
         )
 
+    def skipped_lately(self, span: timedelta) -> timedelta:
+        """By how much the clock was put forward within the last `span`, which is measured by the monotonic clock."""
+        now_s, span_s = time.monotonic(), span.total_seconds()
+        lately = [jump for jump in self.jumps() if jump.by_s > 0 and now_s - jump.seen_s < span_s]
+        return timedelta(seconds=sum(one.by_s for one in lately))
+
     def put(self, seconds: float) -> None:
         """For tests: as if somebody had put the running clock forward, or back."""
         self._put_s += seconds

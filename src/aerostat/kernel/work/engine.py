@@ -35,8 +35,10 @@ PERIODIC_RETRY_S, PERIODIC_RETRY_LIMIT_S = 2.0, 300.0
 Periodic = Reconciler | Sweeper
 
 
-def _due_and_free(table: Any, at: Any, horizon: Any) -> Any:
-    """Running, to be woken until `horizon`, under nobody's lease, and next among the flows of its subject."""
+def _due_and_free(table: Any, horizon: Any, over_at: Any) -> Any:
+    """Running, to be woken until `horizon`, under nobody's lease (it would have lasted longer than `over_at`), and next
+    among the flows of its subject.
+    """
     other = flows.alias("other")
     goes_before = or_(other.c.id < table.c.id, other.c.begun_at.is_not(None))
     apart = or_(other.c.supersede, table.c.supersede, and_(~other.c.parallel, ~table.c.parallel))
@@ -51,16 +53,17 @@ def _due_and_free(table: Any, at: Any, horizon: Any) -> Any:
     return and_(
         table.c.state == "running",
         table.c.wake_at <= horizon,
-        or_(table.c.lease_token.is_(None), table.c.lease_until <= at),
+        or_(table.c.lease_token.is_(None), table.c.lease_until <= over_at),
         or_(table.c.begun_at.is_not(None), ~blocked.correlate(table)),
     )
 
 
 _AT = bindparam("at", type_=flows.c.wake_at.type)
 _HORIZON = bindparam("horizon", type_=flows.c.wake_at.type)
+_OVER_AT = bindparam("over_at", type_=flows.c.wake_at.type)
 _SOON = (
     select(flows)
-    .where(_due_and_free(flows, _AT, _HORIZON))
+    .where(_due_and_free(flows, _HORIZON, _OVER_AT))
     .order_by(flows.c.wake_at, flows.c.id)
     .limit(2 * MOST_AT_ONCE)
 )
@@ -74,7 +77,7 @@ _CLAIM = (
         flows.c.step == bindparam("seen_step"),
         flows.c.direction == bindparam("seen_direction"),
         flows.c.wake_at == bindparam("seen_wake_at", type_=flows.c.wake_at.type),
-        _due_and_free(flows, _AT, _AT),
+        _due_and_free(flows, _AT, _OVER_AT),
     )
     .values(
         lease_worker=bindparam("worker"),
@@ -187,7 +190,7 @@ class Engine:
             await self.run_due()
             if not await self.store.count(flows, state="running"):
                 return
-            soon = await self.store.fetch(_SOON, {"at": clock.now(), "horizon": give_up_at})
+            soon = await self.store.fetch(_SOON, {"horizon": give_up_at, "over_at": clock.now()})
             # What is under a lease now belongs to a worker that is no more.
             held = await self.store.fetch(_HELD)
             wake_at = min(
@@ -258,7 +261,7 @@ class Engine:
 
     async def _flows_due(self, ahead: timedelta) -> list[Row]:
         at = clock.now()
-        return await self.store.fetch(_SOON, {"at": at, "horizon": at + ahead})
+        return await self.store.fetch(_SOON, {"horizon": at + ahead, "over_at": lease.over_at(at)})
 
     async def _claim(self, row: Row) -> FlowRun | None:
         flow = self.flows.get(row.name)
@@ -274,6 +277,7 @@ class Engine:
                 "seen_direction": row.direction,
                 "seen_wake_at": row.wake_at,
                 "at": at,
+                "over_at": lease.over_at(at),
                 "worker": self.name,
                 "token": token,
                 "until": at + LEASE,
@@ -298,7 +302,7 @@ class Engine:
             rows = await tx.all(leases)
         for row in rows:
             if row.name in self.periodics and row.name not in self._busy:
-                self._due_at[row.name] = _free_at(row)
+                self._due_at[row.name] = lease.free_at(row)
         self._hear_again_at_s = asyncio.get_running_loop().time() + IDLE.total_seconds()
 
     def _periodics_due(self) -> list[str]:
@@ -347,7 +351,7 @@ class Engine:
         try:
             token, held = await lease.take_lease(self.store, name, self.name, wanted=wanted)
             if token is None:
-                self._due_at[name] = _free_at(held)
+                self._due_at[name] = lease.free_at(held)
                 return
             self._lease_tokens.add(token)
             failures, retry_at = 0, None
@@ -391,9 +395,3 @@ class Engine:
         lease_tokens = list(self._lease_tokens)
         if flow_tokens or lease_tokens:
             await lease.prolong(self.store, self.name, flow_tokens, lease_tokens)
-
-
-def _free_at(held: Row) -> datetime:
-    """When a lease is due and nobody's."""
-    next_at: datetime = held.next_at
-    return max(next_at, held.until) if held.until is not None else next_at

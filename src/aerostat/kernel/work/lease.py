@@ -1,8 +1,10 @@
 """Named leases: work of which one process at a time may do one piece, and when it is due next.
 
 A lease is a token and a time. It is won by a guarded update, prolonged while the work runs, and void as soon
-as its time is over or its worker starts anew under the same name. Work that was begun stays due until it has
-ended: if its worker dies, or cannot say that it is done, the next one does it as soon as the lease is over.
+as its time is over or its worker starts anew under the same name. Time that the machine's clock skipped does not
+count: else all would take over what the others are still at, whenever somebody puts it forward. Work that was begun
+stays due until it has ended: if its worker dies, or cannot say that it is done, the next one does it as soon as the
+lease is over.
 """
 
 import asyncio
@@ -20,6 +22,22 @@ from ..model import flows, leases
 LEASE = timedelta(seconds=15)
 AT_ONCE = datetime(1970, 1, 1)
 """When work is due that somebody wanted while another was at it."""
+
+
+def over_at(at: datetime) -> datetime:
+    """What a lease must have lasted until, at most, to be over `at`: the clock may just have been put forward, and its
+    owner have had no time to prolong it.
+    """
+    return at - clock.clock.skipped_lately(LEASE)
+
+
+def free_at(held: Row) -> datetime:
+    """When a lease is due and nobody's."""
+    next_at: datetime = held.next_at
+    until: datetime | None = held.until
+    if until is None:
+        return next_at
+    return max(next_at, min(until + clock.clock.skipped_lately(LEASE), clock.now() + LEASE))
 
 
 async def ensure_leases(store: Store, names: list[str]) -> dict[str, datetime]:
@@ -43,7 +61,7 @@ async def take_lease(store: Store, name: str, worker: str, *, wanted: bool) -> t
     """
     at = clock.now()
     token = ids.new_id()
-    free = or_(leases.c.token.is_(None), leases.c.until <= at)
+    free = or_(leases.c.token.is_(None), leases.c.until <= over_at(at))
     claim = update(leases).where(leases.c.name == name, free)
     if not wanted:
         claim = claim.where(leases.c.next_at <= at)

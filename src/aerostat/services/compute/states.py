@@ -70,7 +70,7 @@ SERVER = Machine(
     ("migrate_live", {"active", "paused"},                                 "migrating"),
     ("evacuate",     {"active", "stopped", "error"},                       "evacuating"),
     ("running",      MOVING,                                               "active"),
-    ("halted",       MOVING | {"active", "paused"},                        "stopped"),
+    ("halted",       MOVING | {"active", "paused", "suspended"},           "stopped"),
     ("paused",       MOVING,                                               "paused"),
     ("suspended",    MOVING,                                               "suspended"),
     ("fail",         ANY - {"deleted"},                                    "error"),

@@ -10,6 +10,8 @@ from .host.protocol import Kind
 from .model import CHANGES
 
 TOPOLOGY = "network.topology"
+EVERYTHING = "everything"
+"""In the place of a kind: all things are to be compared, by whichever process comes first."""
 
 
 async def touch(tx: Transaction, kind: Kind, *thing_ids: str) -> None:
@@ -18,6 +20,12 @@ async def touch(tx: Transaction, kind: Kind, *thing_ids: str) -> None:
         await tx.insert(CHANGES, kind=kind, thing_id=thing_id)
     if thing_ids:
         tx.nudge(TOPOLOGY)
+
+
+async def touch_everything(tx: Transaction) -> None:
+    """Note that the world may be another than anybody thinks. Nobody is woken for it."""
+    if await tx.find(CHANGES, kind=EVERYTHING) is None:
+        await tx.insert(CHANGES, kind=EVERYTHING, thing_id="")
 
 
 async def touch_ports(tx: Transaction, *ports: Row) -> None:

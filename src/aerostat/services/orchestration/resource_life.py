@@ -3,12 +3,15 @@
 Each step may find what an earlier run left half done, and goes on from there.
 """
 
+import asyncio
+
 from aerostat.kernel import clock
 from aerostat.kernel.db import Row, StoreUnavailable, Transaction
 from aerostat.kernel.errors import ApiError
 
 from . import model
 from .errors import ResourceFailure
+from .failures import is_passing
 from .hooks import hook_behind
 from .kinds import find_kind
 from .ledger import Superseded, add_resource_event
@@ -21,6 +24,7 @@ from .types.resource_type import Replace, ResourceType
 from .wanted import Wanted
 
 _EXTERNAL = "external_id"  # key of a row's data: what it stands for was there before the stack
+_PAUSES_S = (0.2, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0)
 
 
 class ResourceLife:
@@ -95,7 +99,7 @@ class ResourceLife:
             if thing.kind.outside and outside_id is not None:
                 await thing.claim(outside_id)  # at once: what is made and not written down would be lost
         except MadeTwice:
-            await thing.kind.delete(thing)
+            await _take_back(thing)
             kept = await thing.db.find(model.RESOURCES, id=thing.row.id)
             if kept is None:
                 raise Superseded from None
@@ -278,6 +282,20 @@ class ResourceLife:
         await self._run.ledger.write(finish)
         del self._run.rows[row.id]
         return True
+
+
+async def _take_back(thing: Thing) -> None:
+    """Delete what was made in vain. Nobody else knows of it: a room that cannot answer now is asked again, here."""
+    for pause_s in _PAUSES_S:
+        try:
+            await thing.kind.delete(thing)
+        except Exception as error:
+            if not is_passing(error):
+                raise
+            await asyncio.sleep(pause_s)
+        else:
+            return
+    await thing.kind.delete(thing)
 
 
 def _may_change(kind: ResourceType, name: str) -> bool:

@@ -58,9 +58,12 @@ async def check_always(cloud: Cloud, store: Store) -> list[str]:
     broken = [*_double_addresses(cloud)]
     servers = await store.all(compute.SERVERS)
     broken += _over_quota(servers, await store.all(quota_limits, {"service": "compute"}))
-    broken += await _over_capacity(store)
+    claims = await store.all(placement.ALLOCATIONS)
+    broken += await _over_capacity(store, claims)
     broken += _twice(await store.all(network.FLOATING_IPS), "floating_ip_address", "floating IP")
-    broken += _together(servers, await store.all(compute.SERVER_GROUPS))
+    broken += _together(
+        await _standing(cloud, store, servers, claims), await store.all(compute.SERVER_GROUPS)
+    )
     return broken
 
 
@@ -111,9 +114,9 @@ def _over_quota(servers: list[Row], limits: list[Row]) -> Iterator[str]:
             yield f"project {project_id[:8]} has {count} {resource}, its quota is {limit}"
 
 
-async def _over_capacity(store: Store) -> list[str]:
+async def _over_capacity(store: Store, claims: list[Row]) -> list[str]:
     used: Counter[tuple[str, str]] = Counter()
-    for row in await store.all(placement.ALLOCATIONS):
+    for row in claims:
         used[row.provider_id, row.resource_class] += row.used
     return [
         f"host {row.provider_id[:8]} has {capacity(row)} {row.resource_class}, {used[key]} are taken"
@@ -128,15 +131,30 @@ def _twice(rows: list[Row], column: str, what: str) -> Iterator[str]:
             yield f"{what} {value} is used {count} times"
 
 
+async def _standing(cloud: Cloud, store: Store, servers: list[Row], claims: list[Row]) -> list[Row]:
+    """Servers that are on their hosts: with a claim, or as a guest. The row alone says only where one would go: of two
+    that want one host at once, one finds the other there before it claims anything, and looks again later.
+    """
+    host_ids = {row.name: row.id for row in await store.all(compute.HOSTS)}
+    claimed = {(row.consumer_id, row.provider_id) for row in claims}
+    machines = cloud.lasting.hosts
+    return [
+        one
+        for one in servers
+        if one.host is not None
+        and one.state not in ("deleted", "error")
+        and (
+            (one.id, host_ids.get(one.host)) in claimed
+            or (one.host in machines and machines[one.host].has(one.id))
+        )
+    ]
+
+
 def _together(servers: list[Row], groups: list[Row]) -> Iterator[str]:
     """Servers that were to stand apart."""
     apart = {row.id: row.name for row in groups if row.policy == "anti-affinity"}
-    standing = Counter(
-        (one.server_group_id, one.host)
-        for one in servers
-        if one.server_group_id in apart and one.host is not None and one.state not in ("deleted", "error")
-    )
-    for (group_id, host), count in standing.items():
+    together = Counter((one.server_group_id, one.host) for one in servers if one.server_group_id in apart)
+    for (group_id, host), count in together.items():
         if count > 1:
             yield f"{count} servers of group {apart[group_id]} stand on {host}"
 

@@ -2,8 +2,8 @@
 
 A guest that shut itself down is believed: its server is stopped. One that is off for any other reason (the host was
 restarted, its process died) is started again, and one that an order moved after all was over is moved back. A paused
-one that is off has lost what it was to go on with, so its server is stopped, too. Passing states are left to their
-flows.
+or suspended one that is off has lost what it was to go on with, so its server is stopped, too. Passing states are left
+to their flows.
 """
 
 from collections.abc import Mapping
@@ -76,10 +76,8 @@ def plan_power(desired: list[Row], actual: Mapping[str, Mapping[str, Domain]]) -
             what = "believe_stopped" if found.state == "shutoff" and found.reason == BY_ITSELF else "start"
         elif wanted == "shutoff" or found.state in ("running", "paused", "suspended"):
             what = "set"  # an order that came late, or twice, moved it
-        elif wanted == "paused":
+        else:
             what = "believe_stopped"
-        elif POWER_STATES[found.state] != server.power_state:
-            what = "note"
         if what is not None:
             power = POWER_STATES[found.state] if found is not None else 0
             repairs.append(
@@ -111,8 +109,11 @@ async def _apply(house: Any, repair: Repair) -> None:
         power = POWER_STATES[found.state]
         await store.update(model.SERVERS, {"id": server.id, **guard}, power_state=power)
     elif repair.what == "believe_stopped":
+        guest = await host.find_guest(server.id)
+        if guest is None or guest.state not in ("shutoff", "crashed"):
+            return  # begun after the host was looked at, and before its row was
         async with store.transaction() as tx:
-            if server.state in ("active", "paused"):
+            if server.state in ("active", "paused", "suspended"):
                 await SERVER.move(
                     tx, model.SERVERS, server.id, "halted", where=guard, power_state=repair.power_state
                 )

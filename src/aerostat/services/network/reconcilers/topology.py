@@ -1,9 +1,11 @@
 """The topology: does the driver's world have the things that the rows describe?
 
 Woken by a change it looks at the things that changed; on the clock, at its first run and after a failure it compares
-everything. A driver that fails leaves the changes where they are, for the next round.
+everything. A driver that fails leaves the changes where they are, for the next round; that all must be compared is
+noted among them, for the next round may be another process's.
 """
 
+import time
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ from aerostat.kernel.errors import DriverError
 from aerostat.kernel.work import Reconciler
 from aerostat.kernel.work.lease import LEASE
 
-from ..changes import TOPOLOGY
+from ..changes import EVERYTHING, TOPOLOGY, touch_everything
 from ..config import NetworkConfig
 from ..host.protocol import Changes, FloatingIP, Key, NetworkDriver, Port, Thing, key_of
 from ..model import CHANGES, FLOATING_IPS, PORTS
@@ -50,13 +52,14 @@ async def reconcile(house: "House") -> int:
     pending = await house.store.fetch(select(CHANGES).order_by(CHANGES.c.id).limit(MOST_AT_ONCE))
     full_sync = timedelta(seconds=settings.full_sync_s)
     due = progress.compared_at is None or not clock.is_recent(progress.compared_at, full_sync)
+    due = due or any(row.kind == EVERYTHING for row in pending)
     if not due and not pending:
         return 0
     keys = None if due else dict.fromkeys(Key(row.kind, row.thing_id) for row in pending)
     if devices := sorted({row.device_id for row in pending if row.device_id}):
         # Rooms above that show ports of their own things read them anew; told twice is told once.
         await house.bus.publish(PORTS_CHANGED, {"device_ids": devices})
-    read_at = clock.now()
+    read_at_s = time.monotonic()
     things = await read_things(house.store, settings, keys)
     there = {key_of(thing) for thing in things}
     gone = None if keys is None else [key for key in keys if key not in there]
@@ -64,7 +67,7 @@ async def reconcile(house: "House") -> int:
     try:
         done = await _apply(room.driver, things, gone)
     except DriverError as error:
-        progress.compared_at = None
+        await _owe_comparison(house.store, progress)
         await operation.record(
             house.store,
             None,
@@ -78,13 +81,20 @@ async def reconcile(house: "House") -> int:
     await _note(house.store, things, pending)
     if due:
         progress.compared_at = clock.now()
-    overtaken = clock.now() - read_at > LEASE
+    overtaken = time.monotonic() - read_at_s > LEASE.total_seconds()
     if overtaken:
         # Another process may have written newer things meanwhile, and ours came on top of them.
-        progress.compared_at = None
+        await _owe_comparison(house.store, progress)
     if overtaken or len(pending) == MOST_AT_ONCE:
         house.nudge(TOPOLOGY)
     return len(done.ensured) + len(done.removed)
+
+
+async def _owe_comparison(store: Store, progress: Progress) -> None:
+    """The next round compares everything, whoever's it is; ours does, if that cannot be noted now."""
+    progress.compared_at = None
+    async with store.transaction() as tx:
+        await touch_everything(tx)
 
 
 async def _is_sound(house: "House", driver: NetworkDriver, progress: Progress, thing: Thing) -> bool:
