@@ -19,7 +19,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 
-class Realm(msgspec.Struct, frozen=True, kw_only=True):
+class Realm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`clusters`: where each answers, up to and with `/v1/`."""
 
     key: str
@@ -29,6 +29,16 @@ class Realm(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def keys(self) -> tuple[str, ...]:
         return (self.key, self.key2) if self.key2 else (self.key,)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[object.middleware.container_sync]`"""
+
+    realms: dict[str, Realm] = {}
+    current: str = ""
+    """`//REALM/CLUSTER`: this one."""
+    allow_full_urls: bool = True
+    """Let containers follow others at any URL, too."""
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -52,10 +62,8 @@ class Realms:
         self._current = tuple(current.strip("/").upper().split("/"))
 
     @classmethod
-    def of(cls, options: Mapping[str, Any]) -> "Realms":
-        """Raises msgspec.ValidationError."""
-        realms = msgspec.convert(options.get("realms", {}), dict[str, Realm])
-        return cls(realms, options.get("current", ""))
+    def of(cls, settings: Settings) -> "Realms":
+        return cls(settings.realms, settings.current)
 
     def find(self, name: str) -> Realm | None:
         return self._realms.get(name.upper())

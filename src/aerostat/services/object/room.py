@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from .cluster.cluster import Cluster
-from .config import ObjectConfig, policies_of
+from .config import ObjectConfig, options_of, policies_of
 from .daemons.rounds import Daemon, Rounds
 from .daemons.station import Station
 from .expiry import Expiry
@@ -20,6 +20,7 @@ from .proxy.core import Core
 from .proxy.finishing import Finishing
 from .proxy.infos import Generations, Infos
 from .realms import Realms
+from .realms import Settings as SyncSettings
 from .ring import Device, Hasher, RingError
 from .stores.device import LocalDevice
 from .stores.protocol import DeviceVerbs
@@ -44,7 +45,7 @@ class ObjectStore:
     def __init__(self, settings: ObjectConfig, places: Places, host: Any = None) -> None:
         """`places` are founded. `host` is what the store lives in: the cloud's `House`; None where it stands alone.
 
-        Raises `RingError`, FileNotFoundError.
+        Raises `ConfigError`, `RingError`, FileNotFoundError.
         """
         self.settings = settings
         self.places = places
@@ -107,7 +108,7 @@ class ObjectStore:
     def _container_sync(self, station: Station) -> Daemon:
         from .daemons.container_sync import ContainerSync  # its HTTP client is large, and seldom wanted
 
-        realms = Realms.of(self.settings.middleware.get("container_sync", {}))
+        realms = Realms.of(options_of(self.settings, "container_sync", SyncSettings))
         return ContainerSync(station, self.layers["symlink"], realms)
 
     def info(self) -> Mapping[str, Any]:

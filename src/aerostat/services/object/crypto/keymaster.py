@@ -20,7 +20,6 @@ import time
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import structlog
 
@@ -55,15 +54,6 @@ class Keymaster:
             self._stamp = _stamp(file)
             secrets, active = _read(file)
         self._secrets, self.active = _checked(secrets, active)
-
-    @classmethod
-    def of(cls, options: Mapping[str, Any]) -> "Keymaster | None":
-        """From `root_secrets_file`, or `root_secrets` and `active_root_secret_id`; None when neither is there."""
-        if path := options.get("root_secrets_file"):
-            return cls({}, None, Path(path))
-        if secrets := options.get("root_secrets"):
-            return cls(secrets, options.get("active_root_secret_id"))
-        return None
 
     @property
     def ids(self) -> list[str]:

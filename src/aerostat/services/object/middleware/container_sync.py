@@ -13,13 +13,14 @@ from urllib.parse import quote
 import structlog
 
 from .. import timestamp
+from ..config import options_of
 from ..http.request import Body, Request
 from ..http.response import Refusal, Response
 from ..large import manifest
 from ..large.tree import ETAG, SIZE, SLO
 from ..pipeline import Handler
 from ..proxy.upload import md5_of
-from ..realms import Realms, signature
+from ..realms import Realms, Settings, signature
 from ..stores.told import OVERRIDE
 from .gatekeeper import INBOUND
 
@@ -32,14 +33,14 @@ log = structlog.get_logger(__name__)
 
 
 class Middleware:
-    """Options: `realms` (see `realms.py`), `allow_full_urls`, `current` (`//REALM/CLUSTER`: this one)."""
+    """See the module."""
 
     def __init__(self, room: Any, next: Handler) -> None:
-        options = room.settings.middleware.get("container_sync", {})
+        settings = options_of(room.settings, "container_sync", Settings)
         self._room = room
         self._next = next
-        self._realms = Realms.of(options)
-        self._allows_urls = bool(options.get("allow_full_urls", True))
+        self._realms = Realms.of(settings)
+        self._allows_urls = settings.allow_full_urls
 
     async def __call__(self, request: Request) -> Response:
         headers = request.headers

@@ -6,6 +6,9 @@ https://docs.openstack.org/swift/latest/crossdomain.html
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
+from ..config import options_of
 from ..http.request import Request
 from ..http.response import Response
 from ..pipeline import Handler
@@ -18,13 +21,20 @@ PAGE = """<?xml version="1.0"?>
 </cross-domain-policy>"""
 
 
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[object.middleware.crossdomain]`"""
+
+    cross_domain_policy: str = EVERYONE
+    """Elements of XML."""
+
+
 class Middleware:
-    """Options: `cross_domain_policy`, elements of XML; without it everyone may."""
+    """See the module."""
 
     def __init__(self, room: Any, next: Handler) -> None:
-        options = room.settings.middleware.get("crossdomain", {})
+        settings = options_of(room.settings, "crossdomain", Settings)
         self._next = next
-        self._page = PAGE.format(options.get("cross_domain_policy", EVERYONE)).encode()
+        self._page = PAGE.format(settings.cross_domain_policy).encode()
 
     async def __call__(self, request: Request) -> Response:
         if request.path == "/crossdomain.xml" and request.method == "GET":

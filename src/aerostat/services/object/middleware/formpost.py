@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from ..config import options_of
 from ..http import constraints, multipart
 from ..http.reasons import REASONS
 from ..http.request import Body, Request
@@ -27,7 +28,6 @@ PLAIN = "text/plain; charset=UTF-8"
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[object.middleware.formpost]`"""
 
-    enabled: bool = True
     allowed_digests: tuple[str, ...] = signatures.DIGESTS
 
 
@@ -35,12 +35,10 @@ class Middleware:
     """See the module."""
 
     def __init__(self, room: Any, next: Handler) -> None:
-        """Raises `msgspec.ValidationError` for settings that make no sense."""
+        """Raises `ConfigError` for settings that make no sense."""
         self._room = room
         self._next = next
-        self._digests = msgspec.convert(
-            room.settings.middleware.get("formpost", {}), Settings
-        ).allowed_digests
+        self._digests = options_of(room.settings, "formpost", Settings).allowed_digests
 
     def info(self) -> Mapping[str, Any]:
         old = [name for name in self._digests if name in signatures.OLD_DIGESTS]

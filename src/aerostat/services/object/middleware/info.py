@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from ..config import options_of
 from ..http.request import Request
 from ..http.response import Refusal, Response
 from ..pipeline import Handler
@@ -19,15 +20,24 @@ METHODS = ("GET", "HEAD", "OPTIONS")
 DIGESTS = ("sha256", "sha512", "sha1")
 
 
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[object.middleware.info]`"""
+
+    admin_key: str = ""
+    """With which administrators sign; empty: nobody can."""
+    hidden: tuple[str, ...] = ()
+    """What only administrators see, `SECTION` or `SECTION.NAME`."""
+
+
 class Middleware:
-    """Options: `admin_key`, `hidden` (sections that only administrators see, `SECTION` or `SECTION.NAME`)."""
+    """See the module."""
 
     def __init__(self, room: Any, next: Handler) -> None:
-        options = room.settings.middleware.get("info", {})
+        settings = options_of(room.settings, "info", Settings)
         self._room = room
         self._next = next
-        self._key: str = options.get("admin_key", "")
-        self._hidden: tuple[str, ...] = tuple(options.get("hidden", ()))
+        self._key = settings.admin_key
+        self._hidden = settings.hidden
 
     async def __call__(self, request: Request) -> Response:
         if request.path != "/info":

@@ -15,6 +15,7 @@ from aerostat.kernel.context import Context
 from aerostat.kernel.errors import Unauthorized, Unavailable
 from aerostat.kernel.house import Authenticator
 
+from ..config import options_of
 from ..http.request import Request
 from ..http.response import Refusal, Response
 from ..http.user import User
@@ -31,7 +32,6 @@ UNKNOWN_DOMAIN = "_unknown"
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[object.middleware.keystone]`"""
 
-    enabled: bool = True
     reseller_prefixes: tuple[str, ...] = ("AUTH", "SERVICE")
     operator_roles: tuple[str, ...] = ("admin", "swiftoperator", "member")
     """Who has one in a project may do all in its account."""
@@ -57,10 +57,10 @@ class Middleware:
     """See the module. `room.authenticate` checks tokens, or `auth_url` does."""
 
     def __init__(self, room: Any, next: Handler) -> None:
-        """Raises `msgspec.ValidationError` for settings that make no sense."""
+        """Raises `ConfigError` for settings that make no sense."""
         self._room = room
         self._next = next
-        settings = msgspec.convert(room.settings.middleware.get("keystone", {}), Settings)
+        settings = options_of(room.settings, "keystone", Settings)
         self._settings = settings
         self._elsewhere = _identity(settings)
         self._prefixes = access.Prefixes(settings.reseller_prefixes)

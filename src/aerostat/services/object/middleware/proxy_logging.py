@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 import structlog
 from prometheus_client import Counter, Histogram
 
+from ..config import options_of
 from ..http.request import Request
 from ..http.response import Entity, Refusal, Response
 from ..pipeline import Handler
@@ -35,13 +37,20 @@ _SECRET = re.compile(
 log = structlog.get_logger(__name__)
 
 
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[object.middleware.proxy_logging]`"""
+
+    access_log: bool = False
+    """A line for every request."""
+
+
 class Middleware:
-    """Options: `access_log` (a line for every request)."""
+    """See the module."""
 
     def __init__(self, room: Any, next: Handler) -> None:
-        options = room.settings.middleware.get("proxy_logging", {})
+        settings = options_of(room.settings, "proxy_logging", Settings)
         self._next = next
-        self._is_logging = bool(options.get("access_log", False))
+        self._is_logging = settings.access_log
         self._counts: dict[tuple[str, str, int], Any] = {}
         self._times: dict[tuple[str, str], Any] = {}
 

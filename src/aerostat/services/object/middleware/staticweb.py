@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
+from ..config import options_of
 from ..http.listing import ObjectRow, SubdirRow
 from ..http.request import Request, is_true, path_of
 from ..http.response import HTML, Refusal, Response, refusal
@@ -62,11 +63,18 @@ class Site(msgspec.Struct, frozen=True):
         )
 
 
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[object.middleware.staticweb]`"""
+
+    url_base: str = ""
+    """Redirections have its scheme and host; empty: those of the request."""
+
+
 class Middleware:
-    """Options: `url_base`, whose scheme and host redirections have."""
+    """See the module."""
 
     def __init__(self, room: Any, next: Handler) -> None:
-        base = urlsplit(room.settings.middleware.get("staticweb", {}).get("url_base", ""))
+        base = urlsplit(options_of(room.settings, "staticweb", Settings).url_base)
         self._base = base.scheme, base.netloc
         self._room = room
         self._next = next

@@ -5,9 +5,12 @@ is sent; what a listing tells of it goes with the ETag (`proxy/container.py`).
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import unquote
 
+import msgspec
+
+from ..config import options_of
 from ..http import paths
 from ..http.request import Request, path_of
 from ..http.response import Refusal, Response
@@ -21,18 +24,23 @@ KEPT = {name: "x-object-sysmeta-" + name.removeprefix("x-") for name in (TARGET,
 KEPT_TARGET = KEPT[TARGET]
 SLO_ETAG, SLO_SIZE = "x-object-sysmeta-slo-etag", "x-object-sysmeta-slo-size"
 OF_NOTHING = md5_of(b"")
-MOST_LINKS = 2
 NOT_SENT_ON = ("content-length", "transfer-encoding", TARGET, ACCOUNT, ETAG, BYTES)
 
 
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[object.middleware.symlink]`"""
+
+    symloop_max: Annotated[int, msgspec.Meta(ge=1)] = 2
+    """Links that are followed, one to the next."""
+
+
 class Middleware:
-    """Options: `symloop_max`."""
+    """See the module."""
 
     def __init__(self, room: Any, next: Handler) -> None:
-        options = room.settings.middleware.get("symlink", {})
-        most: int = options.get("symloop_max", MOST_LINKS)
+        settings = options_of(room.settings, "symlink", Settings)
         self._next = next
-        self._most = most if most >= 1 else MOST_LINKS
+        self._most = settings.symloop_max
 
     async def __call__(self, request: Request) -> Response:
         if request.name is None:

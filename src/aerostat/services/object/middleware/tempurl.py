@@ -17,6 +17,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from ..config import options_of
 from ..http.constraints import http_date
 from ..http.request import Authorize, Request
 from ..http.response import Refusal, Response
@@ -32,7 +33,6 @@ STATIC_WEB = "staticweb"
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[object.middleware.tempurl]`. Names of headers may end with `*`."""
 
-    enabled: bool = True
     methods: tuple[str, ...] = ("GET", "HEAD", "PUT", "POST", "DELETE")
     incoming_remove_headers: tuple[str, ...] = ("x-timestamp", "x-open-expired")
     incoming_allow_headers: tuple[str, ...] = ()
@@ -45,14 +45,13 @@ class Middleware:
     """See the module."""
 
     def __init__(self, room: Any, next: Handler) -> None:
-        """Raises `msgspec.ValidationError` for settings that make no sense."""
+        """Raises `ConfigError` for settings that make no sense."""
         self._room = room
         self._next = next
-        self._settings = msgspec.convert(room.settings.middleware.get("tempurl", {}), Settings)
+        self._settings = options_of(room.settings, "tempurl", Settings)
 
     def info(self) -> Mapping[str, Any]:
         told = msgspec.to_builtins(self._settings)
-        del told["enabled"]
         old = [name for name in self._settings.allowed_digests if name in signatures.OLD_DIGESTS]
         return {"tempurl": {**told, **({"deprecated_digests": old} if old else {})}}
 

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from ...config import options_of
 from ...http import report
 from ...http.request import Request
 from ...http.response import Refusal, Response
@@ -27,10 +28,9 @@ ARCHIVES = {"tar": "", "tar.gz": "gz", "tar.bz2": "bz2"}
 log = structlog.get_logger(__name__)
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[object.middleware.bulk]`"""
 
-    enabled: bool = True
     max_containers_per_extraction: int = 10_000
     max_failed_extractions: int = 1000
     max_deletes_per_request: int = 10_000
@@ -46,7 +46,7 @@ class Middleware:
     def __init__(self, room: Any, next: Handler) -> None:
         self._room = room
         self._next = next
-        self._settings = msgspec.convert(room.settings.middleware.get("bulk", {}), Settings)
+        self._settings = options_of(room.settings, "bulk", Settings)
 
     async def __call__(self, request: Request) -> Response:
         query = request.query
