@@ -45,8 +45,8 @@ class Expirer:
             progress.begin(self._station.clock(), 0)
             try:
                 await self._all(progress)
-            except NoQuorum as error:
-                progress.fail(error)
+            except* NoQuorum as errors:  # of a task group
+                progress.fail(errors.exceptions[0])
             progress.end(self._station.clock())
             await progress.save(now=True)
         return True

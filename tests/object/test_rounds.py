@@ -1,0 +1,56 @@
+"""All daemons of a process: one process cares for a device, and a daemon that fails is tried again."""
+
+import itertools
+import time
+
+from aerostat.services.object.daemons.progress import reports
+from aerostat.services.object.daemons.rounds import Rounds
+from aerostat.services.object.daemons.settings import DaemonConfig
+
+from .daemons_kit import WEEK_S, world
+from .faults import facts
+from .nodes import until
+
+
+async def test_one_of_several_processes_cares_for_a_device(tmp_path):
+    async with world(tmp_path, 2) as made:
+        await made.cluster.objects(0).put("a", "c", "o", b"x", facts(b"x", made.at()))
+        quick = DaemonConfig(audit_files_per_s=0, parts_per_s=0)
+        one = Rounds(lambda: made.cluster, made.local, quick, reclaim_age_s=WEEK_S)
+        other = Rounds(lambda: made.cluster, made.local, quick, reclaim_age_s=WEEK_S)
+        one.start()
+        await until(lambda: len(one._here) == 2)
+        other.start()
+        await until(lambda: other._present)
+        assert len(one._here) == 2
+        assert len(other._here) == 0
+        await until(lambda: len(reports(tmp_path / "d0")) >= 5)
+        assert {report.daemon for report in reports(tmp_path / "d0")} >= {"replicator", "auditor", "sums"}
+        await one.stop()
+        one.leave()
+        other._look_after_locks()
+        assert len(other._here) == 2
+        await other.stop()
+        other.leave()
+        assert list(tmp_path.glob("*/recon/present/*")) == []
+
+
+async def test_a_daemon_that_fails_is_tried_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("aerostat.services.object.daemons.rounds.FIRST_BACK_OFF_S", 0.01)
+    async with world(tmp_path, 1) as made:
+        rounds = Rounds(lambda: made.cluster, made.local, DaemonConfig(), reclaim_age_s=WEEK_S)
+        tries = []
+
+        async def fail():
+            tries.append(time.monotonic())
+            if len(tries) < 4:
+                raise RuntimeError("once more")
+            return True
+
+        rounds.daemons["replicator"].pass_once = fail
+        rounds.start()
+        await until(lambda: len(tries) >= 4)
+        await rounds.stop()
+        rounds.leave()
+        gaps = [later - earlier for earlier, later in itertools.pairwise(tries)]
+        assert gaps[2] > gaps[0]
