@@ -77,6 +77,21 @@ def test_where_a_path_is(folder, capsys):
     assert "nothing there" in out
 
 
+async def test_where_the_fragments_of_an_object_are(tmp_path, capsys):
+    """They lie in a store of their own."""
+    coded = {"index": 0, "name": "coded", "kind": "erasure", "ec_data": 2, "ec_parity": 1}
+    async with opened(tmp_path / "object", devices=3, policies=[coded]) as store:
+        await store.put("/v1/AUTH_a/c")
+        await store.put("/v1/AUTH_a/c/o", b"bytes")
+    (tmp_path / "aerostat.toml").write_text(
+        '[[object.policies]]\nindex = 0\nname = "coded"\nkind = "erasure"\nec_data = 2\nec_parity = 1\n'
+    )
+    assert main(["object", "nodes", "AUTH_a/c/o", "--state", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert out.count(".durable") == 3
+    assert "nothing there" not in out
+
+
 def test_more_copies_than_devices_are_refused(tmp_path, capsys):
     assert main(["object", "up", "--replicas", "3", "--state", str(tmp_path / "s")]) == 1
     assert "3 copies need as many devices" in capsys.readouterr().err
@@ -171,6 +186,21 @@ def test_a_store_that_asks_nobody_who_they_are_is_not_served(folder, capsys):
     (folder / "aerostat.toml").write_text(f"[kernel]\nport = {port}\n")
     assert main(["object", "serve", "--role", "proxy", "--state", str(folder)]) == 1
     assert "anybody could do anything here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ('[object.middleware.encryption]\nroot_secret = {a = "b"}', "unknown field `root_secret`"),
+        ('[object.middleware.encryption]\nroot_secrets = {a = "b"}', "The root secret a is not base64."),
+        ('[[object.policies]]\nindex = 1\nname = "gold"', "One policy must have the index 0."),
+    ],
+)
+def test_settings_that_make_no_sense_are_told_in_a_sentence(folder, capsys, table, told):
+    (folder / "aerostat.toml").write_text(table)
+    port = find_free_port("127.0.0.1")
+    assert main(["object", "serve", "--role", "proxy", "--port", str(port), "--state", str(folder)]) == 1
+    assert told in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

@@ -120,8 +120,6 @@ async def _answer(
 ) -> None:
     """`listener` is for users, `nodes` for other nodes."""
     from aerostat.app_http import serving
-    from aerostat.services.object.cluster.policies import PolicyError
-    from aerostat.services.object.crypto.keymaster import SecretError
     from aerostat.services.object.places import Places
     from aerostat.services.object.ring import RingError
     from aerostat.services.object.room import ObjectStore
@@ -131,7 +129,7 @@ async def _answer(
         store = ObjectStore(_settings(config), places)
     except FileNotFoundError as error:
         raise CommandError(f"{config.state} has no object store ({error.filename} is missing)") from None
-    except (PolicyError, RingError, SecretError) as error:
+    except RingError as error:
         raise CommandError(str(error)) from None
     if listener is not None and not {"tempauth", "keystone"} & set(store.layers):
         raise CommandError(

@@ -23,6 +23,8 @@ from pathlib import Path
 
 import structlog
 
+from aerostat.kernel.config import ConfigError
+
 LEAST_BYTES = 32
 LOOK_AGAIN_S = 1.0
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -30,8 +32,8 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 log = structlog.get_logger(__name__)
 
 
-class SecretError(ValueError):
-    """Root secrets that cannot be used; the text is for the operator and tells no secret."""
+class SecretError(ConfigError):
+    """Root secrets that cannot be used; the text tells no secret."""
 
 
 class UnknownSecret(Exception):

@@ -32,8 +32,6 @@ UNSENT = (204, 304)
 """Answers without a body, and without a length."""
 FRAMING = ("content-length", "transfer-encoding", "connection")
 """What the server below looks at."""
-UNSENT = (204, 304)
-"""Answers without a body, and without a length."""
 SILENCE_LIMIT_S = 60.0
 """A client that sends nothing of its body for so long is given up."""
 OTHER_HEADERS = 36
