@@ -18,6 +18,11 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
+TO, KEY = "x-container-sync-to", "x-container-sync-key"
+"""Which container follows, and the key that the owners of both have in common."""
+SENT_AT = "x-backend-inbound-x-timestamp"
+"""What a client said as `X-Timestamp`: nobody else listens to it."""
+
 
 class Realm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`clusters`: where each answers, up to and with `/v1/`."""

@@ -26,7 +26,7 @@ class Step:
 
 
 class Walk:
-    """`stores`: those of a device's that the daemon cares for. `work`: one step; faults of the device are no fault of
+    """`is_ours`: whether the daemon cares for a store. `work`: one step; faults of the device are no fault of
     its own. `ended`: a round is complete.
     """
 
@@ -34,7 +34,7 @@ class Walk:
         self,
         station: Station,
         name: str,
-        stores: Callable[[Sequence[str]], Sequence[str]],
+        is_ours: Callable[[str], bool],
         work: Callable[[Step], Awaitable[None]],
         *,
         thorough_s: float = 0.0,
@@ -42,7 +42,7 @@ class Walk:
     ) -> None:
         self._station = station
         self._name = name
-        self._stores = stores
+        self._is_ours = is_ours
         self._work = work
         self._thorough_s = thorough_s
         self._ended = ended
@@ -66,7 +66,7 @@ class Walk:
             status = await device.status()
             progress = self.progress(key)
             progress.begin(self._station.clock(), self._thorough_s)
-            for store in behind(sorted(self._stores(status.stores)), progress.report.position):
+            for store in behind(sorted(filter(self._is_ours, status.stores)), progress.report.position):
                 for part in await device.partitions(store):
                     if f"{store}/{part:010d}" <= progress.report.position:
                         continue

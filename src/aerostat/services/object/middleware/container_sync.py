@@ -20,11 +20,10 @@ from ..large import manifest
 from ..large.tree import ETAG, SIZE, SLO
 from ..pipeline import Handler
 from ..proxy.upload import md5_of
-from ..realms import Realms, Settings, signature
+from ..realms import KEY, SENT_AT, TO, Realms, Settings, signature
 from ..stores.told import OVERRIDE
-from .gatekeeper import INBOUND
 
-AUTH, TO, KEY = "x-container-sync-auth", "x-container-sync-to", "x-container-sync-key"
+AUTH = "x-container-sync-auth"
 VERSIONS = "x-container-sysmeta-versions-container"
 WRITES = ("PUT", "POST")
 WRONG = "X-Container-Sync-Auth header not valid; contact cluster operator for support."
@@ -75,7 +74,7 @@ class Middleware:
             log.info("container sync is refused", reason=reason, path=request.path, trans_id=request.trans_id)
             realm = f'SwiftContainerSync realm="{request.account}"'
             raise Refusal(401, WRONG, {"www-authenticate": realm})
-        if (sent := request.headers.pop(INBOUND, None)) is not None:
+        if (sent := request.headers.pop(SENT_AT, None)) is not None:
             try:
                 request.at = timestamp.parse(sent)
             except ValueError:
@@ -98,7 +97,7 @@ class Middleware:
         key = info.headers.get(KEY) if info is not None else None
         if not key:
             return "the container has no key"
-        at, path = request.headers.get(INBOUND, "0"), quote(request.path)
+        at, path = request.headers.get(SENT_AT, "0"), quote(request.path)
         for realm_key in realm.keys:
             expected = signature(request.method, path, at, nonce, realm_key, key)
             if hmac.compare_digest(expected.encode(), given.encode("utf-8", "surrogateescape")):

@@ -9,6 +9,7 @@ from typing import Any
 from ..http.request import Request
 from ..http.response import Response
 from ..pipeline import Handler
+from ..realms import SENT_AT
 
 KINDS = ("account", "container", "object")
 HIDDEN = (
@@ -18,7 +19,6 @@ HIDDEN = (
     "x-object-transient-sysmeta-",
 )
 FORWARDED = "x-timestamp"
-INBOUND = "x-backend-inbound-x-timestamp"
 
 
 class Middleware:
@@ -33,7 +33,7 @@ class Middleware:
             for name in hidden:
                 del headers[name]
         if (moment := headers.pop(FORWARDED, None)) is not None:
-            headers[INBOUND] = moment
+            headers[SENT_AT] = moment
         response = await self._next(request)
         headers = response.headers
         if hidden := [name for name in headers if name.startswith("x-") and name.startswith(HIDDEN)]:

@@ -22,12 +22,12 @@ from ..http.request import Request, is_true, path_of
 from ..http.response import HTML, Refusal, Response, refusal
 from ..pipeline import Handler
 from ..proxy.infos import ContainerInfo
+from ..proxy.signatures import TEMPORARY
 
 META = "x-container-meta-web-"
 GENERATOR = "staticweb"
+"""In `x-backend-content-generator`: the answer is a page of ours."""
 DIRECTORY = "application/directory"
-TEMPORARY = ".wsgi.tempurl"
-"""The name of whoever comes by a temporary URL."""
 KEPT_IN_LINKS = ("temp_url_prefix", "temp_url_expires", "temp_url_sig", "temp_url_ip_range")
 STYLE = """   h1 {font-size: 1em; font-weight: bold;}
    th {text-align: left; padding: 0px 1em 0px 1em;}
@@ -227,7 +227,7 @@ def _disabled_page(site: Site, label: str, prefix: str) -> str:
 def _page(request: Request, site: Site, label: str, prefix: str, rows: Any) -> str:
     """Folders first, then objects."""
     kept, opened = _kept_in_links(request)
-    lines = [_row("colname", "colsize", "coldate", "Name", "Size", "Date", tag="th", kind='id="heading"')]
+    lines = [_row('id="heading"', "Name", "Size", "Date", tag="th")]
     if len(prefix) > len(opened):
         lines.append(_linked("../", kept, "../", "&nbsp;", "&nbsp;", 'id="parent" class="item"'))
     for row in rows:
@@ -249,16 +249,12 @@ def _object_row(row: ObjectRow, name: str, kept: str) -> str:
 
 def _linked(path: str, kept: str, name: str, size: str, date: str, kind: str) -> str:
     link = f'<a href="{path}{kept}">{escape(name)}</a>'
-    return _row("colname", "colsize", "coldate", link, size, date, tag="td", kind=kind)
+    return _row(kind, link, size, date)
 
 
-def _row(*columns: str, tag: str, kind: str) -> str:
-    """Classes of the columns, then what stands in them."""
-    half = len(columns) // 2
-    cells = "".join(
-        f'    <{tag} class="{name}">{text}</{tag}>\n'
-        for name, text in zip(columns[:half], columns[half:], strict=True)
-    )
+def _row(kind: str, name: str, size: str, date: str, tag: str = "td") -> str:
+    columns = (("colname", name), ("colsize", size), ("coldate", date))
+    cells = "".join(f'    <{tag} class="{column}">{text}</{tag}>\n' for column, text in columns)
     return f"   <tr {kind}>\n{cells}   </tr>\n"
 
 

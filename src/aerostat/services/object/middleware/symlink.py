@@ -14,6 +14,8 @@ from ..config import options_of
 from ..http import paths
 from ..http.request import Request, path_of
 from ..http.response import Refusal, Response
+from ..large.tree import ETAG as SLO_ETAG
+from ..large.tree import SIZE as SLO_SIZE
 from ..pipeline import Handler
 from ..proxy.upload import md5_of
 from ..stores.told import OVERRIDE
@@ -22,7 +24,6 @@ TARGET = "x-symlink-target"
 ACCOUNT, ETAG, BYTES = TARGET + "-account", TARGET + "-etag", TARGET + "-bytes"
 KEPT = {name: "x-object-sysmeta-" + name.removeprefix("x-") for name in (TARGET, ACCOUNT, ETAG, BYTES)}
 KEPT_TARGET = KEPT[TARGET]
-SLO_ETAG, SLO_SIZE = "x-object-sysmeta-slo-etag", "x-object-sysmeta-slo-size"
 OF_NOTHING = md5_of(b"")
 NOT_SENT_ON = ("content-length", "transfer-encoding", TARGET, ACCOUNT, ETAG, BYTES)
 

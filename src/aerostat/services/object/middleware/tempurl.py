@@ -24,10 +24,10 @@ from ..http.response import Refusal, Response
 from ..http.user import User
 from ..pipeline import Handler
 from ..proxy import access, signatures
+from .staticweb import GENERATOR
 
 POINTERS = ("x-object-manifest", "x-symlink-target", "x-copy-from")
 """Refused with what writes."""
-STATIC_WEB = "staticweb"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,14 +68,14 @@ class Middleware:
         settings = self._settings
         _strip(request.headers, settings.incoming_remove_headers, settings.incoming_allow_headers)
         assert request.account is not None
-        request.user = User(name=".wsgi.tempurl", account=request.account)
+        request.user = User(name=signatures.TEMPORARY, account=request.account)
         request.authorize = _within(request.account, request.container if scope == "container" else None)
         request.set_query(urlencode({name: query[name] for name in _KEPT if name in query}))
         at_root = request.name is None
         response = await self._next(request)
         _strip(response.headers, settings.outgoing_remove_headers, settings.outgoing_allow_headers)
         if request.is_reading and response.is_ok:
-            is_page = response.headers.get("x-backend-content-generator") == STATIC_WEB
+            is_page = response.headers.get("x-backend-content-generator") == GENERATOR
             if at_root and not is_page:
                 await response.close()
                 raise _invalid(request)

@@ -10,10 +10,8 @@ from urllib.parse import quote
 
 from ..http.request import Request
 from ..http.response import Refusal
+from ..realms import KEY, SENT_AT
 from . import acl
-
-SYNC_KEY = "x-container-sync-key"
-SENT_AT = "x-backend-inbound-x-timestamp"
 
 
 class Prefixes:
@@ -54,11 +52,11 @@ class Prefixes:
 
 async def is_synchronized(room: Any, request: Request) -> bool:
     """Whether it comes from the container that this one is kept equal to, as their common key shows."""
-    key = request.headers.get(SYNC_KEY)
+    key = request.headers.get(KEY)
     if not key or SENT_AT not in request.headers or request.container is None:
         return False
     info = await room.infos.container(request.account, request.container)
-    return info is not None and bool(info.headers.get(SYNC_KEY) == key)
+    return info is not None and bool(info.headers.get(KEY) == key)
 
 
 def lets_by_referrer(request: Request, referrers: list[str], groups: list[str]) -> bool:

@@ -13,6 +13,9 @@ _KEYS = ("temp-url-key", "temp-url-key-2")
 _BY_LENGTH = {40: "sha1", 64: "sha256", 128: "sha512"}
 _HEX = re.compile(r"[0-9a-fA-F]+")
 
+TEMPORARY = ".wsgi.tempurl"
+"""The name of whoever comes by a temporary URL."""
+
 Scope = Literal["account", "container"]
 
 

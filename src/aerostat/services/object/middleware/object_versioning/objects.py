@@ -26,9 +26,8 @@ from .names import (
     name_of_version,
     parse_version,
 )
-from .shown import as_version, marker_gone, null_only
+from .shown import VERSION, as_version, marker_gone, null_only
 
-VERSION = "x-object-version-id"
 CURRENT = "x-object-current-version-id"
 EXPIRY = ("x-delete-at", "x-delete-after")
 """What is deleted in time is the link: the version stays."""
