@@ -42,15 +42,16 @@ log = structlog.get_logger(__name__)
 class ObjectStore:
     """A proxy, with the devices of its own machine in the same process."""
 
-    def __init__(self, settings: ObjectConfig, places: Places, host: Any = None) -> None:
-        """`places` are founded. `host` is what the store lives in: the cloud's `House`; None where it stands alone.
+    def __init__(
+        self, settings: ObjectConfig, places: Places, authenticate: "Authenticator | None" = None
+    ) -> None:
+        """`places` are founded. `authenticate`: whom a token of the cloud stands for; None where it stands alone.
 
         Raises `ConfigError`, `RingError`, FileNotFoundError.
         """
         self.settings = settings
         self.places = places
-        self.house = host
-        self.authenticate: Authenticator | None = host.authenticate if host is not None else None
+        self.authenticate = authenticate
         self.policies = policies_of(settings)
         self.hasher = Hasher(places.secret())
         self.neighbours = Neighbours(places.secret(), settings.node_waits)

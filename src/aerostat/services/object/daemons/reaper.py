@@ -6,7 +6,6 @@ A container belongs to one holder of its account, and long after the deletion to
 meanwhile is let be from then on.
 """
 
-
 import structlog
 
 from .. import timestamp

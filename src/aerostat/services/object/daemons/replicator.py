@@ -3,7 +3,6 @@
 https://docs.openstack.org/swift/latest/overview_replication.html
 """
 
-
 from ..stores.held import ACCOUNTS, CONTAINERS
 from .databases_alike import DatabasesAlike
 from .objects_alike import ObjectsAlike

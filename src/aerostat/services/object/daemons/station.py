@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ..cluster.calls import FAULTS
 from ..cluster.cluster import Cluster
@@ -58,9 +58,7 @@ class Station:
             return self.cluster.containers.layout
         if store == ACCOUNTS:
             return self.cluster.accounts.layout
-        objects: Any = self.cluster.objects(policy_of(store))
-        layout: Layout = objects.layout
-        return layout
+        return self.cluster.objects(policy_of(store)).layout
 
     async def ask(self, call: Awaitable[T]) -> T:
         """A device; it is not waited for for ever. Raises `FAULTS`."""

@@ -7,7 +7,7 @@ were written there. `daemons/container_sync.py` sends.
 
 import hmac
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import structlog
@@ -23,6 +23,9 @@ from ..proxy.upload import md5_of
 from ..realms import KEY, SENT_AT, TO, Realms, Settings, signature
 from ..stores.told import OVERRIDE
 
+if TYPE_CHECKING:
+    from ..room import ObjectStore
+
 AUTH = "x-container-sync-auth"
 VERSIONS = "x-container-sysmeta-versions-container"
 WRITES = ("PUT", "POST")
@@ -34,7 +37,7 @@ log = structlog.get_logger(__name__)
 class Middleware:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         settings = options_of(room.settings, "container_sync", Settings)
         self._room = room
         self._next = next

@@ -5,7 +5,7 @@ with the conditions and the range of the request; then the request goes on as a 
 """
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import msgspec
@@ -16,6 +16,9 @@ from ..http.request import Body, Request, is_true, path_of
 from ..http.response import Entity, Refusal, Response
 from ..pipeline import Handler
 from ..stores.told import OVERRIDE
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 FROM, FROM_ACCOUNT = "x-copy-from", "x-copy-from-account"
 TO, TO_ACCOUNT = "destination", "destination-account"
@@ -41,7 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Middleware:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         settings = options_of(room.settings, "copy", Settings)
         self._next = next
         self._most: int = room.settings.limits.max_file_size

@@ -4,7 +4,7 @@ https://docs.openstack.org/swift/latest/crossdomain.html
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -12,6 +12,9 @@ from ..config import options_of
 from ..http.request import Request
 from ..http.response import Response
 from ..pipeline import Handler
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 EVERYONE = '<allow-access-from domain="*" secure="false" />'
 PAGE = """<?xml version="1.0"?>
@@ -31,7 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Middleware:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         settings = options_of(room.settings, "crossdomain", Settings)
         self._next = next
         self._page = PAGE.format(settings.cross_domain_policy).encode()

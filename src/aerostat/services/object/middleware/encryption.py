@@ -12,7 +12,7 @@ where no secrets are told.
 import hashlib
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
@@ -27,6 +27,9 @@ from ..http.request import Body, Request
 from ..http.response import Entity, Refusal, Response
 from ..pipeline import Handler
 from ..stores.told import OVERRIDE
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 CRYPTO = "x-object-sysmeta-crypto-"
 BODY_KEY, ETAG = CRYPTO + "body", CRYPTO + "etag"
@@ -56,7 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Middleware:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         settings = options_of(room.settings, "encryption", Settings)
         self._next = next
         self._limits = room.settings.limits

@@ -6,7 +6,7 @@ https://docs.openstack.org/swift/latest/middleware.html#module-swift.common.midd
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -14,6 +14,9 @@ from ..config import options_of
 from ..http.request import Request, is_true
 from ..http.response import Response
 from ..pipeline import Handler
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 WORD = "rfc-compliant-etags"
 
@@ -28,7 +31,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Middleware:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         self._room = room
         self._next = next
         settings = options_of(room.settings, "etag_quoter", Settings)

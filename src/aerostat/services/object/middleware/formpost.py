@@ -8,7 +8,7 @@ https://docs.openstack.org/swift/latest/api/form_post_middleware.html
 import hmac
 import time
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import msgspec
@@ -20,6 +20,9 @@ from ..http.request import Body, Request
 from ..http.response import Refusal, Response
 from ..pipeline import Handler
 from ..proxy import access, signatures
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 LONGEST_FIELD = 4096
 PLAIN = "text/plain; charset=UTF-8"
@@ -34,7 +37,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Middleware:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         """Raises `ConfigError` for settings that make no sense."""
         self._room = room
         self._next = next

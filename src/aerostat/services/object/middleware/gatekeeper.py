@@ -4,12 +4,15 @@ https://docs.openstack.org/swift/latest/middleware.html#module-swift.common.midd
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..http.request import Request
 from ..http.response import Response
 from ..pipeline import Handler
 from ..realms import SENT_AT
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 KINDS = ("account", "container", "object")
 HIDDEN = (
@@ -24,7 +27,7 @@ FORWARDED = "x-timestamp"
 class Middleware:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         self._next = next
 
     async def __call__(self, request: Request) -> Response:

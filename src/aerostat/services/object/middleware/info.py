@@ -7,7 +7,7 @@ With `admin_key` in the settings, whoever signs with it sees what only administr
 import hmac
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -15,6 +15,9 @@ from ..config import options_of
 from ..http.request import Request
 from ..http.response import Refusal, Response
 from ..pipeline import Handler
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 METHODS = ("GET", "HEAD", "OPTIONS")
 DIGESTS = ("sha256", "sha512", "sha1")
@@ -32,7 +35,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Middleware:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         settings = options_of(room.settings, "info", Settings)
         self._room = room
         self._next = next

@@ -7,7 +7,7 @@ at where both projects and the user are of the default domain, because elsewhere
 
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -21,6 +21,9 @@ from ..http.response import Refusal, Response
 from ..http.user import User
 from ..pipeline import Handler
 from ..proxy import access, acl
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 SERVICE_TYPE = "object-store"
 DOMAIN = "x-account-sysmeta-project-domain-id"
@@ -56,7 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Middleware:
     """See the module. `room.authenticate` checks tokens, or `auth_url` does."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         """Raises `ConfigError` for settings that make no sense."""
         self._room = room
         self._next = next

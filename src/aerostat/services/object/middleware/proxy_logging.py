@@ -7,7 +7,7 @@ sent. Tokens and signatures never reach a line.
 import re
 import time
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import msgspec
@@ -18,6 +18,9 @@ from ..config import options_of
 from ..http.request import Request
 from ..http.response import Entity, Refusal, Response
 from ..pipeline import Handler
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "COPY", "OPTIONS"})
 REQUESTS = Counter("aerostat_object_requests_total", "Requests answered.", ["kind", "method", "status"])
@@ -47,7 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Middleware:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         settings = options_of(room.settings, "proxy_logging", Settings)
         self._next = next
         self._is_logging = settings.access_log

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
@@ -19,6 +19,9 @@ from ..config import options_of
 from ..http.request import Request
 from ..http.response import Refusal, Response
 from ..pipeline import Handler
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 WRITES = frozenset({"PUT", "POST", "DELETE", "COPY"})
 OF_ACCOUNT = "x-account-sysmeta-global-write-ratelimit"
@@ -94,7 +97,7 @@ class Turns:
 class Middleware:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         settings = options_of(room.settings, "ratelimit", Settings, apart=(BY_SIZE, LISTING_BY_SIZE))
         options = room.settings.middleware.get("ratelimit", {})
         self._room = room

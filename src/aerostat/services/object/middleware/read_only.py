@@ -6,7 +6,7 @@ An operator's `X-Account-Sysmeta-Read-Only` (true or false) is stronger than wha
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -14,6 +14,9 @@ from ..config import options_of
 from ..http.request import Request, is_true
 from ..http.response import Refusal, Response
 from ..pipeline import Handler
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 MARK = "x-account-sysmeta-read-only"
 
@@ -29,7 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Middleware:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         settings = options_of(room.settings, "read_only", Settings)
         self._room = room
         self._next = next

@@ -4,7 +4,7 @@ https://docs.openstack.org/swift/latest/middleware.html#static-large-objects. Wh
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import msgspec
@@ -23,6 +23,9 @@ from ..large.tree import ETAG, SIZE, SLO, Tree, is_manifest, load
 from ..pipeline import Handler, guarded
 from ..proxy.upload import md5_of
 from ..stores.told import OVERRIDE
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 QUERY = "multipart-manifest"
 AS_IT_IS = f"{QUERY}=get"
@@ -45,7 +48,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Middleware:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         settings = options_of(room.settings, "slo", Settings)
         self._room = room
         self._next = next

@@ -11,7 +11,7 @@ any other request, or by a temporary URL for a prefix.
 
 from collections.abc import Mapping
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -23,6 +23,9 @@ from ..http.response import HTML, Refusal, Response, refusal
 from ..pipeline import Handler
 from ..proxy.infos import ContainerInfo
 from ..proxy.signatures import TEMPORARY
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 META = "x-container-meta-web-"
 GENERATOR = "staticweb"
@@ -73,7 +76,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Middleware:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         base = urlsplit(options_of(room.settings, "staticweb", Settings).url_base)
         self._base = base.scheme, base.netloc
         self._room = room
@@ -89,7 +92,7 @@ class Middleware:
         return await self._object(request)
 
     async def _site(self, request: Request) -> tuple[ContainerInfo | None, Site]:
-        info: ContainerInfo | None = await self._room.infos.container(request.account, request.container)
+        info = await self._room.infos.container(request.account, request.container)
         return info, Site.of(info)
 
     async def _container(self, request: Request) -> Response:

@@ -5,7 +5,7 @@ is sent; what a listing tells of it goes with the ETag (`proxy/container.py`).
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import unquote
 
 import msgspec
@@ -19,6 +19,9 @@ from ..large.tree import SIZE as SLO_SIZE
 from ..pipeline import Handler
 from ..proxy.upload import md5_of
 from ..stores.told import OVERRIDE
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 TARGET = "x-symlink-target"
 ACCOUNT, ETAG, BYTES = TARGET + "-account", TARGET + "-etag", TARGET + "-bytes"
@@ -38,7 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Middleware:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         settings = options_of(room.settings, "symlink", Settings)
         self._next = next
         self._most = settings.symloop_max

@@ -11,7 +11,7 @@ import hmac
 import time
 from collections.abc import Mapping
 from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import msgspec
@@ -24,6 +24,9 @@ from ..http.response import HTML, Refusal, Response
 from ..http.user import User
 from ..pipeline import Handler
 from ..proxy import access, account_acl, acl
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 ADMIN = ".admin"
 RESELLER_ADMIN = ".reseller_admin"
@@ -60,7 +63,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Middleware:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         """Raises `ConfigError` for settings that make no sense."""
         self._room = room
         self._next = next

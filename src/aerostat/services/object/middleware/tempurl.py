@@ -12,7 +12,7 @@ import hmac
 import time
 from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -25,6 +25,9 @@ from ..http.user import User
 from ..pipeline import Handler
 from ..proxy import access, signatures
 from .staticweb import GENERATOR
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 POINTERS = ("x-object-manifest", "x-symlink-target", "x-copy-from")
 """Refused with what writes."""
@@ -44,7 +47,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Middleware:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         """Raises `ConfigError` for settings that make no sense."""
         self._room = room
         self._next = next

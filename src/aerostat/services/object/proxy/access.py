@@ -5,13 +5,16 @@ containers and objects call with the ACL of what is touched.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ..http.request import Request
 from ..http.response import Refusal
 from ..realms import KEY, SENT_AT
 from . import acl
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 
 class Prefixes:
@@ -50,7 +53,7 @@ class Prefixes:
         )
 
 
-async def is_synchronized(room: Any, request: Request) -> bool:
+async def is_synchronized(room: "ObjectStore", request: Request) -> bool:
     """Whether it comes from the container that this one is kept equal to, as their common key shows."""
     key = request.headers.get(KEY)
     if not key or SENT_AT not in request.headers or request.container is None:

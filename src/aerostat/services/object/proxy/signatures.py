@@ -4,7 +4,10 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 DIGESTS = ("sha1", "sha256", "sha512")
 OLD_DIGESTS = ("sha1",)
@@ -19,7 +22,7 @@ TEMPORARY = ".wsgi.tempurl"
 Scope = Literal["account", "container"]
 
 
-async def keys(room: Any, account: str, container: str) -> list[tuple[bytes, Scope]]:
+async def keys(room: "ObjectStore", account: str, container: str) -> list[tuple[bytes, Scope]]:
     """Those of the account and of the container; what they sign is good for no more than that."""
     found: list[tuple[bytes, Scope]] = []
     if (of_account := await room.infos.account(account)) is not None:

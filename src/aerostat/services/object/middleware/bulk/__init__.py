@@ -9,7 +9,7 @@ its body (`http/report.py`).
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
@@ -22,6 +22,9 @@ from ...pipeline import Handler
 from .deletion import Deletion
 from .extraction import Extraction
 from .outcome import Outcome
+
+if TYPE_CHECKING:
+    from ...room import ObjectStore
 
 ARCHIVES = {"tar": "", "tar.gz": "gz", "tar.bz2": "bz2"}
 
@@ -43,7 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Middleware:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         self._room = room
         self._next = next
         self._settings = options_of(room.settings, "bulk", Settings)

@@ -1,6 +1,6 @@
 """Containers with versions: switched on and off, shown with the sum of all, deleted when no version is left."""
 
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 from urllib.parse import quote
 
 import msgspec
@@ -12,6 +12,9 @@ from ...pipeline import Handler
 from .listing import KeptVersions, check_acceptable
 from .names import CONTAINER, ENABLED, container_of_versions
 
+if TYPE_CHECKING:
+    from ...room import ObjectStore
+
 ASKED = "x-versions-enabled"
 LEGACY = "x-container-sysmeta-versions-location"
 USED = "x-container-bytes-used"
@@ -20,7 +23,7 @@ USED = "x-container-bytes-used"
 class Containers:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         self._room = room
         self._next = next
         self._versions = KeptVersions(room, next)
@@ -110,7 +113,7 @@ class Containers:
         return response
 
 
-async def ensure_versions_container(room: Any, next: Handler, request: Request) -> None:
+async def ensure_versions_container(room: "ObjectStore", next: Handler, request: Request) -> None:
     """Raises `Refusal` 500 when it cannot be made."""
     assert request.account is not None
     assert request.container is not None
