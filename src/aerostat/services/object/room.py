@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
@@ -21,7 +21,7 @@ from .proxy.finishing import Finishing
 from .proxy.infos import Generations, Infos
 from .realms import Realms
 from .realms import Settings as SyncSettings
-from .ring import Device, Hasher, RingError
+from .ring import Device, Hasher, Ring, RingError
 from .stores.device import LocalDevice
 from .stores.protocol import DeviceVerbs
 
@@ -37,6 +37,14 @@ VERSION = "2.38.0"
 """Upstream's, whose features these are."""
 
 log = structlog.get_logger(__name__)
+
+
+class Rings(NamedTuple):
+    """All of a store; `objects`: by the index of their policy."""
+
+    account: Ring
+    container: Ring
+    objects: Mapping[int, Ring]
 
 
 class ObjectStore:
@@ -60,7 +68,7 @@ class ObjectStore:
         self.node = NodeServer(self._named, places.secret())
         """What other nodes ask: an ASGI application for the address that `settings.node` tells."""
         self.devices: dict[str, DeviceVerbs] = {}
-        self.cluster = self._assembled()
+        self.cluster = self._assembled(self._rings())
         is_alone = len(self.local) == len(self.devices)
         self.infos = Infos(
             lambda: self.cluster,
@@ -138,10 +146,14 @@ class ObjectStore:
             found.update(layer.info())
         return found
 
-    def _assembled(self) -> Cluster:
-        """By the rings as they are now; devices that were open stay so."""
-        account, container = self.places.ring("account"), self.places.ring("container")
+    def _rings(self) -> "Rings":
+        """As they are now. Blocks: large ones take a while. Raises FileNotFoundError, `RingError`."""
         objects = {policy.index: self.places.ring(ring_name(policy.index)) for policy in self.policies}
+        return Rings(self.places.ring("account"), self.places.ring("container"), objects)
+
+    def _assembled(self, rings: "Rings") -> Cluster:
+        """By these rings; devices that were open stay so."""
+        account, container, objects = rings
         for ring in (account, container, *objects.values()):
             for device in ring.devices.values():
                 if device.key not in self.devices:
@@ -175,7 +187,7 @@ class ObjectStore:
             try:
                 if (now := state()) == seen:
                     continue
-                before, self.cluster = self.cluster, self._assembled()
+                before, self.cluster = self.cluster, self._assembled(await asyncio.to_thread(self._rings))
             except (OSError, RingError) as error:
                 log.warning("rings cannot be read; the older ones stay in use", error=str(error))
                 continue

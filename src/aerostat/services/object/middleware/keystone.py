@@ -152,7 +152,7 @@ class Middleware:
         if is_own and user.is_operator and (not required or not user.service_groups.isdisjoint(required)):
             request.is_owner = True  # whatever an ACL lets others do
             return
-        if named and await self._is_named(request, account, context, named):
+        if named and await self._is_named(account, context, named):
             return
         if await self._is_open(request, referrers, named):
             return
@@ -170,7 +170,7 @@ class Middleware:
             self._room, request
         )
 
-    async def _is_named(self, request: Request, account: str, context: Context, named: list[str]) -> bool:
+    async def _is_named(self, account: str, context: Context, named: list[str]) -> bool:
         """Whether the ACL has `PROJECT:USER` for who asks."""
         projects, users = [context.project_id, "*"], [context.user_id, "*"]
         lets = set(named)

@@ -78,7 +78,8 @@ class KeptVersions:
                 current[row.name] = row
         unfinished = name if after is not None else None
         if unfinished is not None and after != NULL:
-            if (there := await self._row_of(request, unfinished)) is not None:
+            there = await self._row_of(request, unfinished)
+            if there is not None:
                 current[unfinished] = there
 
         kept: list[ObjectRow] = []
