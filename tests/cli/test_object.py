@@ -50,6 +50,28 @@ def test_a_device_comes_and_goes(folder, tmp_path, capsys):
     assert "object: 16 partitions, 2 copies" in capsys.readouterr().out
 
 
+def test_how_many_fragments_there_are_is_no_matter_of_copies(tmp_path, capsys):
+    coded = {"index": 1, "name": "coded", "kind": "erasure", "ec_data": 2, "ec_parity": 1}
+    settings = msgspec.convert(
+        {"part_power": 4, "policies": [{"index": 0, "name": "p", "is_default": True}, coded]}, ObjectConfig
+    )
+    places = Places(tmp_path / "object")
+    places.found(settings, ["d1", "d2", "d3"])
+    (tmp_path / "aerostat.toml").write_text(
+        '[[object.policies]]\nindex = 0\nname = "p"\nis_default = true\n\n'
+        '[[object.policies]]\nindex = 1\nname = "coded"\nkind = "erasure"\nec_data = 2\nec_parity = 1\n'
+    )
+    words = ["object", "ring", "replicas", "2", "--state", str(tmp_path)]
+    assert main(words) == 0
+    assert {name: places.ring(name).replicas for name in ("account", "object", "object-1")} == {
+        "account": 2,
+        "object": 2,
+        "object-1": 3,
+    }
+    assert main([*words, "--ring", "object-1"]) == 1
+    assert "object-1 holds fragments" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import structlog
 
 from .cluster.cluster import Cluster
+from .cluster.policies import PolicyError
 from .config import ObjectConfig, options_of, policies_of
 from .daemons.rounds import Daemon, Rounds
 from .daemons.station import Station
@@ -68,6 +69,7 @@ class ObjectStore:
         self.node = NodeServer(self._named, places.secret())
         """What other nodes ask: an ASGI application for the address that `settings.node` tells."""
         self.devices: dict[str, DeviceVerbs] = {}
+        self._seen = self._state_of_rings()  # before they are read: what changes meanwhile is seen later
         self.cluster = self._assembled(self._rings())
         is_alone = len(self.local) == len(self.devices)
         self.infos = Infos(
@@ -174,24 +176,23 @@ class ObjectStore:
         self.local[device.key] = self._named[device.name] = own
         return own
 
-    async def _follow_rings(self) -> None:
+    def _state_of_rings(self) -> list[tuple[int, int]]:
+        """Another one when a file was replaced. Raises FileNotFoundError."""
         names = ["account", "container", *(ring_name(policy.index) for policy in self.policies)]
-        files = [self.places.ring_file(name) for name in names]
+        found = [self.places.ring_file(name).stat() for name in names]
+        return [(file.st_mtime_ns, file.st_ino) for file in found]
 
-        def state() -> list[tuple[int, int]]:
-            return [(found.st_mtime_ns, found.st_ino) for found in (file.stat() for file in files)]
-
-        seen = state()
+    async def _follow_rings(self) -> None:
         while True:
             await asyncio.sleep(LOOK_AT_RINGS_S)
             try:
-                if (now := state()) == seen:
+                if (now := self._state_of_rings()) == self._seen:
                     continue
                 before, self.cluster = self.cluster, self._assembled(await asyncio.to_thread(self._rings))
-            except (OSError, RingError) as error:
-                log.warning("rings cannot be read; the older ones stay in use", error=str(error))
+            except (OSError, PolicyError, RingError) as error:
+                log.warning("rings cannot be used; the older ones stay", error=str(error))
                 continue
-            seen = now
+            self._seen = now
             log.info("rings have changed")
             letting_go = asyncio.create_task(_let_go(before))
             self._older.add(letting_go)
