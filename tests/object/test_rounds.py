@@ -24,15 +24,34 @@ async def test_one_of_several_processes_cares_for_a_device(tmp_path):
         await until(lambda: other._present)
         assert len(one._here) == 2
         assert len(other._here) == 0
-        await until(lambda: len(reports(tmp_path / "d0")) >= 5)
-        assert {report.daemon for report in reports(tmp_path / "d0")} >= {"replicator", "auditor", "sums"}
+        some = {"replicator", "auditor", "sums"}
+        await until(lambda: {report.daemon for report in reports(tmp_path / "d0")} >= some)
         await one.stop()
         one.leave()
-        other._look_after_locks()
+        other._look_after_locks(made.local)
         assert len(other._here) == 2
         await other.stop()
         other.leave()
         assert list(tmp_path.glob("*/recon/present/*")) == []
+
+
+async def test_a_disk_that_is_not_mounted_is_left_alone_until_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr("aerostat.services.object.daemons.rounds.LOCK_S", 0.01)
+    async with world(tmp_path, 1) as made:
+        await made.cluster.objects(0).put("a", "c", "o", b"x", facts(b"x", made.at()))
+        root, disk = tmp_path / "d0", tmp_path / "disk"
+        root.rename(disk)
+        root.mkdir()
+        rounds = Rounds(lambda: made.cluster, made.local, DaemonConfig(), reclaim_age_s=WEEK_S)
+        rounds.start()
+        await until(rounds._has_looked.is_set)
+        assert list(root.iterdir()) == []
+        root.rmdir()
+        disk.rename(root)
+        await until(lambda: len(rounds._here) == 1)
+        assert len(list(root.glob("recon/present/*"))) == 1
+        await rounds.stop()
+        rounds.leave()
 
 
 async def test_a_daemon_that_fails_is_tried_again(tmp_path, monkeypatch):
