@@ -50,6 +50,27 @@ def test_a_device_comes_and_goes(folder, tmp_path, capsys):
     assert "object: 16 partitions, 2 copies" in capsys.readouterr().out
 
 
+def test_a_policy_that_is_new_gets_a_ring(folder, capsys):
+    assert main(["object", "ring", "weight", "d2", "50", "--state", str(folder)]) == 0
+    (folder / "aerostat.toml").write_text(
+        '[[object.policies]]\nindex = 0\nname = "p"\nis_default = true\n\n'
+        '[[object.policies]]\nindex = 1\nname = "coded"\nkind = "erasure"\nec_data = 2\nec_parity = 1\n'
+    )
+    assert main(["object", "up", "--state", str(folder)]) == 1
+    assert "(object-1): aerostat object ring make" in capsys.readouterr().err
+    assert main(["object", "ring", "make", "--state", str(folder)]) == 0
+    ring = Places(folder / "object").ring("object-1")
+    assert (ring.replicas, ring.parts) == (3, 16)
+    assert {device.name: device.weight for device in ring.devices.values()} == {
+        "d1": 100,
+        "d2": 50,
+        "d3": 100,
+    }
+    capsys.readouterr()
+    assert main(["object", "ring", "make", "--state", str(folder)]) == 0
+    assert capsys.readouterr().out == "every policy has its ring\n"
+
+
 def test_how_many_fragments_there_are_is_no_matter_of_copies(tmp_path, capsys):
     coded = {"index": 1, "name": "coded", "kind": "erasure", "ec_data": 2, "ec_parity": 1}
     settings = msgspec.convert(

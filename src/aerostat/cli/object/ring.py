@@ -8,6 +8,7 @@ aerostat object ring remove NAME                  the device is lost, or empty
 aerostat object ring renew NAME                   there is a new, empty disk in the place of the old one
 aerostat object ring replicas 3                   so many copies from now on (of an erasure code its policy says)
 aerostat object ring rebalance                    give partitions to devices anew
+aerostat object ring make                         rings for policies that are new in the settings
 
 aerostat object ring pack FILE                    rings and secret in a file, for the other nodes
 aerostat object ring take FILE                    the rings and the secret of such a file are this node's
@@ -32,7 +33,7 @@ from aerostat.services.object.config import ObjectConfig, policies_of
 from aerostat.services.object.places import Places, ring_name
 from aerostat.services.object.ring import Builder, Device, Rebalanced, Ring, RingError, measure
 
-ACTIONS = ("show", "add", "weight", "remove", "renew", "replicas", "rebalance", "pack", "take")
+ACTIONS = ("show", "add", "weight", "remove", "renew", "replicas", "rebalance", "make", "pack", "take")
 KEPT = (".ring", ".builder")
 
 
@@ -62,6 +63,8 @@ def run(args: argparse.Namespace) -> int:
         return packed(places, Path(_one(args.what)))
     if args.action == "renew":
         return renewed(places, _one(args.what))
+    if args.action == "make":
+        return made(places, settings_of(args).section(ObjectConfig))
     names = args.ring or sorted(path.stem for path in places.rings.glob("*.builder"))
     for name in names:
         if not places.builder_file(name).exists():
@@ -154,6 +157,17 @@ def taken(places: Places, file: Path) -> int:
             part.write_bytes(content)
             os.replace(part, places.rings / name)
     print(f"{len(pack.files)} files of rings are in use; servers that run follow within seconds")
+    return 0
+
+
+def made(places: Places, settings: ObjectConfig) -> int:
+    with _alone(places):
+        missing = places.missing_rings(settings)
+        for name, replicas in missing.items():
+            places.add_ring(name, replicas)
+            print(f"{name}: over the devices of the ring object, {replicas:g} of them for each partition")
+    if not missing:
+        print("every policy has its ring")
     return 0
 
 
