@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -18,14 +18,12 @@ from aerostat.kernel.config import ConfigError
 
 from .cluster.errors import DeviceFull, NoQuorum
 from .config import options_of
-from .http.request import Request
+from .http.request import Handler, Request
 from .http.response import Refusal, Response
 from .stores.protocol import DeviceAway
 
 if TYPE_CHECKING:
     from .room import ObjectStore
-
-Handler = Callable[[Request], Awaitable[Response]]
 
 ORDER = (
     "proxy_logging",

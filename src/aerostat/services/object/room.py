@@ -13,9 +13,10 @@ from .daemons.rounds import Daemon, Rounds
 from .daemons.station import Station
 from .expiry import Expiry
 from .http.front import Front
+from .http.request import Handler
 from .node.neighbours import Neighbours
 from .node.server import NodeServer
-from .pipeline import Handler, Layer, build
+from .pipeline import Layer, build
 from .places import Places, ring_name
 from .proxy.core import Core
 from .proxy.finishing import Finishing

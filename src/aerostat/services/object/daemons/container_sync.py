@@ -21,9 +21,9 @@ import structlog
 
 from .. import timestamp
 from ..cluster.shards import root_in
-from ..http.request import Request, path_of
+from ..http.request import Handler, Request, path_of
 from ..http.response import Response
-from ..pipeline import Handler, guarded
+from ..pipeline import guarded
 from ..realms import KEY, TO, Realms, Target, signature
 from ..stores.entries import Entry
 from ..stores.held import CONTAINERS, DatabaseState

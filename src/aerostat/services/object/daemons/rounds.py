@@ -9,11 +9,12 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import structlog
 
 from ..cluster.cluster import Cluster
+from ..http.request import Handler
 from ..stores.device import LocalDevice
 from ..stores.protocol import DeviceAway
 from .auditor import Auditor
@@ -29,9 +30,6 @@ from .sharder import Sharder
 from .station import Station
 from .sums import SumsTeller
 from .updater import Updater
-
-if TYPE_CHECKING:
-    from ..pipeline import Handler
 
 log = structlog.get_logger(__name__)
 
@@ -75,7 +73,7 @@ class Rounds:
         settings: DaemonConfig,
         *,
         reclaim_age_s: float,
-        core: "Handler | None" = None,
+        core: Handler | None = None,
         more: Sequence[Callable[[Station], Daemon]] = (),
     ) -> None:
         self._devices = devices

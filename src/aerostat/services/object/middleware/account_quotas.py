@@ -9,9 +9,8 @@ https://docs.openstack.org/swift/latest/middleware.html#module-swift.common.midd
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..http.request import Request
+from ..http.request import Handler, Request
 from ..http.response import Refusal, Response
-from ..pipeline import Handler
 from ..proxy.infos import ContainerInfo
 from .container_quotas import EXCEEDED, number
 

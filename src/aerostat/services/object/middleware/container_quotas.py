@@ -7,9 +7,8 @@ without a length are counted as they come.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..http.request import Request, path_of
+from ..http.request import Handler, Request, path_of
 from ..http.response import Refusal, Response
-from ..pipeline import Handler
 
 if TYPE_CHECKING:
     from ..room import ObjectStore

@@ -14,11 +14,10 @@ import structlog
 
 from .. import timestamp
 from ..config import options_of
-from ..http.request import Body, Request
+from ..http.request import Body, Handler, Request
 from ..http.response import Refusal, Response
 from ..large import manifest
 from ..large.tree import ETAG, SIZE, SLO
-from ..pipeline import Handler
 from ..proxy.upload import md5_of
 from ..realms import KEY, SENT_AT, TO, Realms, Settings, signature
 from ..stores.told import OVERRIDE

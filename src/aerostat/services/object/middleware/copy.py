@@ -12,9 +12,8 @@ import msgspec
 
 from ..config import options_of
 from ..http import conditions, paths, report
-from ..http.request import Body, Request, is_true, path_of
+from ..http.request import Body, Handler, Request, is_true, path_of
 from ..http.response import Entity, Refusal, Response
-from ..pipeline import Handler
 from ..stores.told import OVERRIDE
 
 if TYPE_CHECKING:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..config import options_of
-from ..http.request import Request
+from ..http.request import Handler, Request
 from ..http.response import Response
-from ..pipeline import Handler
 
 if TYPE_CHECKING:
     from ..room import ObjectStore

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlencode
 
 from ..http.listing import ObjectRow
-from ..http.request import Request, path_of
+from ..http.request import Handler, Request, path_of
 from ..http.response import Refusal, Response
 from ..large.concatenation import Concatenation, Piece, refuse
-from ..pipeline import Handler
 
 if TYPE_CHECKING:
     from ..room import ObjectStore

@@ -23,9 +23,8 @@ from ..crypto.sealed import Unreadable, is_sealed, seal, secret_id_of, unseal
 from ..crypto.stream import BodyKey
 from ..http import constraints
 from ..http.listing import ObjectRow, tell_etag
-from ..http.request import Body, Request
+from ..http.request import Body, Handler, Request
 from ..http.response import Entity, Refusal, Response
-from ..pipeline import Handler
 from ..stores.told import OVERRIDE
 
 if TYPE_CHECKING:

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..config import options_of
-from ..http.request import Request, is_true
+from ..http.request import Handler, Request, is_true
 from ..http.response import Response
-from ..pipeline import Handler
 
 if TYPE_CHECKING:
     from ..room import ObjectStore

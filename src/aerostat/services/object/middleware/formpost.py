@@ -16,9 +16,8 @@ import msgspec
 from ..config import options_of
 from ..http import constraints, multipart
 from ..http.reasons import REASONS
-from ..http.request import Body, Request
+from ..http.request import Body, Handler, Request
 from ..http.response import Refusal, Response
-from ..pipeline import Handler
 from ..proxy import access, signatures
 
 if TYPE_CHECKING:

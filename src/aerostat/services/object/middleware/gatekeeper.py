@@ -6,9 +6,8 @@ https://docs.openstack.org/swift/latest/middleware.html#module-swift.common.midd
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..http.request import Request
+from ..http.request import Handler, Request
 from ..http.response import Response
-from ..pipeline import Handler
 from ..realms import SENT_AT
 
 if TYPE_CHECKING:

@@ -16,10 +16,9 @@ from aerostat.kernel.errors import Unauthorized, Unavailable
 from aerostat.kernel.house import Authenticator
 
 from ..config import options_of
-from ..http.request import Request
+from ..http.request import Handler, Request
 from ..http.response import Refusal, Response
 from ..http.user import User
-from ..pipeline import Handler
 from ..proxy import access, acl
 
 if TYPE_CHECKING:

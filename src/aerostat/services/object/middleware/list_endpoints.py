@@ -13,9 +13,8 @@ from urllib.parse import quote
 import msgspec
 
 from ..config import options_of
-from ..http.request import Request
+from ..http.request import Handler, Request
 from ..http.response import Refusal, Response
-from ..pipeline import Handler
 
 if TYPE_CHECKING:
     from ..room import ObjectStore

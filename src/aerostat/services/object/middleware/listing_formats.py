@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..http import listing
 from ..http.listing import Listing
-from ..http.request import Request
+from ..http.request import Handler, Request
 from ..http.response import Refusal, Response
-from ..pipeline import Handler
 
 if TYPE_CHECKING:
     from ..room import ObjectStore

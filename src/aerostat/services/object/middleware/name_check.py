@@ -11,9 +11,8 @@ import msgspec
 
 from ..config import options_of
 from ..http.constraints import size_of
-from ..http.request import Request
+from ..http.request import Handler, Request
 from ..http.response import Refusal, Response
-from ..pipeline import Handler
 
 if TYPE_CHECKING:
     from ..room import ObjectStore

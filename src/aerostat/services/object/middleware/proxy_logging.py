@@ -15,9 +15,8 @@ import structlog
 from prometheus_client import Counter, Histogram
 
 from ..config import options_of
-from ..http.request import Request
+from ..http.request import Handler, Request
 from ..http.response import Entity, Refusal, Response
-from ..pipeline import Handler
 
 if TYPE_CHECKING:
     from ..room import ObjectStore

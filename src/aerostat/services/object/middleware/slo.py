@@ -13,14 +13,14 @@ from msgspec import UNSET
 from ..config import options_of
 from ..http import conditions, report
 from ..http.constraints import check_content_type, check_utf8
-from ..http.request import Body, Request, is_true, path_of
+from ..http.request import Body, Handler, Request, is_true, path_of
 from ..http.response import Entity, Refusal, Response, Whole, refusal
 from ..large import checking, manifest
 from ..large.concatenation import Concatenation
 from ..large.manifest import Manifest, Wanted
 from ..large.removal import Removal, manifest_at
 from ..large.tree import ETAG, SIZE, SLO, Tree, is_manifest, load
-from ..pipeline import Handler, guarded
+from ..pipeline import guarded
 from ..proxy.upload import md5_of
 from ..stores.told import OVERRIDE
 

@@ -18,9 +18,8 @@ import msgspec
 
 from ..config import options_of
 from ..http.listing import ObjectRow, SubdirRow
-from ..http.request import Request, is_true, path_of
+from ..http.request import Handler, Request, is_true, path_of
 from ..http.response import HTML, Refusal, Response, refusal
-from ..pipeline import Handler
 from ..proxy.infos import ContainerInfo
 from ..proxy.signatures import TEMPORARY
 

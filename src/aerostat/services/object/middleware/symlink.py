@@ -12,11 +12,10 @@ import msgspec
 
 from ..config import options_of
 from ..http import paths
-from ..http.request import Request, path_of
+from ..http.request import Handler, Request, path_of
 from ..http.response import Refusal, Response
 from ..large.tree import ETAG as SLO_ETAG
 from ..large.tree import SIZE as SLO_SIZE
-from ..pipeline import Handler
 from ..proxy.upload import md5_of
 from ..stores.told import OVERRIDE
 

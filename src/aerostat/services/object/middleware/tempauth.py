@@ -19,10 +19,9 @@ import msgspec
 from aerostat.kernel.config import ConfigError
 
 from ..config import options_of
-from ..http.request import Request
+from ..http.request import Handler, Request
 from ..http.response import HTML, Refusal, Response
 from ..http.user import User
-from ..pipeline import Handler
 from ..proxy import access, account_acl, acl
 
 if TYPE_CHECKING:

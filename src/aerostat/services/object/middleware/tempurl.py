@@ -19,10 +19,9 @@ import msgspec
 
 from ..config import options_of
 from ..http.constraints import http_date
-from ..http.request import Authorize, Request
+from ..http.request import Authorize, Handler, Request
 from ..http.response import Refusal, Response
 from ..http.user import User
-from ..pipeline import Handler
 from ..proxy import access, signatures
 from .staticweb import GENERATOR
 

@@ -19,9 +19,8 @@ import msgspec
 
 from .. import timestamp
 from ..http.listing import ObjectRow
-from ..http.request import Request, path_of
+from ..http.request import Handler, Request, path_of
 from ..http.response import Refusal, Response
-from ..pipeline import Handler
 from ..timestamp import Timestamp
 from .object_copy import as_upload
 from .object_versioning.names import CONTAINER, MARKER_TYPE

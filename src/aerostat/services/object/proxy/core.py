@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from ..http.request import Request
+from ..http.request import Handler, Request
 from ..http.response import Refusal, Response
-from ..pipeline import Handler, guarded
+from ..pipeline import guarded
 from . import account, container, object
 from .cors import Origins
 

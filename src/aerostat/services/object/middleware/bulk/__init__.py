@@ -16,9 +16,8 @@ import structlog
 
 from ...config import options_of
 from ...http import report
-from ...http.request import Request
+from ...http.request import Handler, Request
 from ...http.response import Refusal, Response
-from ...pipeline import Handler
 from .deletion import Deletion
 from .extraction import Extraction
 from .outcome import Outcome

@@ -12,9 +12,8 @@ large objects, those see the current version as if it lay under its name.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...http.request import Request
+from ...http.request import Handler, Request
 from ...http.response import Refusal, Response
-from ...pipeline import Handler
 from .accounts import Accounts
 from .containers import Containers
 from .names import RESERVED

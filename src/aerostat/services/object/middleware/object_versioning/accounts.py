@@ -6,9 +6,8 @@ import msgspec
 
 from ...http.constraints import listing_limit
 from ...http.listing import ContainerRow, Listing, Row, SubdirRow, moment_of
-from ...http.request import Request, is_true
+from ...http.request import Handler, Request, is_true
 from ...http.response import Response
-from ...pipeline import Handler
 from ...stores.listing import Asked, Subdir
 from .names import container_of_versions, owner_of
 

@@ -6,9 +6,8 @@ from urllib.parse import quote
 import msgspec
 
 from ...http.listing import Listing, ObjectRow, Row
-from ...http.request import Request, is_true, path_of
+from ...http.request import Handler, Request, is_true, path_of
 from ...http.response import Refusal, Response
-from ...pipeline import Handler
 from .listing import KeptVersions, check_acceptable
 from .names import CONTAINER, ENABLED, container_of_versions
 

@@ -11,9 +11,8 @@ import msgspec
 from ... import timestamp
 from ...http.constraints import listing_limit
 from ...http.listing import ObjectRow, Row, SubdirRow, moment_of
-from ...http.request import Request, is_true, path_of
+from ...http.request import Handler, Request, is_true, path_of
 from ...http.response import Refusal, Response
-from ...pipeline import Handler
 from .names import (
     MARKER_TYPE,
     NULL,

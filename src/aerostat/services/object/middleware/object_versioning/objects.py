@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from ... import timestamp
 from ...http import constraints
-from ...http.request import Body, Request, is_true, path_of
+from ...http.request import Body, Handler, Request, is_true, path_of
 from ...http.response import HTML, Refusal, Response
-from ...pipeline import Handler
 from ...proxy.infos import ContainerInfo
 from ...timestamp import Timestamp
 from ..object_copy import as_upload
