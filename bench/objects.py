@@ -22,6 +22,7 @@ from aerostat.cli.up import find_free_port
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+COMMAND_LIMIT_S = 120
 USER, KEY = "bench:bench", "bench"
 SETTINGS = f"""
 [object.middleware.tempauth.users."{USER}"]
@@ -51,6 +52,7 @@ class Store:
             [sys.executable, "-m", "aerostat", "object", *words, "--state", str(self.state)],
             check=True,
             stdout=subprocess.DEVNULL,
+            timeout=COMMAND_LIMIT_S,
         )
 
     def close(self) -> None:

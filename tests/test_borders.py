@@ -26,6 +26,23 @@ ORDER = (
 )
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
 
+# The object store is as large as several rooms: its parts, bottom up, import what stands in rows above their own.
+OBJECT_LAYERS = (
+    ("timestamp", "versions", "realms", "cluster.policies", "node.waits", "daemons.settings"),
+    ("ring", "crypto"),
+    ("stores",),
+    ("node", "cluster"),
+    ("config",),
+    ("expiry", "places", "http"),
+    ("pipeline",),
+    ("large", "proxy", "daemons"),
+    ("recon",),
+    ("middleware",),
+    ("room",),
+    ("housed", "client"),
+)
+OBJECT_RANK = {part: rank for rank, parts in enumerate(OBJECT_LAYERS) for part in parts}
+
 # What a driver may know of the kernel: nothing of requests, rows or other rooms.
 DRIVER_KERNEL = {
     "clock",
@@ -107,9 +124,21 @@ def broken_rule(line: Line) -> str | None:
         return None if there[0] == "kernel" else "the kernel imports third parties and itself, never rooms"
     if here[0] == "guest":
         return None if there[0] in ("kernel", "guest") else "the guest's image is built without any room"
+    if here[:2] == there[:2] == ["services", "object"] and not line.inside:
+        return _broken_by_layer(here[2:], there[2:])
     if here[0] == "services":
         return _broken_by_room(here[1:], there)
     return None
+
+
+def _broken_by_layer(here: list[str], there: list[str]) -> str | None:
+    """Within the object store."""
+    if not here or not there or here[0] == there[0]:
+        return None
+    own, other = (OBJECT_RANK.get(".".join(one[:2]), OBJECT_RANK.get(one[0])) for one in (here, there))
+    if own is None or other is None:
+        return f"{'.'.join(here if own is None else there)} has no place among the layers of the object store"
+    return None if other < own else f"{here[0]} stands below {there[0]} in the object store"
 
 
 def _broken_by_room(here: list[str], there: list[str]) -> str | None:
@@ -239,6 +268,9 @@ def test_imports_keep_the_borders() -> None:
             None,
         ),
         ("aerostat.services.compute.drivers.fake", "from .fake_console import FakeConsoles", None),
+        ("aerostat.services.object.cluster.calls", "from ..http.request import Request", "stands below http"),
+        ("aerostat.services.object.http.front", "from ..config import Limits", None),
+        ("aerostat.services.object.pipeline", "    from .room import ObjectStore", None),
         ("aerostat.cli.serve", "    from aerostat import app", None),
     ],
 )

@@ -50,6 +50,49 @@ def test_a_device_comes_and_goes(folder, tmp_path, capsys):
     assert "object: 16 partitions, 2 copies" in capsys.readouterr().out
 
 
+def test_a_policy_that_is_new_gets_a_ring(folder, capsys):
+    assert main(["object", "ring", "weight", "d2", "50", "--state", str(folder)]) == 0
+    (folder / "aerostat.toml").write_text(
+        '[[object.policies]]\nindex = 0\nname = "p"\nis_default = true\n\n'
+        '[[object.policies]]\nindex = 1\nname = "coded"\nkind = "erasure"\nec_data = 2\nec_parity = 1\n'
+    )
+    assert main(["object", "up", "--state", str(folder)]) == 1
+    assert "(object-1): aerostat object ring make" in capsys.readouterr().err
+    assert main(["object", "ring", "make", "--state", str(folder)]) == 0
+    ring = Places(folder / "object").ring("object-1")
+    assert (ring.replicas, ring.parts) == (3, 16)
+    assert {device.name: device.weight for device in ring.devices.values()} == {
+        "d1": 100,
+        "d2": 50,
+        "d3": 100,
+    }
+    capsys.readouterr()
+    assert main(["object", "ring", "make", "--state", str(folder)]) == 0
+    assert capsys.readouterr().out == "every policy has its ring\n"
+
+
+def test_how_many_fragments_there_are_is_no_matter_of_copies(tmp_path, capsys):
+    coded = {"index": 1, "name": "coded", "kind": "erasure", "ec_data": 2, "ec_parity": 1}
+    settings = msgspec.convert(
+        {"part_power": 4, "policies": [{"index": 0, "name": "p", "is_default": True}, coded]}, ObjectConfig
+    )
+    places = Places(tmp_path / "object")
+    places.found(settings, ["d1", "d2", "d3"])
+    (tmp_path / "aerostat.toml").write_text(
+        '[[object.policies]]\nindex = 0\nname = "p"\nis_default = true\n\n'
+        '[[object.policies]]\nindex = 1\nname = "coded"\nkind = "erasure"\nec_data = 2\nec_parity = 1\n'
+    )
+    words = ["object", "ring", "replicas", "2", "--state", str(tmp_path)]
+    assert main(words) == 0
+    assert {name: places.ring(name).replicas for name in ("account", "object", "object-1")} == {
+        "account": 2,
+        "object": 2,
+        "object-1": 3,
+    }
+    assert main([*words, "--ring", "object-1"]) == 1
+    assert "object-1 holds fragments" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -75,6 +118,21 @@ def test_where_a_path_is(folder, capsys):
     assert out.count("  holder   ") == 2
     assert out.count("  handoff  ") == 1
     assert "nothing there" in out
+
+
+async def test_where_the_fragments_of_an_object_are(tmp_path, capsys):
+    """They lie in a store of their own."""
+    coded = {"index": 0, "name": "coded", "kind": "erasure", "ec_data": 2, "ec_parity": 1}
+    async with opened(tmp_path / "object", devices=3, policies=[coded]) as store:
+        await store.put("/v1/AUTH_a/c")
+        await store.put("/v1/AUTH_a/c/o", b"bytes")
+    (tmp_path / "aerostat.toml").write_text(
+        '[[object.policies]]\nindex = 0\nname = "coded"\nkind = "erasure"\nec_data = 2\nec_parity = 1\n'
+    )
+    assert main(["object", "nodes", "AUTH_a/c/o", "--state", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert out.count(".durable") == 3
+    assert "nothing there" not in out
 
 
 def test_more_copies_than_devices_are_refused(tmp_path, capsys):
@@ -171,6 +229,21 @@ def test_a_store_that_asks_nobody_who_they_are_is_not_served(folder, capsys):
     (folder / "aerostat.toml").write_text(f"[kernel]\nport = {port}\n")
     assert main(["object", "serve", "--role", "proxy", "--state", str(folder)]) == 1
     assert "anybody could do anything here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ('[object.middleware.encryption]\nroot_secret = {a = "b"}', "unknown field `root_secret`"),
+        ('[object.middleware.encryption]\nroot_secrets = {a = "b"}', "The root secret a is not base64."),
+        ('[[object.policies]]\nindex = 1\nname = "gold"', "One policy must have the index 0."),
+    ],
+)
+def test_settings_that_make_no_sense_are_told_in_a_sentence(folder, capsys, table, told):
+    (folder / "aerostat.toml").write_text(table)
+    port = find_free_port("127.0.0.1")
+    assert main(["object", "serve", "--role", "proxy", "--port", str(port), "--state", str(folder)]) == 1
+    assert told in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

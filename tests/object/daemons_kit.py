@@ -4,7 +4,7 @@ import contextlib
 import random
 import time
 
-from aerostat.services.object.cluster import Patience
+from aerostat.services.object.cluster.calls import Patience
 from aerostat.services.object.daemons.replicator import Replicator
 from aerostat.services.object.daemons.settings import DaemonConfig
 from aerostat.services.object.daemons.station import Station

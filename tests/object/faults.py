@@ -4,7 +4,9 @@ import asyncio
 import errno
 from hashlib import md5
 
-from aerostat.services.object.cluster import Cluster, Patience, Policies, Policy
+from aerostat.services.object.cluster.calls import Patience
+from aerostat.services.object.cluster.cluster import Cluster
+from aerostat.services.object.cluster.policies import Policies, Policy
 from aerostat.services.object.ring import Builder, Hasher
 from aerostat.services.object.stores.device import LocalDevice
 from aerostat.services.object.stores.object_file import Damaged, Facts

@@ -126,8 +126,7 @@ async def opened(
     config = msgspec.convert({"replicas": replicas, "part_power": 4, **settings}, ObjectConfig)
     places = Places(folder)
     places.found(config, [f"d{index + 1}" for index in range(devices)])
-    room = ObjectStore(config, places)
-    room.authenticate = authenticate
+    room = ObjectStore(config, places, authenticate)
     try:
         yield Store(room)
     finally:

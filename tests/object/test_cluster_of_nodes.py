@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from aerostat.services.object.cluster import Policy
+from aerostat.services.object.cluster.policies import Policy
 from aerostat.services.object.node.connection import Node
 from aerostat.services.object.node.remote import RemoteDevice
 from aerostat.services.object.node.server import NodeServer

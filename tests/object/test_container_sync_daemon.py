@@ -16,7 +16,7 @@ from aerostat.services.object.daemons.progress import Progress
 from aerostat.services.object.daemons.settings import DaemonConfig
 from aerostat.services.object.daemons.sharder import Sharder
 from aerostat.services.object.daemons.station import Station
-from aerostat.services.object.realms import Realms
+from aerostat.services.object.realms import Realms, Settings
 
 from .kit import Store, opened
 
@@ -52,7 +52,9 @@ class Pair:
     async def sync(self) -> None:
         room = self.here.room
         station = Station(lambda: room.cluster, room.local, DaemonConfig(), reclaim_age_s=1e6)
-        daemon = ContainerSync(station, room.layers["symlink"], Realms.of(OPTIONS), self.wire)
+        daemon = ContainerSync(
+            station, room.layers["symlink"], Realms.of(msgspec.convert(OPTIONS, Settings)), self.wire
+        )
         assert await daemon.pass_once()
 
     def counts(self) -> dict[str, int]:

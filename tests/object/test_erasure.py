@@ -5,8 +5,10 @@ from itertools import chain
 
 import pytest
 
-from aerostat.services.object.cluster import Cluster, DeviceFull, NoQuorum, Policies, Policy, PolicyError
+from aerostat.services.object.cluster.cluster import Cluster
 from aerostat.services.object.cluster.coding import SEGMENT_BYTES, Code, NotDecodable
+from aerostat.services.object.cluster.errors import DeviceFull, NoQuorum
+from aerostat.services.object.cluster.policies import Policies, Policy, PolicyError
 from aerostat.services.object.ring import Hasher
 from aerostat.services.object.stores.object_file import SMALL, Revision
 from aerostat.services.object.stores.objects import Superseded

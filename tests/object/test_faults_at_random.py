@@ -10,7 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aerostat.services.object.cluster import DeviceFull, NoQuorum, Patience, Policy
+from aerostat.services.object.cluster.calls import Patience
+from aerostat.services.object.cluster.errors import DeviceFull, NoQuorum
+from aerostat.services.object.cluster.policies import Policy
 from aerostat.services.object.stores.protocol import DeviceAway
 
 from .faults import Devices, facts, leftovers, read, write

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from aerostat.services.object.cluster import NoQuorum
+from aerostat.services.object.cluster.errors import NoQuorum
 from aerostat.services.object.stores.container_db import Entry
 from aerostat.services.object.stores.listing import Asked
 from aerostat.services.object.stores.pending import Pending

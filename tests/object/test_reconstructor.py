@@ -9,7 +9,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aerostat.services.object.cluster import NoQuorum, Policy
+from aerostat.services.object.cluster.errors import NoQuorum
+from aerostat.services.object.cluster.policies import Policy
 from aerostat.services.object.daemons.auditor import Auditor
 from aerostat.services.object.daemons.fragments_plan import (
     Bury,

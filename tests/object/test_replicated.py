@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from aerostat.services.object.cluster import DeviceFull, NoQuorum, Policy
+from aerostat.services.object.cluster.errors import DeviceFull, NoQuorum
+from aerostat.services.object.cluster.policies import Policy
 from aerostat.services.object.cluster.writing import LANE_BYTES
 from aerostat.services.object.stores.object_file import Revision
 from aerostat.services.object.stores.objects import Superseded

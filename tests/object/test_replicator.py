@@ -284,7 +284,7 @@ async def test_a_container_deleted_long_ago_goes(tmp_path):
 
 
 class Killed(BaseException):
-    pass
+    """Not to be caught."""
 
 
 async def test_a_killed_round_goes_on_where_it_was(tmp_path):
@@ -304,8 +304,9 @@ async def test_a_killed_round_goes_on_where_it_was(tmp_path):
                 raise Killed
 
         first._walk._work = stop_after
-        with pytest.raises(Killed):
+        with pytest.raises(BaseExceptionGroup) as ended:
             await first.pass_once()
+        assert ended.value.subgroup(Killed) is not None
         second, again = Replicator(made.station), []
 
         async def note(step, work=second._walk._work):

@@ -9,9 +9,11 @@ from pathlib import Path
 from aerostat.cli import CommandError, typed
 from aerostat.cli.object import places_folder
 from aerostat.cli.settings import folder_of, settings_of
+from aerostat.services.object.cluster.policies import Policy
 from aerostat.services.object.config import ObjectConfig, policies_of
 from aerostat.services.object.places import Places, ring_name
 from aerostat.services.object.ring import Device, Hasher
+from aerostat.services.object.stores.held import fragments_of, objects_of
 
 SHOWN_HANDOFFS = 4
 
@@ -39,22 +41,26 @@ def run(args: argparse.Namespace) -> int:
     hashed = Hasher(places.secret()).hash(account, container, name)
     part = ring.partition(hashed)
     print(f"{kind} {args.path}: partition {part}, hash {hashed}")
-    folder = {"object": "objects" if policy.index == 0 else f"objects-{policy.index}"}.get(kind, f"{kind}s")
+    store = _store_of(policy) if name else f"{kind}s"
     for device in ring.holders(part):
-        print(_line("holder", device, _there(places, settings.node, device, folder, part, hashed)))
+        print(_line("holder", device, _there(places, settings.node, device, store, part, hashed)))
     for device, _ in zip(ring.handoffs(part), range(SHOWN_HANDOFFS), strict=False):
-        print(_line("handoff", device, _there(places, settings.node, device, folder, part, hashed)))
+        print(_line("handoff", device, _there(places, settings.node, device, store, part, hashed)))
     return 0
+
+
+def _store_of(policy: Policy) -> str:
+    return objects_of(policy.index) if policy.kind == "replication" else fragments_of(policy.index)
 
 
 def _line(role: str, device: Device, there: str) -> str:
     return f"  {role:<8} {device.key:<30} region {device.region} zone {device.zone}  {there}"
 
 
-def _there(places: Places, node: str, device: Device, folder: str, part: int, hashed: str) -> str:
+def _there(places: Places, node: str, device: Device, store: str, part: int, hashed: str) -> str:
     if device.node != node:
         return "on another machine"
-    found = sorted((places.device(device.name) / folder / str(part)).glob(f"*/{hashed}*"))
+    found = sorted((places.device(device.name) / store / str(part)).glob(f"*/{hashed}*"))
     return ", ".join(_file(path) for path in found) or "nothing there"
 
 

@@ -6,8 +6,9 @@ aerostat object ring add NAME --node HOST:PORT    a device of another node
 aerostat object ring weight NAME 50               hold less, or more; 0 empties the device
 aerostat object ring remove NAME                  the device is lost, or empty
 aerostat object ring renew NAME                   there is a new, empty disk in the place of the old one
-aerostat object ring replicas 3                   so many copies from now on
+aerostat object ring replicas 3                   so many copies from now on (of an erasure code its policy says)
 aerostat object ring rebalance                    give partitions to devices anew
+aerostat object ring make                         rings for policies that are new in the settings
 
 aerostat object ring pack FILE                    rings and secret in a file, for the other nodes
 aerostat object ring take FILE                    the rings and the secret of such a file are this node's
@@ -28,11 +29,11 @@ import msgspec
 from aerostat.cli import CommandError, typed
 from aerostat.cli.object import places_folder
 from aerostat.cli.settings import folder_of, settings_of
-from aerostat.services.object.config import ObjectConfig
-from aerostat.services.object.places import Places
+from aerostat.services.object.config import ObjectConfig, policies_of
+from aerostat.services.object.places import Places, ring_name
 from aerostat.services.object.ring import Builder, Device, Rebalanced, Ring, RingError, measure
 
-ACTIONS = ("show", "add", "weight", "remove", "renew", "replicas", "rebalance", "pack", "take")
+ACTIONS = ("show", "add", "weight", "remove", "renew", "replicas", "rebalance", "make", "pack", "take")
 KEPT = (".ring", ".builder")
 
 
@@ -62,10 +63,14 @@ def run(args: argparse.Namespace) -> int:
         return packed(places, Path(_one(args.what)))
     if args.action == "renew":
         return renewed(places, _one(args.what))
+    if args.action == "make":
+        return made(places, settings_of(args).section(ObjectConfig))
     names = args.ring or sorted(path.stem for path in places.rings.glob("*.builder"))
     for name in names:
         if not places.builder_file(name).exists():
             raise CommandError(f"there is no ring {name}")
+    if args.action == "replicas":
+        names = _of_copies(names, args)
     try:
         change = changes(args, places)
         if change is None:
@@ -78,6 +83,15 @@ def run(args: argparse.Namespace) -> int:
     except RingError as error:
         raise CommandError(str(error)) from None
     return 0
+
+
+def _of_copies(names: list[str], args: argparse.Namespace) -> list[str]:
+    """Those of the rings that hold copies. Raises `CommandError` where one is asked for that holds fragments."""
+    policies = policies_of(settings_of(args).section(ObjectConfig))
+    coded = {ring_name(policy.index) for policy in policies if policy.kind == "erasure"}
+    if asked := coded & set(args.ring or ()):
+        raise CommandError(f"{min(asked)} holds fragments: how many there are is said by its policy")
+    return [name for name in names if name not in coded]
 
 
 def changes(args: argparse.Namespace, places: Places) -> Callable[[Builder], None] | None:
@@ -143,6 +157,17 @@ def taken(places: Places, file: Path) -> int:
             part.write_bytes(content)
             os.replace(part, places.rings / name)
     print(f"{len(pack.files)} files of rings are in use; servers that run follow within seconds")
+    return 0
+
+
+def made(places: Places, settings: ObjectConfig) -> int:
+    with _alone(places):
+        missing = places.missing_rings(settings)
+        for name, replicas in missing.items():
+            places.add_ring(name, replicas)
+            print(f"{name}: over the devices of the ring object, {replicas:g} of them for each partition")
+    if not missing:
+        print("every policy has its ring")
     return 0
 
 

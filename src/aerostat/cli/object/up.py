@@ -112,6 +112,9 @@ def found(config: Config, args: argparse.Namespace) -> None:
             raise CommandError(
                 f"the store in {config.state} has its rings; to change them: {typed()} object ring --help"
             )
+        if missing := places.missing_rings(settings):
+            words = f"{typed()} object ring make --state {config.state}"
+            raise CommandError(f"policies have no rings yet ({', '.join(missing)}): {words}")
         return
     devices = [path.expanduser().resolve() for path in args.devices or ()]
     replicas = args.replicas or settings.replicas

@@ -1,15 +1,22 @@
-"""The settings of the object store: `[object]` in the TOML file."""
+"""The settings of the object store: `[object]` in the TOML file. docs/howto/object-store-settings.md lists all of them.
 
-from typing import Any
+What nobody reads is refused, here as in all sections: a misspelt `root_secrets` must not mean objects in plain bytes.
+"""
+
+from typing import Any, TypeVar
 
 import msgspec
+
+from aerostat.kernel.config import ConfigError
 
 from .cluster.policies import LEGACY_NAME, Policies, Policy
 from .daemons.settings import DaemonConfig
 from .node.waits import Waits
 
+Settings = TypeVar("Settings", bound=msgspec.Struct)
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What clients may send; told by `/info` under upstream's names. Lengths are of UTF-8."""
 
     max_file_size: int = 5_368_709_122
@@ -51,12 +58,27 @@ class ObjectConfig(msgspec.Struct, frozen=True, kw_only=True):
     daemons: DaemonConfig = DaemonConfig()
     cors_allow_origin: tuple[str, ...] = ()
     strict_cors_mode: bool = True
+    """Only origins that may are told that scripts may see an answer; else all, and browsers decide."""
     cors_expose_headers: tuple[str, ...] = ()
     middleware: dict[str, dict[str, Any]] = {}
-    """Options by the name of a middleware: `[object.middleware.tempurl]`."""
+    """Options by the name of a middleware: `[object.middleware.tempurl]`; see `options_of`."""
 
 
 def policies_of(settings: ObjectConfig) -> Policies:
     """Those of the settings; where there are none, one for all. Raises `PolicyError`."""
     only = Policy(index=0, name=LEGACY_NAME, replicas=settings.replicas)
     return Policies(settings.policies or (only,))
+
+
+def options_of(
+    settings: ObjectConfig, name: str, kind: type[Settings], *, apart: tuple[str, ...] = ()
+) -> Settings:
+    """What the settings say of a middleware; `enabled` is for the pipeline. `apart`: how names begin that the caller
+    reads itself. Raises `ConfigError`.
+    """
+    options = settings.middleware.get(name, {})
+    said = {one: options[one] for one in options if one != "enabled" and not one.startswith(apart)}
+    try:
+        return msgspec.convert(said, kind)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"[object.middleware.{name}]: {error}") from None

@@ -86,7 +86,7 @@ class Housed:
             await asyncio.to_thread(places.found, config, [FIRST_DEVICE])
         middleware = {"keystone": {"enabled": True}, **config.middleware}
         settings = msgspec.structs.replace(config, middleware=middleware)
-        store = ObjectStore(settings, places, self._house)
+        store = ObjectStore(settings, places, self._house.authenticate)
         store.start()
         return store
 

@@ -1,24 +1,29 @@
 """The order in which a request meets the features of the store, outermost first.
 
 Each is a module of `middleware/` with a class `Middleware(room, next)`: what it does not care for it hands on to
-`next`. A refusal raised in one is an answer to those around it. `info()` of each is what `/info` tells of it.
+`next`. A refusal raised in one is an answer to those around it. `info()` of each is what `/info` tells of it. Where it
+has options, its class `Settings` says which.
 """
 
 from __future__ import annotations
 
+import difflib
 import importlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
+
+from aerostat.kernel.config import ConfigError
+
 from .cluster.errors import DeviceFull, NoQuorum
-from .http.request import Request
+from .config import options_of
+from .http.request import Handler, Request
 from .http.response import Refusal, Response
 from .stores.protocol import DeviceAway
 
 if TYPE_CHECKING:
     from .room import ObjectStore
-
-Handler = Callable[[Request], Awaitable[Response]]
 
 ORDER = (
     "proxy_logging",
@@ -68,7 +73,13 @@ OPTIONAL = frozenset(
 """Only there when `[object.middleware.NAME]` is in the settings, and does not say `enabled = false`."""
 
 
+class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The settings of a middleware that has none."""
+
+
 class Layer(Protocol):
+    """A middleware, as it stands in the pipeline."""
+
     def __init__(self, room: ObjectStore, next: Handler) -> None: ...
 
     async def __call__(self, request: Request) -> Response: ...
@@ -78,7 +89,11 @@ class Layer(Protocol):
 
 
 def build(room: ObjectStore, core: Handler) -> tuple[Handler, dict[str, Layer]]:
-    """The whole pipeline around the handlers of accounts, containers and objects, and its layers by their names."""
+    """The whole pipeline around the handlers of accounts, containers and objects, and its layers by their names.
+
+    Raises `ConfigError` for settings that nobody reads, or that make no sense.
+    """
+    _check_names(room.settings.middleware)
     handler = guarded(core)
     layers: dict[str, Layer] = {}
     for name in reversed(ORDER):
@@ -86,10 +101,21 @@ def build(room: ObjectStore, core: Handler) -> tuple[Handler, dict[str, Layer]]:
         if not options.get("enabled", name in room.settings.middleware or name not in OPTIONAL):
             continue
         module = importlib.import_module(f"{__package__}.middleware.{name}")
+        if not hasattr(module, "Settings"):
+            options_of(room.settings, name, NoOptions)
         layer: Layer = module.Middleware(room, handler)
         layers[name] = layer
         handler = guarded(layer)
     return handler, dict(reversed(layers.items()))
+
+
+def _check_names(said: Mapping[str, Any]) -> None:
+    for name in said:
+        if name not in ORDER:
+            near = difflib.get_close_matches(name, ORDER, n=1) or sorted(ORDER)
+            raise ConfigError(
+                f"[object.middleware.{name}]: there is no such middleware; there is {', '.join(near)}"
+            )
 
 
 def guarded(handler: Handler) -> Handler:

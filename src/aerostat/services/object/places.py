@@ -77,11 +77,27 @@ class Places:
             self.device(name).mkdir(mode=0o700, exist_ok=True)
         if not self._secret.exists():
             self._write_secret(secrets.token_bytes(SECRET_BYTES))
+        for name, amount in self.missing_rings(settings).items():
+            builder = Builder(settings.part_power, amount)
+            for device in names:
+                builder.add(node=settings.node, name=device, weight=100.0)
+            self._save_first(name, builder)
+
+    def missing_rings(self, settings: ObjectConfig) -> dict[str, float]:
+        """Those that the settings want and that are not there, each with its replicas. Raises `PolicyError`."""
         amounts = {"account": settings.replicas, "container": settings.replicas}
         amounts |= {ring_name(policy.index): policy.devices for policy in policies_of(settings)}
-        for name, amount in amounts.items():
-            if not self.ring_file(name).exists():
-                self._make_ring(name, settings, names, amount)
+        return {name: amount for name, amount in amounts.items() if not self.ring_file(name).exists()}
+
+    def add_ring(self, name: str, replicas: float) -> None:
+        """Of a policy that is new, over the devices of objects of policy 0. Raises `RingError`."""
+        first = Builder.load(self.builder_file(ring_name(0)))
+        builder = Builder(
+            first.part_power, replicas, min_part_hours=first.min_part_hours, overload=first.overload
+        )
+        for one in first.devices.values():
+            builder.add(node=one.node, name=one.name, weight=one.weight, region=one.region, zone=one.zone)
+        self._save_first(name, builder)
 
     def join(self, secret: bytes) -> None:
         """Be of the cluster that has this secret. Raises FileExistsError where there is another one."""
@@ -101,10 +117,7 @@ class Places:
             os.fsync(file.fileno())
         os.replace(part, self._secret)
 
-    def _make_ring(self, name: str, settings: ObjectConfig, devices: list[str], replicas: float) -> None:
-        builder = Builder(settings.part_power, replicas)
-        for device in devices:
-            builder.add(node=settings.node, name=device, weight=100.0)
+    def _save_first(self, name: str, builder: Builder) -> None:
         builder.rebalance()
         builder.save(self.builder_file(name))
         builder.ring().save(self.ring_file(name))

@@ -18,8 +18,13 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
+TO, KEY = "x-container-sync-to", "x-container-sync-key"
+"""Which container follows, and the key that the owners of both have in common."""
+SENT_AT = "x-backend-inbound-x-timestamp"
+"""What a client said as `X-Timestamp`: nobody else listens to it."""
 
-class Realm(msgspec.Struct, frozen=True, kw_only=True):
+
+class Realm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`clusters`: where each answers, up to and with `/v1/`."""
 
     key: str
@@ -29,6 +34,16 @@ class Realm(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def keys(self) -> tuple[str, ...]:
         return (self.key, self.key2) if self.key2 else (self.key,)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[object.middleware.container_sync]`"""
+
+    realms: dict[str, Realm] = {}
+    current: str = ""
+    """`//REALM/CLUSTER`: this one."""
+    allow_full_urls: bool = True
+    """Let containers follow others at any URL, too."""
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -52,10 +67,8 @@ class Realms:
         self._current = tuple(current.strip("/").upper().split("/"))
 
     @classmethod
-    def of(cls, options: Mapping[str, Any]) -> "Realms":
-        """Raises msgspec.ValidationError."""
-        realms = msgspec.convert(options.get("realms", {}), dict[str, Realm])
-        return cls(realms, options.get("current", ""))
+    def of(cls, settings: Settings) -> "Realms":
+        return cls(settings.realms, settings.current)
 
     def find(self, name: str) -> Realm | None:
         return self._realms.get(name.upper())

@@ -2,25 +2,28 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
 from .cluster.cluster import Cluster
-from .config import ObjectConfig, policies_of
+from .cluster.policies import PolicyError
+from .config import ObjectConfig, options_of, policies_of
 from .daemons.rounds import Daemon, Rounds
 from .daemons.station import Station
 from .expiry import Expiry
 from .http.front import Front
+from .http.request import Handler
 from .node.neighbours import Neighbours
 from .node.server import NodeServer
-from .pipeline import Handler, Layer, build
+from .pipeline import Layer, build
 from .places import Places, ring_name
 from .proxy.core import Core
 from .proxy.finishing import Finishing
 from .proxy.infos import Generations, Infos
 from .realms import Realms
-from .ring import Device, Hasher, RingError
+from .realms import Settings as SyncSettings
+from .ring import Device, Hasher, Ring, RingError
 from .stores.device import LocalDevice
 from .stores.protocol import DeviceVerbs
 
@@ -38,18 +41,27 @@ VERSION = "2.38.0"
 log = structlog.get_logger(__name__)
 
 
+class Rings(NamedTuple):
+    """All of a store; `objects`: by the index of their policy."""
+
+    account: Ring
+    container: Ring
+    objects: Mapping[int, Ring]
+
+
 class ObjectStore:
     """A proxy, with the devices of its own machine in the same process."""
 
-    def __init__(self, settings: ObjectConfig, places: Places, host: Any = None) -> None:
-        """`places` are founded. `host` is what the store lives in: the cloud's `House`; None where it stands alone.
+    def __init__(
+        self, settings: ObjectConfig, places: Places, authenticate: "Authenticator | None" = None
+    ) -> None:
+        """`places` are founded. `authenticate`: whom a token of the cloud stands for; None where it stands alone.
 
-        Raises `RingError`, FileNotFoundError.
+        Raises `ConfigError`, `RingError`, FileNotFoundError.
         """
         self.settings = settings
         self.places = places
-        self.house = host
-        self.authenticate: Authenticator | None = host.authenticate if host is not None else None
+        self.authenticate = authenticate
         self.policies = policies_of(settings)
         self.hasher = Hasher(places.secret())
         self.neighbours = Neighbours(places.secret(), settings.node_waits)
@@ -58,7 +70,8 @@ class ObjectStore:
         self.node = NodeServer(self._named, places.secret())
         """What other nodes ask: an ASGI application for the address that `settings.node` tells."""
         self.devices: dict[str, DeviceVerbs] = {}
-        self.cluster = self._assembled()
+        self._seen = self._state_of_rings()  # before they are read: what changes meanwhile is seen later
+        self.cluster = self._assembled(self._rings())
         is_alone = len(self.local) == len(self.devices)
         self.infos = Infos(
             lambda: self.cluster,
@@ -107,7 +120,7 @@ class ObjectStore:
     def _container_sync(self, station: Station) -> Daemon:
         from .daemons.container_sync import ContainerSync  # its HTTP client is large, and seldom wanted
 
-        realms = Realms.of(self.settings.middleware.get("container_sync", {}))
+        realms = Realms.of(options_of(self.settings, "container_sync", SyncSettings))
         return ContainerSync(station, self.layers["symlink"], realms)
 
     def info(self) -> Mapping[str, Any]:
@@ -136,10 +149,14 @@ class ObjectStore:
             found.update(layer.info())
         return found
 
-    def _assembled(self) -> Cluster:
-        """By the rings as they are now; devices that were open stay so."""
-        account, container = self.places.ring("account"), self.places.ring("container")
+    def _rings(self) -> "Rings":
+        """As they are now. Blocks: large ones take a while. Raises FileNotFoundError, `RingError`."""
         objects = {policy.index: self.places.ring(ring_name(policy.index)) for policy in self.policies}
+        return Rings(self.places.ring("account"), self.places.ring("container"), objects)
+
+    def _assembled(self, rings: "Rings") -> Cluster:
+        """By these rings; devices that were open stay so."""
+        account, container, objects = rings
         for ring in (account, container, *objects.values()):
             for device in ring.devices.values():
                 if device.key not in self.devices:
@@ -160,24 +177,23 @@ class ObjectStore:
         self.local[device.key] = self._named[device.name] = own
         return own
 
-    async def _follow_rings(self) -> None:
+    def _state_of_rings(self) -> list[tuple[int, int]]:
+        """Another one when a file was replaced. Raises FileNotFoundError."""
         names = ["account", "container", *(ring_name(policy.index) for policy in self.policies)]
-        files = [self.places.ring_file(name) for name in names]
+        found = [self.places.ring_file(name).stat() for name in names]
+        return [(file.st_mtime_ns, file.st_ino) for file in found]
 
-        def state() -> list[tuple[int, int]]:
-            return [(found.st_mtime_ns, found.st_ino) for found in (file.stat() for file in files)]
-
-        seen = state()
+    async def _follow_rings(self) -> None:
         while True:
             await asyncio.sleep(LOOK_AT_RINGS_S)
             try:
-                if (now := state()) == seen:
+                if (now := self._state_of_rings()) == self._seen:
                     continue
-                before, self.cluster = self.cluster, self._assembled()
-            except (OSError, RingError) as error:
-                log.warning("rings cannot be read; the older ones stay in use", error=str(error))
+                before, self.cluster = self.cluster, self._assembled(await asyncio.to_thread(self._rings))
+            except (OSError, PolicyError, RingError) as error:
+                log.warning("rings cannot be used; the older ones stay", error=str(error))
                 continue
-            seen = now
+            self._seen = now
             log.info("rings have changed")
             letting_go = asyncio.create_task(_let_go(before))
             self._older.add(letting_go)

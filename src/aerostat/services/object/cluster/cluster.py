@@ -22,8 +22,12 @@ from .standing import Standings
 SUMS_AFTER_S = 3.0
 
 
-class ObjectStore(Protocol):
+class ObjectsOfPolicy(Protocol):
     """Objects of one policy. All raise `NoQuorum`; names are of account, container, object."""
+
+    @property
+    def layout(self) -> Layout:
+        """Where they belong."""
 
     async def find(
         self, account: str, container: str, name: str, *, newest: bool = False
@@ -76,14 +80,14 @@ class Cluster:
     def _layout(self, ring: Ring) -> Layout:
         return Layout(ring, self.devices, self._local)
 
-    def _store(self, policy: Policy, ring: Ring) -> ObjectStore:
+    def _store(self, policy: Policy, ring: Ring) -> ObjectsOfPolicy:
         if policy.kind == "replication":
             return Replicated(policy.index, self.hasher, self._layout(ring), self.calls)
         if ring.replicas != policy.devices:
             raise PolicyError(f"The ring of {policy.name} must have {policy.devices:g} replicas.")
         return ErasureCoded(policy, self.hasher, self._layout(ring), self.calls)
 
-    def objects(self, policy: int) -> ObjectStore:
+    def objects(self, policy: int) -> ObjectsOfPolicy:
         """Those of the policy of this index. Raises KeyError."""
         return self._objects[policy]
 

@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class ErasureCoded:
-    """See `ObjectStore`."""
+    """See `ObjectsOfPolicy`."""
 
     def __init__(self, policy: Policy, hasher: Hasher, layout: Layout, calls: Calls) -> None:
         self.index = policy.index

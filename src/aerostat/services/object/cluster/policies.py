@@ -9,15 +9,17 @@ from typing import Literal
 
 import msgspec
 
+from aerostat.kernel.config import ConfigError
+
 _NAME = re.compile(r"[A-Za-z0-9-]+")
 LEGACY_NAME = "Policy-0"
 
 
-class PolicyError(ValueError):
-    """Policies that do not fit together; the text is for the operator."""
+class PolicyError(ConfigError):
+    """Policies that do not fit together, or with their rings."""
 
 
-class Policy(msgspec.Struct, frozen=True, kw_only=True):
+class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`replicas` are of kind `replication`; `ec_data` and `ec_parity` of kind `erasure`."""
 
     index: int

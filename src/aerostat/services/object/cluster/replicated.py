@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class Replicated:
-    """See `ObjectStore`. `index`: of the policy."""
+    """See `ObjectsOfPolicy`. `index`: of the policy."""
 
     def __init__(self, index: int, hasher: Hasher, layout: Layout, calls: Calls) -> None:
         self.index = index

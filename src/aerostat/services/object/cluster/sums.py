@@ -9,6 +9,7 @@ from .calls import FAULTS
 from .errors import NoQuorum
 
 FEW = 50
+"""Containers whose sums somebody may be kept waiting for."""
 
 log = structlog.get_logger(__name__)
 
@@ -21,7 +22,7 @@ class Sums:
         self._delay_s = delay_s
         self._changed: dict[str, dict[str, None]] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._at_work: set[asyncio.Task[None]] = set()
 
     def changed(self, account: str, container: str) -> None:
         self._changed.setdefault(account, {})[container] = None
@@ -30,7 +31,9 @@ class Sums:
 
     def _start(self) -> None:
         self._timer = None
-        self._task = asyncio.create_task(self.flush_all())
+        task = asyncio.create_task(self.flush_all())
+        self._at_work.add(task)
+        task.add_done_callback(self._at_work.discard)
 
     async def flush_all(self) -> None:
         """Tell all that is known now. What cannot be told is tried again later."""
@@ -56,8 +59,7 @@ class Sums:
         """Tell what is left, once."""
         if self._timer is not None:
             self._timer.cancel()
-        if self._task is not None:
-            await self._task
+        await asyncio.gather(*self._at_work)
         await self.flush_all()
         if self._timer is not None:
             self._timer.cancel()

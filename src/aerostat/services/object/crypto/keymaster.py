@@ -20,9 +20,10 @@ import time
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import structlog
+
+from aerostat.kernel.config import ConfigError
 
 LEAST_BYTES = 32
 LOOK_AGAIN_S = 1.0
@@ -31,8 +32,8 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 log = structlog.get_logger(__name__)
 
 
-class SecretError(ValueError):
-    """Root secrets that cannot be used; the text is for the operator and tells no secret."""
+class SecretError(ConfigError):
+    """Root secrets that cannot be used; the text tells no secret."""
 
 
 class UnknownSecret(Exception):
@@ -55,15 +56,6 @@ class Keymaster:
             self._stamp = _stamp(file)
             secrets, active = _read(file)
         self._secrets, self.active = _checked(secrets, active)
-
-    @classmethod
-    def of(cls, options: Mapping[str, Any]) -> "Keymaster | None":
-        """From `root_secrets_file`, or `root_secrets` and `active_root_secret_id`; None when neither is there."""
-        if path := options.get("root_secrets_file"):
-            return cls({}, None, Path(path))
-        if secrets := options.get("root_secrets"):
-            return cls(secrets, options.get("active_root_secret_id"))
-        return None
 
     @property
     def ids(self) -> list[str]:

@@ -35,7 +35,12 @@ class Auditor:
         self._bytes = Pace(settings.audit_bytes_per_s)
         self._files = Pace(settings.audit_files_per_s)
         self._walk = Walk(
-            station, NAME, list, self._work, thorough_s=settings.audit_full_s, ended=self._clear_leftovers
+            station,
+            NAME,
+            lambda _: True,
+            self._work,
+            thorough_s=settings.audit_full_s,
+            ended=self._clear_leftovers,
         )
 
     async def pass_once(self) -> bool:

@@ -21,23 +21,22 @@ import structlog
 
 from .. import timestamp
 from ..cluster.shards import root_in
-from ..http.request import Request, path_of
+from ..http.request import Handler, Request, path_of
 from ..http.response import Response
-from ..pipeline import Handler, guarded
-from ..realms import Realms, Target, signature
+from ..pipeline import guarded
+from ..realms import KEY, TO, Realms, Target, signature
 from ..stores.entries import Entry
 from ..stores.held import CONTAINERS, DatabaseState
 from ..stores.protocol import Place
-from .expirer import is_of
 from .pace import Pace
 from .progress import Progress
+from .shares import whose
 from .station import Station
 from .walking import Step, Walk
 
 log = structlog.get_logger(__name__)
 
 NAME = "container_sync"
-TO, KEY = "x-container-sync-to", "x-container-sync-key"
 VERSIONS = ("x-container-sysmeta-versions-container", "x-container-sysmeta-versions-enabled")
 SENT = (
     "content-type", "content-encoding", "content-disposition", "content-language", "cache-control", "expires",
@@ -74,7 +73,7 @@ class ContainerSync:
         self._realms = realms
         self._transport = transport
         self._pace = Pace(station.settings.sync_per_s)
-        self._walk = Walk(station, NAME, _stores, self._work, ended=self._ended)
+        self._walk = Walk(station, NAME, lambda store: store == CONTAINERS, self._work, ended=self._ended)
         self._client: httpx.AsyncClient
         self._seen: dict[str, set[str]] = {}
 
@@ -118,7 +117,7 @@ class ContainerSync:
         sending = Sending(self._client, self._reading, root, target, key, step.progress)
 
         def is_ours(entry: Entry) -> bool:
-            return is_of(entry.name, holders) == step.key
+            return whose(entry.name, holders) == step.key
 
         def is_due(entry: Entry) -> bool:
             return _moment(entry) < self._station.moment(OTHERS_AFTER_S)
@@ -256,7 +255,3 @@ def _sent_at(headers: Mapping[str, str]) -> int:
 def _moment(entry: Entry) -> int:
     """When it changed last, by a PUT or by a POST."""
     return max(entry.timestamp, entry.type_at, entry.meta_at)
-
-
-def _stores(stores: Sequence[str]) -> Sequence[str]:
-    return [store for store in stores if store == CONTAINERS]

@@ -5,7 +5,6 @@ long overdue is anybody's, so that nothing waits for one that is away.
 """
 
 import asyncio
-import zlib
 from collections.abc import AsyncIterator
 
 import structlog
@@ -17,6 +16,7 @@ from ..stores.entries import ContainerEntry, Entry
 from ..stores.listing import Asked
 from .pace import Pace
 from .progress import Progress
+from .shares import whose
 from .station import Station
 
 log = structlog.get_logger(__name__)
@@ -45,8 +45,8 @@ class Expirer:
             progress.begin(self._station.clock(), 0)
             try:
                 await self._all(progress)
-            except NoQuorum as error:
-                progress.fail(error)
+            except* NoQuorum as errors:  # of a task group
+                progress.fail(errors.exceptions[0])
             progress.end(self._station.clock())
             await progress.save(now=True)
         return True
@@ -90,7 +90,7 @@ class Expirer:
         place = layout.place(self._station.cluster.hasher.hash(expiry.ACCOUNT, slot))
         holders = [device.key for device in layout.ring.holders(place.part)]
         due_at = int(name.partition("-")[0])
-        return is_of(name, holders) in self._station.here or (
+        return whose(name, holders) in self._station.here or (
             now_s - due_at > self._station.settings.expire_others_s
         )
 
@@ -114,8 +114,3 @@ class Expirer:
             await self._station.cluster.containers.hear(expiry.ACCOUNT, slot, [gone])
         except NoQuorum as error:
             progress.fail(error)
-
-
-def is_of(name: str, holders: list[str]) -> str:
-    """Whose a note is, of the holders of its container."""
-    return holders[zlib.crc32(name.encode("utf-8", "surrogateescape")) % len(holders)] if holders else ""

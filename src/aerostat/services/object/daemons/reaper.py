@@ -6,8 +6,6 @@ A container belongs to one holder of its account, and long after the deletion to
 meanwhile is let be from then on.
 """
 
-from collections.abc import Sequence
-
 import structlog
 
 from .. import timestamp
@@ -18,8 +16,8 @@ from ..stores.listing import Asked
 from ..stores.opened import Superseded
 from ..stores.protocol import Place
 from ..timestamp import TICKS, Timestamp
-from .expirer import is_of
 from .pace import Pace
+from .shares import whose
 from .station import Station
 from .walking import Step, Walk
 
@@ -38,7 +36,7 @@ class Reaper:
     def __init__(self, station: Station) -> None:
         self._station = station
         self._pace = Pace(station.settings.reap_per_s)
-        self._walk = Walk(station, NAME, _stores, self._work)
+        self._walk = Walk(station, NAME, lambda store: store == ACCOUNTS, self._work)
 
     async def pass_once(self) -> bool:
         return await self._walk.pass_once()
@@ -57,7 +55,7 @@ class Reaper:
         while (page := await step.device.rows_since(ACCOUNTS, place, change, PAGE)) is not None and page.rows:
             change = page.change
             for entry in page.containers:
-                if entry.is_gone or not (is_overdue or is_of(entry.name, holders) == step.key):
+                if entry.is_gone or not (is_overdue or whose(entry.name, holders) == step.key):
                     continue
                 now = await step.device.database(ACCOUNTS, place)
                 if now is None or now.put_at >= now.deleted_at:
@@ -104,7 +102,3 @@ class Reaper:
                 if found.facts.is_gone:
                     return found.facts.timestamp
                 at = max(newer.timestamp, found.facts.timestamp) + 1
-
-
-def _stores(stores: Sequence[str]) -> Sequence[str]:
-    return [store for store in stores if store == ACCOUNTS]

@@ -54,7 +54,13 @@ class Reconstructor:
         self._bytes = Pace(station.settings.copy_bytes_per_s)
         self._pace = Pace(station.settings.parts_per_s)
         self._turns: WeakValueDictionary[tuple[str, int], asyncio.Lock] = WeakValueDictionary()
-        self._walk = Walk(station, NAME, _stores, self._work, thorough_s=station.settings.thorough_s)
+        self._walk = Walk(
+            station,
+            NAME,
+            lambda store: store.startswith("fragments"),
+            self._work,
+            thorough_s=station.settings.thorough_s,
+        )
 
     async def pass_once(self) -> bool:
         """Some partitions of each device; True when all are at the end of a round."""
@@ -254,7 +260,3 @@ def _by_hash(held: Sequence[Held]) -> dict[str, list[Held]]:
     for one in held:
         found.setdefault(one.hashed, []).append(one)
     return found
-
-
-def _stores(stores: Sequence[str]) -> Sequence[str]:
-    return [store for store in stores if store.startswith("fragments")]

@@ -3,8 +3,6 @@
 https://docs.openstack.org/swift/latest/overview_replication.html
 """
 
-from collections.abc import Sequence
-
 from ..stores.held import ACCOUNTS, CONTAINERS
 from .databases_alike import DatabasesAlike
 from .objects_alike import ObjectsAlike
@@ -24,7 +22,13 @@ class Replicator:
         self._objects = ObjectsAlike(station)
         self._databases = DatabasesAlike(station)
         self._pace = Pace(station.settings.parts_per_s)
-        self._walk = Walk(station, NAME, _stores, self._work, thorough_s=station.settings.thorough_s)
+        self._walk = Walk(
+            station,
+            NAME,
+            lambda store: not store.startswith("fragments"),
+            self._work,
+            thorough_s=station.settings.thorough_s,
+        )
 
     async def pass_once(self) -> bool:
         """Some partitions of each device; True when all are at the end of a round."""
@@ -34,7 +38,3 @@ class Replicator:
         await self._pace.spend()
         half = self._databases if step.store in (ACCOUNTS, CONTAINERS) else self._objects
         await half.work(step)
-
-
-def _stores(stores: Sequence[str]) -> Sequence[str]:
-    return [store for store in stores if not store.startswith("fragments")]

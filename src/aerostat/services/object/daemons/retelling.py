@@ -7,7 +7,6 @@ did not, no rows can be told again: a ring of containers wants two replicas wher
 
 import asyncio
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
@@ -39,7 +38,13 @@ class Retelling:
     def __init__(self, station: Station) -> None:
         self._station = station
         self._pace = Pace(station.settings.retell_per_s)
-        self._walk = Walk(station, NAME, _stores, self._work, ended=self._ended)
+        self._walk = Walk(
+            station,
+            NAME,
+            lambda store: store.startswith(("objects", "fragments")),
+            self._work,
+            ended=self._ended,
+        )
 
     async def pass_once(self) -> bool:
         """True when nothing is left to be told again."""
@@ -131,7 +136,3 @@ def _scanned(folder: Path) -> "list[os.DirEntry[str]]":
             return sorted(entries, key=lambda entry: entry.name)
     except (FileNotFoundError, NotADirectoryError):
         return []
-
-
-def _stores(stores: Sequence[str]) -> Sequence[str]:
-    return [store for store in stores if store.startswith(("objects", "fragments"))]

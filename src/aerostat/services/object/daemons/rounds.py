@@ -9,12 +9,14 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import structlog
 
 from ..cluster.cluster import Cluster
+from ..http.request import Handler
 from ..stores.device import LocalDevice
+from ..stores.protocol import DeviceAway
 from .auditor import Auditor
 from .expirer import Expirer
 from .presence import Presence
@@ -28,9 +30,6 @@ from .sharder import Sharder
 from .station import Station
 from .sums import SumsTeller
 from .updater import Updater
-
-if TYPE_CHECKING:
-    from ..pipeline import Handler
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +73,7 @@ class Rounds:
         settings: DaemonConfig,
         *,
         reclaim_age_s: float,
-        core: "Handler | None" = None,
+        core: Handler | None = None,
         more: Sequence[Callable[[Station], Daemon]] = (),
     ) -> None:
         self._devices = devices
@@ -132,13 +131,29 @@ class Rounds:
 
     async def _keep_locks(self) -> None:
         while True:
-            await asyncio.to_thread(self._look_after_locks)
+            devices = dict(self._devices)
+            are_there = await asyncio.gather(*(self._is_there(device) for device in devices.values()))
+            there = {
+                key: device
+                for (key, device), is_there in zip(devices.items(), are_there, strict=True)
+                if is_there
+            }
+            await asyncio.to_thread(self._look_after_locks, there)
             self._has_looked.set()
             await asyncio.sleep(LOCK_S)
 
-    def _look_after_locks(self) -> None:
+    async def _is_there(self, device: LocalDevice) -> bool:
+        """An empty folder in the place of a disk is left alone: what we wrote there would be hidden by the disk."""
+        try:
+            async with asyncio.timeout(self._settings.answer_s):
+                await device.status()
+        except (DeviceAway, OSError):
+            return False
+        return True
+
+    def _look_after_locks(self, devices: Mapping[str, LocalDevice]) -> None:
         """Show that we live, and take what nobody else cares for. Blocks."""
-        for key, device in list(self._devices.items()):
+        for key, device in devices.items():
             try:
                 if key not in self._present:
                     self._present[key] = Presence(device.root)

@@ -11,7 +11,6 @@ a plan that was given up or of a root that was deleted, is closed, gives its row
 """
 
 import asyncio
-from collections.abc import Sequence
 
 import structlog
 
@@ -65,7 +64,7 @@ class Sharder:
         self._rows = Pace(station.settings.shard_rows_per_s)
         self._quiet: dict[tuple[str, int], int] = {}
         """Partitions in which nothing was to be done when they were touched last."""
-        self._walk = Walk(station, NAME, _stores, self._work)
+        self._walk = Walk(station, NAME, lambda store: store == CONTAINERS, self._work)
 
     async def pass_once(self) -> bool:
         """Some partitions of each device; True when all are at the end of a round."""
@@ -294,7 +293,3 @@ class Sharder:
 
     async def _say(self, name: Name, said: Said) -> None:
         await self._station.cluster.containers.say(*name, said)
-
-
-def _stores(stores: Sequence[str]) -> Sequence[str]:
-    return [store for store in stores if store == CONTAINERS]

@@ -3,18 +3,16 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TypeVar
 
 from ..cluster.calls import FAULTS
 from ..cluster.cluster import Cluster
 from ..cluster.layout import Layout
+from ..http.request import Handler
 from ..stores.device import LocalDevice
 from ..stores.held import ACCOUNTS, CONTAINERS, policy_of
 from ..timestamp import TICKS, Timestamp
 from .settings import DaemonConfig
-
-if TYPE_CHECKING:
-    from ..pipeline import Handler
 
 __all__ = ["FAULTS", "Station"]
 
@@ -34,7 +32,7 @@ class Station:
         settings: DaemonConfig,
         *,
         reclaim_age_s: float,
-        core: "Handler | None" = None,
+        core: Handler | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._cluster = cluster
@@ -58,9 +56,7 @@ class Station:
             return self.cluster.containers.layout
         if store == ACCOUNTS:
             return self.cluster.accounts.layout
-        objects: Any = self.cluster.objects(policy_of(store))
-        layout: Layout = objects.layout
-        return layout
+        return self.cluster.objects(policy_of(store)).layout
 
     async def ask(self, call: Awaitable[T]) -> T:
         """A device; it is not waited for for ever. Raises `FAULTS`."""

@@ -5,7 +5,6 @@ Each holder tells it when its database has changed since it was told last: files
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
 from pathlib import Path
 
 from ..cluster.errors import NoQuorum
@@ -32,7 +31,7 @@ class SumsTeller:
         self._pace = Pace(station.settings.notes_per_s)
         self._told: dict[tuple[str, str], tuple[int, ...]] = {}
         self._seen: dict[tuple[str, int], int] = {}
-        self._walk = Walk(station, NAME, _stores, self._work)
+        self._walk = Walk(station, NAME, lambda store: store == CONTAINERS, self._work)
 
     async def pass_once(self) -> bool:
         return await self._walk.pass_once()
@@ -97,7 +96,3 @@ def newest(folder: Path) -> int:
 
 def _content(state: DatabaseState) -> tuple[int, ...]:
     return state.put_at, state.deleted_at, state.rows, state.checksum
-
-
-def _stores(stores: Sequence[str]) -> Sequence[str]:
-    return [store for store in stores if store == CONTAINERS]

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import structlog
 
+from ..cluster.errors import DeviceFull, NoQuorum
 from ..stores.device import LocalDevice
 from ..stores.protocol import DeviceAway
 from .progress import Progress
@@ -26,15 +27,15 @@ class Step:
 
 
 class Walk:
-    """`stores`: those of a device's that the daemon cares for. `work`: one step; faults of the device are no fault of
-    its own. `ended`: a round is complete.
+    """`is_ours`: whether the daemon cares for a store. `work`: one step; what devices cannot do now is tried again
+    in the next round. `ended`: a round is complete.
     """
 
     def __init__(
         self,
         station: Station,
         name: str,
-        stores: Callable[[Sequence[str]], Sequence[str]],
+        is_ours: Callable[[str], bool],
         work: Callable[[Step], Awaitable[None]],
         *,
         thorough_s: float = 0.0,
@@ -42,7 +43,7 @@ class Walk:
     ) -> None:
         self._station = station
         self._name = name
-        self._stores = stores
+        self._is_ours = is_ours
         self._work = work
         self._thorough_s = thorough_s
         self._ended = ended
@@ -57,8 +58,10 @@ class Walk:
         """All devices side by side, each for `pass_s`. True when all are at the end of a round, or away."""
         for gone in self._progress.keys() - self._station.here.keys():
             del self._progress[gone]
-        here = list(self._station.here.items())
-        return all(await asyncio.gather(*(self._device(key, device) for key, device in here)))
+        async with asyncio.TaskGroup() as group:
+            here = list(self._station.here.items())
+            rounds = [group.create_task(self._device(key, device)) for key, device in here]
+        return all(task.result() for task in rounds)
 
     async def _device(self, key: str, device: LocalDevice) -> bool:
         until_s = time.monotonic() + self._station.settings.pass_s
@@ -66,7 +69,7 @@ class Walk:
             status = await device.status()
             progress = self.progress(key)
             progress.begin(self._station.clock(), self._thorough_s)
-            for store in behind(sorted(self._stores(status.stores)), progress.report.position):
+            for store in behind(sorted(filter(self._is_ours, status.stores)), progress.report.position):
                 for part in await device.partitions(store):
                     if f"{store}/{part:010d}" <= progress.report.position:
                         continue
@@ -88,7 +91,7 @@ class Walk:
             await self._work(step)
         except DeviceAway:
             raise
-        except FAULTS as error:
+        except (NoQuorum, DeviceFull, *FAULTS) as error:
             progress.fail(error)
             log.warning("step_failed", daemon=self._name, device=step.key, store=step.store, part=step.part)
         progress.count("partitions")

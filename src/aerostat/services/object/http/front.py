@@ -19,21 +19,18 @@ import structlog
 from aerostat.kernel.http.connection import IS_GONE
 
 from ..config import Limits
-from .request import Body, Request, decoded_path
+from .request import Body, Handler, Request, decoded_path
 from .response import Refusal, Response, refusal
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Handler = Callable[[Request], Awaitable[Response]]
 
 EXTRA, MOST_EXTRA = b"x-trans-id-extra", 32
 UNSENT = (204, 304)
 """Answers without a body, and without a length."""
 FRAMING = ("content-length", "transfer-encoding", "connection")
 """What the server below looks at."""
-UNSENT = (204, 304)
-"""Answers without a body, and without a length."""
 SILENCE_LIMIT_S = 60.0
 """A client that sends nothing of its body for so long is given up."""
 OTHER_HEADERS = 36

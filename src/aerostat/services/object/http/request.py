@@ -11,13 +11,16 @@ from urllib.parse import parse_qsl, quote, unquote_to_bytes
 
 from .. import timestamp
 from ..timestamp import Timestamp
-from .response import Refusal
+from .response import Refusal, Response
 
 if TYPE_CHECKING:
     from .user import User
 
 Authorize = Callable[["Request", str | None], Awaitable[None]]
 """Raises `Refusal` unless the request may go on, given the ACL of what it touches."""
+
+Handler = Callable[["Request"], Awaitable[Response]]
+"""What answers a request: a middleware, or those of accounts, containers and objects at the end."""
 
 VERSIONS = ("v1", "v1.0")
 

@@ -5,8 +5,9 @@ ranges and conditions are worked out once, at the end, whatever it was made of.
 """
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
+from .listing import Listing
 from .reasons import REASONS
 
 HTML = "text/html; charset=UTF-8"
@@ -58,7 +59,7 @@ class Response:
         body: bytes = b"",
         *,
         entity: Entity | None = None,
-        listing: Any = None,
+        listing: Listing | None = None,
         stream: AsyncIterator[bytes] | None = None,
     ) -> None:
         self.status = status

@@ -7,13 +7,15 @@ https://docs.openstack.org/swift/latest/middleware.html#module-swift.common.midd
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..http.request import Request
+from ..http.request import Handler, Request
 from ..http.response import Refusal, Response
-from ..pipeline import Handler
-from ..proxy.infos import AccountInfo, ContainerInfo
+from ..proxy.infos import ContainerInfo
 from .container_quotas import EXCEEDED, number
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 KINDS = ("bytes", "count")
 KEPT = "x-account-sysmeta-quota-"
@@ -24,7 +26,7 @@ EXCEEDED_OF_POLICY = "Upload exceeds policy quota."
 class Middleware:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         self._room = room
         self._next = next
 
@@ -83,10 +85,10 @@ class Middleware:
 
     async def _check_upload(self, request: Request) -> None:
         """Raises `Refusal` 413; 401, 403 to those who may not know that there is a quota."""
-        account: AccountInfo | None = await self._room.infos.account(request.account)
+        account = await self._room.infos.account(request.account)
         if account is None or not any(name.startswith(KEPT) or name == OLD for name in account.headers):
             return
-        container: ContainerInfo | None = await self._room.infos.container(request.account, request.container)
+        container = await self._room.infos.container(request.account, request.container)
         if container is None:
             return
         account = await self._room.infos.account(request.account, fresh=True)

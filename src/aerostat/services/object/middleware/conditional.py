@@ -1,18 +1,20 @@
 """Conditions and ranges of GET and HEAD, over whatever bytes the layers below have put together."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..http import conditions
-from ..http.request import Request
+from ..http.request import Handler, Request
 from ..http.response import Response
-from ..pipeline import Handler
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 
 class Middleware:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         self._next = next
 
     async def __call__(self, request: Request) -> Response:

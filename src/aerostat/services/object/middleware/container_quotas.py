@@ -5,12 +5,13 @@ without a length are counted as they come.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..http.request import Request, path_of
+from ..http.request import Handler, Request, path_of
 from ..http.response import Refusal, Response
-from ..pipeline import Handler
-from ..proxy.infos import ContainerInfo
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 BYTES = "x-container-meta-quota-bytes"
 COUNT = "x-container-meta-quota-count"
@@ -20,7 +21,7 @@ EXCEEDED = "Upload exceeds quota."
 class Middleware:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         self._room = room
         self._next = next
 
@@ -40,7 +41,7 @@ class Middleware:
     async def _check_upload(self, request: Request) -> None:
         """Raises `Refusal` 413; 401, 403 to those who may not know that there is a quota."""
         assert request.account is not None
-        info: ContainerInfo | None = await self._room.infos.container(request.account, request.container)
+        info = await self._room.infos.container(request.account, request.container)
         if info is None:
             return
         most, count = number(info.headers.get(BYTES)), number(info.headers.get(COUNT))

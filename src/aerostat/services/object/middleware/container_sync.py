@@ -7,23 +7,25 @@ were written there. `daemons/container_sync.py` sends.
 
 import hmac
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import structlog
 
 from .. import timestamp
-from ..http.request import Body, Request
+from ..config import options_of
+from ..http.request import Body, Handler, Request
 from ..http.response import Refusal, Response
 from ..large import manifest
 from ..large.tree import ETAG, SIZE, SLO
-from ..pipeline import Handler
 from ..proxy.upload import md5_of
-from ..realms import Realms, signature
+from ..realms import KEY, SENT_AT, TO, Realms, Settings, signature
 from ..stores.told import OVERRIDE
-from .gatekeeper import INBOUND
 
-AUTH, TO, KEY = "x-container-sync-auth", "x-container-sync-to", "x-container-sync-key"
+if TYPE_CHECKING:
+    from ..room import ObjectStore
+
+AUTH = "x-container-sync-auth"
 VERSIONS = "x-container-sysmeta-versions-container"
 WRITES = ("PUT", "POST")
 WRONG = "X-Container-Sync-Auth header not valid; contact cluster operator for support."
@@ -32,14 +34,14 @@ log = structlog.get_logger(__name__)
 
 
 class Middleware:
-    """Options: `realms` (see `realms.py`), `allow_full_urls`, `current` (`//REALM/CLUSTER`: this one)."""
+    """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
-        options = room.settings.middleware.get("container_sync", {})
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
+        settings = options_of(room.settings, "container_sync", Settings)
         self._room = room
         self._next = next
-        self._realms = Realms.of(options)
-        self._allows_urls = bool(options.get("allow_full_urls", True))
+        self._realms = Realms.of(settings)
+        self._allows_urls = settings.allow_full_urls
 
     async def __call__(self, request: Request) -> Response:
         headers = request.headers
@@ -74,7 +76,7 @@ class Middleware:
             log.info("container sync is refused", reason=reason, path=request.path, trans_id=request.trans_id)
             realm = f'SwiftContainerSync realm="{request.account}"'
             raise Refusal(401, WRONG, {"www-authenticate": realm})
-        if (sent := request.headers.pop(INBOUND, None)) is not None:
+        if (sent := request.headers.pop(SENT_AT, None)) is not None:
             try:
                 request.at = timestamp.parse(sent)
             except ValueError:
@@ -97,7 +99,7 @@ class Middleware:
         key = info.headers.get(KEY) if info is not None else None
         if not key:
             return "the container has no key"
-        at, path = request.headers.get(INBOUND, "0"), quote(request.path)
+        at, path = request.headers.get(SENT_AT, "0"), quote(request.path)
         for realm_key in realm.keys:
             expected = signature(request.method, path, at, nonce, realm_key, key)
             if hmac.compare_digest(expected.encode(), given.encode("utf-8", "surrogateescape")):

@@ -5,14 +5,19 @@ with the conditions and the range of the request; then the request goes on as a 
 """
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+import msgspec
+
+from ..config import options_of
 from ..http import conditions, paths, report
-from ..http.request import Body, Request, is_true, path_of
+from ..http.request import Body, Handler, Request, is_true, path_of
 from ..http.response import Entity, Refusal, Response
-from ..pipeline import Handler
 from ..stores.told import OVERRIDE
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 FROM, FROM_ACCOUNT = "x-copy-from", "x-copy-from-account"
 TO, TO_ACCOUNT = "destination", "destination-account"
@@ -28,14 +33,21 @@ SLO, DLO = "x-static-large-object", "x-object-manifest"
 QUERY = "multipart-manifest"
 
 
-class Middleware:
-    """Options: `yield_frequency` (seconds)."""
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[object.middleware.copy]`"""
 
-    def __init__(self, room: Any, next: Handler) -> None:
-        options = room.settings.middleware.get("copy", {})
+    yield_frequency: float = report.INTERVAL_S
+    """Seconds between the blanks that tell a client that the work goes on."""
+
+
+class Middleware:
+    """See the module."""
+
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
+        settings = options_of(room.settings, "copy", Settings)
         self._next = next
         self._most: int = room.settings.limits.max_file_size
-        self._interval_s: float = options.get("yield_frequency", 10)
+        self._interval_s = settings.yield_frequency
 
     async def __call__(self, request: Request) -> Response:
         if request.name is None:

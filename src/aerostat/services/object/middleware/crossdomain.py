@@ -4,11 +4,16 @@ https://docs.openstack.org/swift/latest/crossdomain.html
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..http.request import Request
+import msgspec
+
+from ..config import options_of
+from ..http.request import Handler, Request
 from ..http.response import Response
-from ..pipeline import Handler
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 EVERYONE = '<allow-access-from domain="*" secure="false" />'
 PAGE = """<?xml version="1.0"?>
@@ -18,13 +23,20 @@ PAGE = """<?xml version="1.0"?>
 </cross-domain-policy>"""
 
 
-class Middleware:
-    """Options: `cross_domain_policy`, elements of XML; without it everyone may."""
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[object.middleware.crossdomain]`"""
 
-    def __init__(self, room: Any, next: Handler) -> None:
-        options = room.settings.middleware.get("crossdomain", {})
+    cross_domain_policy: str = EVERYONE
+    """Elements of XML."""
+
+
+class Middleware:
+    """See the module."""
+
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
+        settings = options_of(room.settings, "crossdomain", Settings)
         self._next = next
-        self._page = PAGE.format(options.get("cross_domain_policy", EVERYONE)).encode()
+        self._page = PAGE.format(settings.cross_domain_policy).encode()
 
     async def __call__(self, request: Request) -> Response:
         if request.path == "/crossdomain.xml" and request.method == "GET":

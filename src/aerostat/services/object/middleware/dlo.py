@@ -8,14 +8,16 @@ not known before it is read: it comes in chunks, whole, with the manifest's own 
 import hashlib
 from bisect import bisect_right
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlencode
 
 from ..http.listing import ObjectRow
-from ..http.request import Request, path_of
+from ..http.request import Handler, Request, path_of
 from ..http.response import Refusal, Response
 from ..large.concatenation import Concatenation, Piece, refuse
-from ..pipeline import Handler
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 HEADER = "x-object-manifest"
 AS_IT_IS = "multipart-manifest=get"
@@ -27,7 +29,7 @@ ENDLESS = 1 << 62
 class Middleware:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         self._next = next
         self._page: int = room.settings.limits.container_listing_limit
 

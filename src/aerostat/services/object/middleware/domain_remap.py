@@ -6,28 +6,44 @@ Browsers write hosts in lower case, and hosts have no underscores: `auth-account
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ..http.request import Request
+import msgspec
+
+from ..config import options_of
+from ..http.request import Handler, Request
 from ..http.response import Refusal, Response
-from ..pipeline import Handler
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[object.middleware.domain_remap]`"""
+
+    storage_domain: str | tuple[str, ...] = "example.com"
+    """One or more: a list, or with commas."""
+    path_root: str = "v1"
+    reseller_prefixes: str | tuple[str, ...] = "AUTH"
+    default_reseller_prefix: str | None = None
+    """Of accounts that are named without one."""
+    mangle_client_paths: bool = False
+    """Paths that begin with the root again are taken to mean it."""
 
 
 class Middleware:
-    """Options: `storage_domain` (one or more), `path_root`, `reseller_prefixes`, `default_reseller_prefix` (of
-    accounts that have none), `mangle_client_paths` (paths that begin with the root again are taken to mean it).
-    """
+    """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
-        options = room.settings.middleware.get("domain_remap", {})
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
+        settings = options_of(room.settings, "domain_remap", Settings)
         self._next = next
-        domains = _several(options.get("storage_domain", "example.com"))
+        domains = _several(settings.storage_domain)
         self._domains = tuple(one if one.startswith(".") else "." + one for one in domains)
-        self._root: str = options.get("path_root", "v1").strip("/")
-        self._prefixes = {one.lower(): one for one in _several(options.get("reseller_prefixes", "AUTH"))}
-        self._default_prefix: str | None = options.get("default_reseller_prefix")
-        self._is_mangling = bool(options.get("mangle_client_paths", False))
+        self._root = settings.path_root.strip("/")
+        self._prefixes = {one.lower(): one for one in _several(settings.reseller_prefixes)}
+        self._default_prefix = settings.default_reseller_prefix
+        self._is_mangling = settings.mangle_client_paths
 
     async def __call__(self, request: Request) -> Response:
         host = request.host.rpartition(":")[0] if ":" in request.host else request.host

@@ -11,19 +11,24 @@ where no secrets are told.
 
 import hashlib
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import structlog
 
+from ..config import options_of
 from ..crypto.keymaster import Keymaster, UnknownSecret
 from ..crypto.sealed import Unreadable, is_sealed, seal, secret_id_of, unseal
 from ..crypto.stream import BodyKey
 from ..http import constraints
 from ..http.listing import ObjectRow, tell_etag
-from ..http.request import Body, Request
+from ..http.request import Body, Handler, Request
 from ..http.response import Entity, Refusal, Response
-from ..pipeline import Handler
 from ..stores.told import OVERRIDE
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 CRYPTO = "x-object-sysmeta-crypto-"
 BODY_KEY, ETAG = CRYPTO + "body", CRYPTO + "etag"
@@ -37,15 +42,28 @@ REFUSED = "Error decrypting object"
 log = structlog.get_logger(__name__)
 
 
-class Middleware:
-    """Options: see `Keymaster.of`; `disable_encryption` (read what is encrypted, write plain)."""
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[object.middleware.encryption]`"""
 
-    def __init__(self, room: Any, next: Handler) -> None:
-        options = room.settings.middleware.get("encryption", {})
+    root_secrets: dict[str, str] = {}
+    """By id: 32 bytes or more, in base64."""
+    active_root_secret_id: str | None = None
+    """The one to write with; may be left out where there is one."""
+    root_secrets_file: str = ""
+    """A TOML file with them instead (`crypto/keymaster.py`), which may change while the store runs."""
+    disable_encryption: bool = False
+    """Read what is encrypted, write plain bytes."""
+
+
+class Middleware:
+    """See the module."""
+
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
+        settings = options_of(room.settings, "encryption", Settings)
         self._next = next
         self._limits = room.settings.limits
-        self._keys = Keymaster.of(options)
-        self._is_writing = self._keys is not None and not options.get("disable_encryption", False)
+        self._keys = _keymaster(settings)
+        self._is_writing = self._keys is not None and not settings.disable_encryption
 
     async def __call__(self, request: Request) -> Response:
         method = request.method
@@ -174,6 +192,15 @@ class Middleware:
 
     def info(self) -> Mapping[str, Any]:
         return {}
+
+
+def _keymaster(settings: Settings) -> Keymaster | None:
+    """None where no secret is told. Raises `SecretError`, OSError."""
+    if settings.root_secrets_file:
+        return Keymaster({}, None, Path(settings.root_secrets_file))
+    if settings.root_secrets:
+        return Keymaster(settings.root_secrets, settings.active_root_secret_id)
+    return None
 
 
 class Writing:

@@ -6,23 +6,35 @@ https://docs.openstack.org/swift/latest/middleware.html#module-swift.common.midd
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..http.request import Request, is_true
+import msgspec
+
+from ..config import options_of
+from ..http.request import Handler, Request, is_true
 from ..http.response import Response
-from ..pipeline import Handler
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 WORD = "rfc-compliant-etags"
 
 
-class Middleware:
-    """Options: `enable_by_default`."""
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[object.middleware.etag_quoter]`"""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    enable_by_default: bool = False
+    """Where neither container nor account says otherwise."""
+
+
+class Middleware:
+    """See the module."""
+
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         self._room = room
         self._next = next
-        options = room.settings.middleware.get("etag_quoter", {})
-        self._is_default = bool(options.get("enable_by_default", False))
+        settings = options_of(room.settings, "etag_quoter", Settings)
+        self._is_default = settings.enable_by_default
 
     async def __call__(self, request: Request) -> Response:
         if request.account is None:

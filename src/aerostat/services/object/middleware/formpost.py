@@ -8,17 +8,20 @@ https://docs.openstack.org/swift/latest/api/form_post_middleware.html
 import hmac
 import time
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import msgspec
 
+from ..config import options_of
 from ..http import constraints, multipart
 from ..http.reasons import REASONS
-from ..http.request import Body, Request
+from ..http.request import Body, Handler, Request
 from ..http.response import Refusal, Response
-from ..pipeline import Handler
 from ..proxy import access, signatures
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 LONGEST_FIELD = 4096
 PLAIN = "text/plain; charset=UTF-8"
@@ -27,20 +30,17 @@ PLAIN = "text/plain; charset=UTF-8"
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[object.middleware.formpost]`"""
 
-    enabled: bool = True
     allowed_digests: tuple[str, ...] = signatures.DIGESTS
 
 
 class Middleware:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
-        """Raises `msgspec.ValidationError` for settings that make no sense."""
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
+        """Raises `ConfigError` for settings that make no sense."""
         self._room = room
         self._next = next
-        self._digests = msgspec.convert(
-            room.settings.middleware.get("formpost", {}), Settings
-        ).allowed_digests
+        self._digests = options_of(room.settings, "formpost", Settings).allowed_digests
 
     def info(self) -> Mapping[str, Any]:
         old = [name for name in self._digests if name in signatures.OLD_DIGESTS]

@@ -4,11 +4,14 @@ https://docs.openstack.org/swift/latest/middleware.html#module-swift.common.midd
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..http.request import Request
+from ..http.request import Handler, Request
 from ..http.response import Response
-from ..pipeline import Handler
+from ..realms import SENT_AT
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 KINDS = ("account", "container", "object")
 HIDDEN = (
@@ -18,13 +21,12 @@ HIDDEN = (
     "x-object-transient-sysmeta-",
 )
 FORWARDED = "x-timestamp"
-INBOUND = "x-backend-inbound-x-timestamp"
 
 
 class Middleware:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         self._next = next
 
     async def __call__(self, request: Request) -> Response:
@@ -33,7 +35,7 @@ class Middleware:
             for name in hidden:
                 del headers[name]
         if (moment := headers.pop(FORWARDED, None)) is not None:
-            headers[INBOUND] = moment
+            headers[SENT_AT] = moment
         response = await self._next(request)
         headers = response.headers
         if hidden := [name for name in headers if name.startswith("x-") and name.startswith(HIDDEN)]:

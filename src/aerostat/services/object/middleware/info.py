@@ -7,27 +7,39 @@ With `admin_key` in the settings, whoever signs with it sees what only administr
 import hmac
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..http.request import Request
+from ..config import options_of
+from ..http.request import Handler, Request
 from ..http.response import Refusal, Response
-from ..pipeline import Handler
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 METHODS = ("GET", "HEAD", "OPTIONS")
 DIGESTS = ("sha256", "sha512", "sha1")
 
 
-class Middleware:
-    """Options: `admin_key`, `hidden` (sections that only administrators see, `SECTION` or `SECTION.NAME`)."""
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[object.middleware.info]`"""
 
-    def __init__(self, room: Any, next: Handler) -> None:
-        options = room.settings.middleware.get("info", {})
+    admin_key: str = ""
+    """With which administrators sign; empty: nobody can."""
+    hidden: tuple[str, ...] = ()
+    """What only administrators see, `SECTION` or `SECTION.NAME`."""
+
+
+class Middleware:
+    """See the module."""
+
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
+        settings = options_of(room.settings, "info", Settings)
         self._room = room
         self._next = next
-        self._key: str = options.get("admin_key", "")
-        self._hidden: tuple[str, ...] = tuple(options.get("hidden", ()))
+        self._key = settings.admin_key
+        self._hidden = settings.hidden
 
     async def __call__(self, request: Request) -> Response:
         if request.path != "/info":

@@ -7,7 +7,7 @@ at where both projects and the user are of the default domain, because elsewhere
 
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -15,11 +15,14 @@ from aerostat.kernel.context import Context
 from aerostat.kernel.errors import Unauthorized, Unavailable
 from aerostat.kernel.house import Authenticator
 
-from ..http.request import Request
+from ..config import options_of
+from ..http.request import Handler, Request
 from ..http.response import Refusal, Response
 from ..http.user import User
-from ..pipeline import Handler
 from ..proxy import access, acl
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 SERVICE_TYPE = "object-store"
 DOMAIN = "x-account-sysmeta-project-domain-id"
@@ -31,7 +34,6 @@ UNKNOWN_DOMAIN = "_unknown"
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[object.middleware.keystone]`"""
 
-    enabled: bool = True
     reseller_prefixes: tuple[str, ...] = ("AUTH", "SERVICE")
     operator_roles: tuple[str, ...] = ("admin", "swiftoperator", "member")
     """Who has one in a project may do all in its account."""
@@ -56,11 +58,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Middleware:
     """See the module. `room.authenticate` checks tokens, or `auth_url` does."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
-        """Raises `msgspec.ValidationError` for settings that make no sense."""
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
+        """Raises `ConfigError` for settings that make no sense."""
         self._room = room
         self._next = next
-        settings = msgspec.convert(room.settings.middleware.get("keystone", {}), Settings)
+        settings = options_of(room.settings, "keystone", Settings)
         self._settings = settings
         self._elsewhere = _identity(settings)
         self._prefixes = access.Prefixes(settings.reseller_prefixes)
@@ -149,7 +151,7 @@ class Middleware:
         if is_own and user.is_operator and (not required or not user.service_groups.isdisjoint(required)):
             request.is_owner = True  # whatever an ACL lets others do
             return
-        if named and await self._is_named(request, account, context, named):
+        if named and await self._is_named(account, context, named):
             return
         if await self._is_open(request, referrers, named):
             return
@@ -167,7 +169,7 @@ class Middleware:
             self._room, request
         )
 
-    async def _is_named(self, request: Request, account: str, context: Context, named: list[str]) -> bool:
+    async def _is_named(self, account: str, context: Context, named: list[str]) -> bool:
         """Whether the ACL has `PROJECT:USER` for who asks."""
         projects, users = [context.project_id, "*"], [context.user_id, "*"]
         lets = set(named)

@@ -7,26 +7,33 @@ for stores that the world does not reach.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import msgspec
 
-from ..http.request import Request
+from ..config import options_of
+from ..http.request import Handler, Request
 from ..http.response import Refusal, Response
-from ..pipeline import Handler
 
-PATH = "/endpoints/"
+if TYPE_CHECKING:
+    from ..room import ObjectStore
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[object.middleware.list_endpoints]`"""
+
+    list_endpoints_path: str = "/endpoints/"
 
 
 class Middleware:
-    """Options: `list_endpoints_path`."""
+    """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
-        options = room.settings.middleware.get("list_endpoints", {})
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
+        settings = options_of(room.settings, "list_endpoints", Settings)
         self._room = room
         self._next = next
-        self._path: str = options.get("list_endpoints_path", PATH).rstrip("/") + "/"
+        self._path = settings.list_endpoints_path.rstrip("/") + "/"
 
     async def __call__(self, request: Request) -> Response:
         if not request.path.startswith(self._path):

@@ -4,13 +4,15 @@ https://docs.openstack.org/api-ref/object-store/#show-account-details-and-list-c
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..http import listing
 from ..http.listing import Listing
-from ..http.request import Request
+from ..http.request import Handler, Request
 from ..http.response import Refusal, Response
-from ..pipeline import Handler
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 FORMATS: dict[str, tuple[str, Callable[[Listing], bytes]]] = {
     "json": ("application/json; charset=utf-8", listing.as_json),
@@ -31,7 +33,7 @@ ACCEPTED = {
 class Middleware:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         self._next = next
 
     async def __call__(self, request: Request) -> Response:

@@ -5,27 +5,38 @@ https://docs.openstack.org/swift/latest/middleware.html#module-swift.common.midd
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from ..config import options_of
 from ..http.constraints import size_of
-from ..http.request import Request
+from ..http.request import Handler, Request
 from ..http.response import Refusal, Response
-from ..pipeline import Handler
 
-FORBIDDEN = "'\"`<>"
-LONGEST = 255
-PATTERN = r"/\./|/\.\./|/\.$|/\.\.$"
+if TYPE_CHECKING:
+    from ..room import ObjectStore
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[object.middleware.name_check]`"""
+
+    forbidden_chars: str = "'\"`<>"
+    maximum_length: int = 255
+    """Of a whole path, in bytes."""
+    forbidden_regexp: str = r"/\./|/\.\./|/\.$|/\.\.$"
+    """Empty: none."""
 
 
 class Middleware:
-    """Options: `forbidden_chars`, `maximum_length` (bytes of the path), `forbidden_regexp` (empty for none)."""
+    """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
-        options = room.settings.middleware.get("name_check", {})
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
+        settings = options_of(room.settings, "name_check", Settings)
         self._next = next
-        self._forbidden: str = options.get("forbidden_chars", FORBIDDEN)
-        self._longest = int(options.get("maximum_length", LONGEST))
-        self._regexp: str = options.get("forbidden_regexp", PATTERN)
+        self._forbidden = settings.forbidden_chars
+        self._longest = settings.maximum_length
+        self._regexp = settings.forbidden_regexp
         self._pattern = re.compile(self._regexp) if self._regexp else None
 
     async def __call__(self, request: Request) -> Response:

@@ -7,15 +7,19 @@ sent. Tokens and signatures never reach a line.
 import re
 import time
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import msgspec
 import structlog
 from prometheus_client import Counter, Histogram
 
-from ..http.request import Request
+from ..config import options_of
+from ..http.request import Handler, Request
 from ..http.response import Entity, Refusal, Response
-from ..pipeline import Handler
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "COPY", "OPTIONS"})
 REQUESTS = Counter("aerostat_object_requests_total", "Requests answered.", ["kind", "method", "status"])
@@ -35,13 +39,20 @@ _SECRET = re.compile(
 log = structlog.get_logger(__name__)
 
 
-class Middleware:
-    """Options: `access_log` (a line for every request)."""
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[object.middleware.proxy_logging]`"""
 
-    def __init__(self, room: Any, next: Handler) -> None:
-        options = room.settings.middleware.get("proxy_logging", {})
+    access_log: bool = False
+    """A line for every request."""
+
+
+class Middleware:
+    """See the module."""
+
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
+        settings = options_of(room.settings, "proxy_logging", Settings)
         self._next = next
-        self._is_logging = bool(options.get("access_log", False))
+        self._is_logging = settings.access_log
         self._counts: dict[tuple[str, str, int], Any] = {}
         self._times: dict[tuple[str, str], Any] = {}
 

@@ -10,13 +10,17 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import structlog
 
-from ..http.request import Request
+from ..config import options_of
+from ..http.request import Handler, Request
 from ..http.response import Refusal, Response
-from ..pipeline import Handler
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 WRITES = frozenset({"PUT", "POST", "DELETE", "COPY"})
 OF_ACCOUNT = "x-account-sysmeta-global-write-ratelimit"
@@ -26,6 +30,25 @@ BLACKLISTED_WAIT_S = 1.0
 MOST_KNOWN = 50_000
 
 log = structlog.get_logger(__name__)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[object.middleware.ratelimit]`, beside `container_ratelimit_SIZE` (writes of objects per second, in containers
+    from that size on) and `container_listing_ratelimit_SIZE`.
+    """
+
+    account_ratelimit: float = 0
+    """PUT and DELETE of containers per second; 0: no limit."""
+    max_sleep_time_seconds: float = 60
+    """Who would have to wait longer is refused."""
+    log_sleep_time_seconds: float = 0
+    """Who waits longer stands in the log; 0: nobody."""
+    rate_buffer_seconds: float = 5
+    """How much of what was not used may be made up for."""
+    account_whitelist: tuple[str, ...] = ()
+    account_blacklist: tuple[str, ...] = ()
+    status: int = 498
+    """Of refusals; 429 for clients that know it."""
 
 
 class Rates:
@@ -71,23 +94,21 @@ class Turns:
 
 
 class Middleware:
-    """Options: `account_ratelimit` (PUT and DELETE of containers), `container_ratelimit_SIZE` (writes of objects) and
-    `container_listing_ratelimit_SIZE`, all per second; `max_sleep_time_seconds`, `log_sleep_time_seconds`,
-    `rate_buffer_seconds`, `account_whitelist`, `account_blacklist`, `status` (498, or 429 for clients that know it).
-    """
+    """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
+        settings = options_of(room.settings, "ratelimit", Settings, apart=(BY_SIZE, LISTING_BY_SIZE))
         options = room.settings.middleware.get("ratelimit", {})
         self._room = room
         self._next = next
-        self._account_rate = float(options.get("account_ratelimit", 0))
+        self._account_rate = settings.account_ratelimit
         self._writes, self._listings = Rates(options, BY_SIZE), Rates(options, LISTING_BY_SIZE)
-        self._most_wait_s = float(options.get("max_sleep_time_seconds", 60))
-        self._log_wait_s = float(options.get("log_sleep_time_seconds", 0))
-        self._turns = Turns(self._most_wait_s, float(options.get("rate_buffer_seconds", 5)))
-        self._white = frozenset(options.get("account_whitelist", ()))
-        self._black = frozenset(options.get("account_blacklist", ()))
-        self._status = int(options.get("status", 498))
+        self._most_wait_s = settings.max_sleep_time_seconds
+        self._log_wait_s = settings.log_sleep_time_seconds
+        self._turns = Turns(self._most_wait_s, settings.rate_buffer_seconds)
+        self._white = frozenset(settings.account_whitelist)
+        self._black = frozenset(settings.account_blacklist)
+        self._status = settings.status
 
     async def __call__(self, request: Request) -> Response:
         if request.account is not None:

@@ -6,25 +6,37 @@ An operator's `X-Account-Sysmeta-Read-Only` (true or false) is stronger than wha
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..http.request import Request, is_true
+import msgspec
+
+from ..config import options_of
+from ..http.request import Handler, Request, is_true
 from ..http.response import Refusal, Response
-from ..pipeline import Handler
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 MARK = "x-account-sysmeta-read-only"
 
 
-class Middleware:
-    """Options: `read_only` (all accounts), `allow_deletes`."""
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[object.middleware.read_only]`"""
 
-    def __init__(self, room: Any, next: Handler) -> None:
-        options = room.settings.middleware.get("read_only", {})
+    read_only: bool = False
+    """All accounts that an operator has not said otherwise of."""
+    allow_deletes: bool = False
+
+
+class Middleware:
+    """See the module."""
+
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
+        settings = options_of(room.settings, "read_only", Settings)
         self._room = room
         self._next = next
-        self._is_default = bool(options.get("read_only", False))
-        is_deleting_allowed = bool(options.get("allow_deletes", False))
-        self._writes = frozenset(("PUT", "POST", "COPY", *(() if is_deleting_allowed else ("DELETE",))))
+        self._is_default = settings.read_only
+        self._writes = frozenset(("PUT", "POST", "COPY", *(() if settings.allow_deletes else ("DELETE",))))
 
     async def __call__(self, request: Request) -> Response:
         if request.method in self._writes and request.account is not None:

@@ -6,14 +6,16 @@ reach. `aerostat object recon` tells the same without it.
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..http.request import Request
+from ..http.request import Handler, Request
 from ..http.response import Refusal, Response
-from ..pipeline import Handler
 from ..recon import QUESTIONS, Machine
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 PATH = "/recon/"
 
@@ -21,7 +23,7 @@ PATH = "/recon/"
 class Middleware:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         self._room = room
         self._next = next
 

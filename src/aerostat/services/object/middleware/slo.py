@@ -4,43 +4,59 @@ https://docs.openstack.org/swift/latest/middleware.html#static-large-objects. Wh
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import msgspec
 from msgspec import UNSET
 
+from ..config import options_of
 from ..http import conditions, report
 from ..http.constraints import check_content_type, check_utf8
-from ..http.request import Body, Request, is_true, path_of
+from ..http.request import Body, Handler, Request, is_true, path_of
 from ..http.response import Entity, Refusal, Response, Whole, refusal
 from ..large import checking, manifest
 from ..large.concatenation import Concatenation
 from ..large.manifest import Manifest, Wanted
 from ..large.removal import Removal, manifest_at
 from ..large.tree import ETAG, SIZE, SLO, Tree, is_manifest, load
-from ..pipeline import Handler, guarded
+from ..pipeline import guarded
 from ..proxy.upload import md5_of
 from ..stores.told import OVERRIDE
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 QUERY = "multipart-manifest"
 AS_IT_IS = f"{QUERY}=get"
 LENGTHS = {"content-length", "transfer-encoding"}
-MOST_SEGMENTS = 1000
 NOT_SATISFIABLE = "The requested part number is not satisfiable"
 
 
-class Middleware:
-    """Options: `max_manifest_segments`, `max_manifest_size`, `allow_async_delete`, `yield_frequency` (seconds)."""
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[object.middleware.slo]`"""
 
-    def __init__(self, room: Any, next: Handler) -> None:
-        options = room.settings.middleware.get("slo", {})
+    max_manifest_segments: int = 1000
+    max_manifest_size: int = manifest.MOST_BYTES
+    """In bytes."""
+    allow_async_delete: bool = True
+    """Let segments be left to the expirer."""
+    yield_frequency: float = report.INTERVAL_S
+    """Seconds between the blanks that tell a client that the work goes on."""
+
+
+class Middleware:
+    """See the module."""
+
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
+        settings = options_of(room.settings, "slo", Settings)
         self._room = room
         self._next = next
         self._handler = guarded(self)
-        self._most_segments: int = options.get("max_manifest_segments", MOST_SEGMENTS)
-        self._most_bytes: int = options.get("max_manifest_size", manifest.MOST_BYTES)
-        self._is_async_allowed: bool = options.get("allow_async_delete", True)
-        self._interval_s: float = options.get("yield_frequency", 10)
+        self._most_segments = settings.max_manifest_segments
+        self._most_bytes = settings.max_manifest_size
+        self._is_async_allowed = settings.allow_async_delete
+        self._interval_s = settings.yield_frequency
 
     async def __call__(self, request: Request) -> Response:
         if request.name is None:

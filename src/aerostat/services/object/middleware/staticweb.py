@@ -11,22 +11,25 @@ any other request, or by a temporary URL for a prefix.
 
 from collections.abc import Mapping
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 import msgspec
 
+from ..config import options_of
 from ..http.listing import ObjectRow, SubdirRow
-from ..http.request import Request, is_true, path_of
+from ..http.request import Handler, Request, is_true, path_of
 from ..http.response import HTML, Refusal, Response, refusal
-from ..pipeline import Handler
 from ..proxy.infos import ContainerInfo
+from ..proxy.signatures import TEMPORARY
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 META = "x-container-meta-web-"
 GENERATOR = "staticweb"
+"""In `x-backend-content-generator`: the answer is a page of ours."""
 DIRECTORY = "application/directory"
-TEMPORARY = ".wsgi.tempurl"
-"""The name of whoever comes by a temporary URL."""
 KEPT_IN_LINKS = ("temp_url_prefix", "temp_url_expires", "temp_url_sig", "temp_url_ip_range")
 STYLE = """   h1 {font-size: 1em; font-weight: bold;}
    th {text-align: left; padding: 0px 1em 0px 1em;}
@@ -62,11 +65,18 @@ class Site(msgspec.Struct, frozen=True):
         )
 
 
-class Middleware:
-    """Options: `url_base`, whose scheme and host redirections have."""
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[object.middleware.staticweb]`"""
 
-    def __init__(self, room: Any, next: Handler) -> None:
-        base = urlsplit(room.settings.middleware.get("staticweb", {}).get("url_base", ""))
+    url_base: str = ""
+    """Redirections have its scheme and host; empty: those of the request."""
+
+
+class Middleware:
+    """See the module."""
+
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
+        base = urlsplit(options_of(room.settings, "staticweb", Settings).url_base)
         self._base = base.scheme, base.netloc
         self._room = room
         self._next = next
@@ -81,7 +91,7 @@ class Middleware:
         return await self._object(request)
 
     async def _site(self, request: Request) -> tuple[ContainerInfo | None, Site]:
-        info: ContainerInfo | None = await self._room.infos.container(request.account, request.container)
+        info = await self._room.infos.container(request.account, request.container)
         return info, Site.of(info)
 
     async def _container(self, request: Request) -> Response:
@@ -219,7 +229,7 @@ def _disabled_page(site: Site, label: str, prefix: str) -> str:
 def _page(request: Request, site: Site, label: str, prefix: str, rows: Any) -> str:
     """Folders first, then objects."""
     kept, opened = _kept_in_links(request)
-    lines = [_row("colname", "colsize", "coldate", "Name", "Size", "Date", tag="th", kind='id="heading"')]
+    lines = [_row('id="heading"', "Name", "Size", "Date", tag="th")]
     if len(prefix) > len(opened):
         lines.append(_linked("../", kept, "../", "&nbsp;", "&nbsp;", 'id="parent" class="item"'))
     for row in rows:
@@ -241,16 +251,12 @@ def _object_row(row: ObjectRow, name: str, kept: str) -> str:
 
 def _linked(path: str, kept: str, name: str, size: str, date: str, kind: str) -> str:
     link = f'<a href="{path}{kept}">{escape(name)}</a>'
-    return _row("colname", "colsize", "coldate", link, size, date, tag="td", kind=kind)
+    return _row(kind, link, size, date)
 
 
-def _row(*columns: str, tag: str, kind: str) -> str:
-    """Classes of the columns, then what stands in them."""
-    half = len(columns) // 2
-    cells = "".join(
-        f'    <{tag} class="{name}">{text}</{tag}>\n'
-        for name, text in zip(columns[:half], columns[half:], strict=True)
-    )
+def _row(kind: str, name: str, size: str, date: str, tag: str = "td") -> str:
+    columns = (("colname", name), ("colsize", size), ("coldate", date))
+    cells = "".join(f'    <{tag} class="{column}">{text}</{tag}>\n' for column, text in columns)
     return f"   <tr {kind}>\n{cells}   </tr>\n"
 
 

@@ -5,34 +5,45 @@ is sent; what a listing tells of it goes with the ETag (`proxy/container.py`).
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import unquote
 
+import msgspec
+
+from ..config import options_of
 from ..http import paths
-from ..http.request import Request, path_of
+from ..http.request import Handler, Request, path_of
 from ..http.response import Refusal, Response
-from ..pipeline import Handler
+from ..large.tree import ETAG as SLO_ETAG
+from ..large.tree import SIZE as SLO_SIZE
 from ..proxy.upload import md5_of
 from ..stores.told import OVERRIDE
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 TARGET = "x-symlink-target"
 ACCOUNT, ETAG, BYTES = TARGET + "-account", TARGET + "-etag", TARGET + "-bytes"
 KEPT = {name: "x-object-sysmeta-" + name.removeprefix("x-") for name in (TARGET, ACCOUNT, ETAG, BYTES)}
 KEPT_TARGET = KEPT[TARGET]
-SLO_ETAG, SLO_SIZE = "x-object-sysmeta-slo-etag", "x-object-sysmeta-slo-size"
 OF_NOTHING = md5_of(b"")
-MOST_LINKS = 2
 NOT_SENT_ON = ("content-length", "transfer-encoding", TARGET, ACCOUNT, ETAG, BYTES)
 
 
-class Middleware:
-    """Options: `symloop_max`."""
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[object.middleware.symlink]`"""
 
-    def __init__(self, room: Any, next: Handler) -> None:
-        options = room.settings.middleware.get("symlink", {})
-        most: int = options.get("symloop_max", MOST_LINKS)
+    symloop_max: Annotated[int, msgspec.Meta(ge=1)] = 2
+    """Links that are followed, one to the next."""
+
+
+class Middleware:
+    """See the module."""
+
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
+        settings = options_of(room.settings, "symlink", Settings)
         self._next = next
-        self._most = most if most >= 1 else MOST_LINKS
+        self._most = settings.symloop_max
 
     async def __call__(self, request: Request) -> Response:
         if request.name is None:

@@ -11,16 +11,21 @@ import hmac
 import time
 from collections.abc import Mapping
 from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import msgspec
 
-from ..http.request import Request
+from aerostat.kernel.config import ConfigError
+
+from ..config import options_of
+from ..http.request import Handler, Request
 from ..http.response import HTML, Refusal, Response
 from ..http.user import User
-from ..pipeline import Handler
 from ..proxy import access, account_acl, acl
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 ADMIN = ".admin"
 RESELLER_ADMIN = ".reseller_admin"
@@ -43,7 +48,6 @@ class Person(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[object.middleware.tempauth]`"""
 
-    enabled: bool = True
     users: dict[str, Person] = {}
     """By `ACCOUNT:USER`."""
     reseller_prefixes: tuple[str, ...] = ("AUTH", "SERVICE")
@@ -58,11 +62,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Middleware:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
-        """Raises `msgspec.ValidationError` for settings that make no sense."""
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
+        """Raises `ConfigError` for settings that make no sense."""
         self._room = room
         self._next = next
-        settings = msgspec.convert(room.settings.middleware.get("tempauth", {}), Settings)
+        settings = options_of(room.settings, "tempauth", Settings)
         self._settings = settings
         self._prefixes = access.Prefixes(settings.reseller_prefixes)
         self._required = self._prefixes.by_prefix(settings.require_group)
@@ -174,7 +178,7 @@ class Middleware:
     def _user(self, name: str, person: Person) -> User:
         account, colon, own = name.partition(":")
         if not (account and colon and own and person.key):
-            raise msgspec.ValidationError(f"A user is ACCOUNT:USER and has a key: {name!r}")
+            raise ConfigError(f"[object.middleware.tempauth]: a user is ACCOUNT:USER and has a key: {name!r}")
         groups = {account, name, *person.groups}
         own_account = person.storage_url.rstrip("/").rpartition("/")[2] or self._prefixes.first + account
         if is_operator := ADMIN in groups:

@@ -12,27 +12,29 @@ import hmac
 import time
 from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 import msgspec
 
+from ..config import options_of
 from ..http.constraints import http_date
-from ..http.request import Authorize, Request
+from ..http.request import Authorize, Handler, Request
 from ..http.response import Refusal, Response
 from ..http.user import User
-from ..pipeline import Handler
 from ..proxy import access, signatures
+from .staticweb import GENERATOR
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 POINTERS = ("x-object-manifest", "x-symlink-target", "x-copy-from")
 """Refused with what writes."""
-STATIC_WEB = "staticweb"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[object.middleware.tempurl]`. Names of headers may end with `*`."""
 
-    enabled: bool = True
     methods: tuple[str, ...] = ("GET", "HEAD", "PUT", "POST", "DELETE")
     incoming_remove_headers: tuple[str, ...] = ("x-timestamp", "x-open-expired")
     incoming_allow_headers: tuple[str, ...] = ()
@@ -44,15 +46,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Middleware:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
-        """Raises `msgspec.ValidationError` for settings that make no sense."""
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
+        """Raises `ConfigError` for settings that make no sense."""
         self._room = room
         self._next = next
-        self._settings = msgspec.convert(room.settings.middleware.get("tempurl", {}), Settings)
+        self._settings = options_of(room.settings, "tempurl", Settings)
 
     def info(self) -> Mapping[str, Any]:
         told = msgspec.to_builtins(self._settings)
-        del told["enabled"]
         old = [name for name in self._settings.allowed_digests if name in signatures.OLD_DIGESTS]
         return {"tempurl": {**told, **({"deprecated_digests": old} if old else {})}}
 
@@ -69,14 +70,14 @@ class Middleware:
         settings = self._settings
         _strip(request.headers, settings.incoming_remove_headers, settings.incoming_allow_headers)
         assert request.account is not None
-        request.user = User(name=".wsgi.tempurl", account=request.account)
+        request.user = User(name=signatures.TEMPORARY, account=request.account)
         request.authorize = _within(request.account, request.container if scope == "container" else None)
         request.set_query(urlencode({name: query[name] for name in _KEPT if name in query}))
         at_root = request.name is None
         response = await self._next(request)
         _strip(response.headers, settings.outgoing_remove_headers, settings.outgoing_allow_headers)
         if request.is_reading and response.is_ok:
-            is_page = response.headers.get("x-backend-content-generator") == STATIC_WEB
+            is_page = response.headers.get("x-backend-content-generator") == GENERATOR
             if at_root and not is_page:
                 await response.close()
                 raise _invalid(request)

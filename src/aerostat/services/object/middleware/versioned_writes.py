@@ -12,20 +12,21 @@ is taken for one.
 """
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import msgspec
 
 from .. import timestamp
 from ..http.listing import ObjectRow
-from ..http.request import Request, path_of
+from ..http.request import Handler, Request, path_of
 from ..http.response import Refusal, Response
-from ..pipeline import Handler
-from ..proxy.infos import ContainerInfo
 from ..timestamp import Timestamp
 from .object_copy import as_upload
 from .object_versioning.names import CONTAINER, MARKER_TYPE
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 STACK, HISTORY = "x-versions-location", "x-history-location"
 LOCATION = "x-container-sysmeta-versions-location"
@@ -46,7 +47,7 @@ class Current(msgspec.Struct, frozen=True):
 class Middleware:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         self._room = room
         self._next = next
         self._most = room.settings.limits.max_file_size
@@ -58,7 +59,7 @@ class Middleware:
             return await self._container(request)
         if request.method not in ("PUT", "DELETE") or "x-if-delete-at" in request.headers:
             return await self._next(request)
-        info: ContainerInfo | None = await self._room.infos.container(request.account, request.container)
+        info = await self._room.infos.container(request.account, request.container)
         if info is None or (location := info.headers.get(LOCATION)) is None:
             return await self._next(request)
         await request.check(info.write_acl)

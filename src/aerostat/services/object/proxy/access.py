@@ -5,15 +5,16 @@ containers and objects call with the ACL of what is touched.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ..http.request import Request
 from ..http.response import Refusal
+from ..realms import KEY, SENT_AT
 from . import acl
 
-SYNC_KEY = "x-container-sync-key"
-SENT_AT = "x-backend-inbound-x-timestamp"
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 
 class Prefixes:
@@ -52,13 +53,13 @@ class Prefixes:
         )
 
 
-async def is_synchronized(room: Any, request: Request) -> bool:
+async def is_synchronized(room: "ObjectStore", request: Request) -> bool:
     """Whether it comes from the container that this one is kept equal to, as their common key shows."""
-    key = request.headers.get(SYNC_KEY)
+    key = request.headers.get(KEY)
     if not key or SENT_AT not in request.headers or request.container is None:
         return False
     info = await room.infos.container(request.account, request.container)
-    return info is not None and bool(info.headers.get(SYNC_KEY) == key)
+    return info is not None and bool(info.headers.get(KEY) == key)
 
 
 def lets_by_referrer(request: Request, referrers: list[str], groups: list[str]) -> bool:

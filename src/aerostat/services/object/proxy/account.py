@@ -1,6 +1,6 @@
 """Accounts. https://docs.openstack.org/api-ref/object-store/#accounts"""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .. import timestamp
 from ..cluster.policies import Policies
@@ -14,6 +14,9 @@ from . import account_acl
 from .infos import AccountInfo
 from .said import check_together, words
 
+if TYPE_CHECKING:
+    from ..room import ObjectStore
+
 OWNERS = ("x-account-meta-temp-url-key", "x-account-meta-temp-url-key-2")
 """Only owners see these."""
 BEHIND_RESERVED = "\0\U0010ffff"
@@ -21,9 +24,9 @@ METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS")
 
 
 class Accounts:
-    """The verbs of `/v1/ACCOUNT`. `room` is the `ObjectStore`."""
+    """The verbs of `/v1/ACCOUNT`."""
 
-    def __init__(self, room: Any) -> None:
+    def __init__(self, room: "ObjectStore") -> None:
         self._room = room
         self._limits = room.settings.limits
 

@@ -1,18 +1,21 @@
 """The innermost handler: to the account, container or object that a path names."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from ..http.request import Request
+from ..http.request import Handler, Request
 from ..http.response import Refusal, Response
-from ..pipeline import Handler, guarded
+from ..pipeline import guarded
 from . import account, container, object
 from .cors import Origins
 
+if TYPE_CHECKING:
+    from ..room import ObjectStore
+
 
 class Core:
-    """`room` is the `ObjectStore`."""
+    """See the module."""
 
-    def __init__(self, room: Any) -> None:
+    def __init__(self, room: "ObjectStore") -> None:
         self._accounts = guarded(account.Accounts(room))
         self._containers = guarded(container.Containers(room))
         self._objects = guarded(object.Objects(room))

@@ -5,10 +5,13 @@ by the container (`X-Container-Meta-Access-Control-Allow-Origin`) or, for all, b
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..http.request import Request
 from ..http.response import Refusal, Response
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 META = "x-container-meta-access-control-"
 SIMPLE = ("cache-control", "content-language", "content-type", "expires", "last-modified", "pragma")
@@ -16,9 +19,9 @@ ALWAYS = ("etag", "x-timestamp", "x-trans-id", "x-openstack-request-id")
 
 
 class Origins:
-    """`room` is the `ObjectStore`."""
+    """See the module."""
 
-    def __init__(self, room: Any) -> None:
+    def __init__(self, room: "ObjectStore") -> None:
         self._room = room
 
     async def preflight(self, request: Request, methods: tuple[str, ...]) -> Response:
@@ -49,7 +52,7 @@ class Origins:
         """Say in the answer whether a script of the request's origin may see it."""
         origin = request.headers["origin"]
         container = await self._of_container(request)
-        if not self._is_allowed(container, origin):
+        if self._room.settings.strict_cors_mode and not self._is_allowed(container, origin):
             return
         exposed = dict.fromkeys((*SIMPLE, *ALWAYS))
         exposed |= dict.fromkeys(

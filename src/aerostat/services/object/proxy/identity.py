@@ -33,7 +33,9 @@ class Identity:
         self._known: dict[str, tuple[Context | None, float]] = {}
 
     async def __call__(self, token: str, *, allow_expired: bool = False) -> Context:
-        """Raises `Unauthorized`, and `Unavailable` when nobody answers."""
+        """Raises `Unauthorized`, and `Unavailable` when nobody answers. `allow_expired` is of no use here: a token that
+        has expired cannot ask about itself.
+        """
         now_s = time.time()
         known = self._known.get(token)
         if known is None or known[1] <= now_s:

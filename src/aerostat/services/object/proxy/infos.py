@@ -85,7 +85,7 @@ class _Known(Generic[T]):
 
 
 class Infos:
-    """Answers None for what is not there, and remembers that too."""
+    """Answers None for what is not there, and remembers that too; None where a path reaches no account or container."""
 
     def __init__(self, cluster: Callable[[], Cluster], generations: Generations, ttl_s: float) -> None:
         self._cluster = cluster
@@ -93,8 +93,10 @@ class Infos:
         self._ttl_s = ttl_s
         self._known: OrderedDict[str, _Known[object]] = OrderedDict()
 
-    async def account(self, account: str, *, fresh: bool = False) -> AccountInfo | None:
+    async def account(self, account: str | None, *, fresh: bool = False) -> AccountInfo | None:
         """`fresh`: sums as they are now."""
+        if account is None:
+            return None
 
         async def load() -> AccountInfo | None:
             found = await self._cluster().accounts.status(account)
@@ -102,7 +104,12 @@ class Infos:
 
         return await self._get(account, load, fresh)
 
-    async def container(self, account: str, container: str, *, fresh: bool = False) -> ContainerInfo | None:
+    async def container(
+        self, account: str | None, container: str | None, *, fresh: bool = False
+    ) -> ContainerInfo | None:
+        if account is None or container is None:
+            return None
+
         async def load() -> ContainerInfo | None:
             found = await self._cluster().containers.status(account, container)
             if found is None:

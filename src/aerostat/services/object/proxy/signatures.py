@@ -4,7 +4,10 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 DIGESTS = ("sha1", "sha256", "sha512")
 OLD_DIGESTS = ("sha1",)
@@ -13,10 +16,13 @@ _KEYS = ("temp-url-key", "temp-url-key-2")
 _BY_LENGTH = {40: "sha1", 64: "sha256", 128: "sha512"}
 _HEX = re.compile(r"[0-9a-fA-F]+")
 
+TEMPORARY = ".wsgi.tempurl"
+"""The name of whoever comes by a temporary URL."""
+
 Scope = Literal["account", "container"]
 
 
-async def keys(room: Any, account: str, container: str) -> list[tuple[bytes, Scope]]:
+async def keys(room: "ObjectStore", account: str, container: str) -> list[tuple[bytes, Scope]]:
     """Those of the account and of the container; what they sign is good for no more than that."""
     found: list[tuple[bytes, Scope]] = []
     if (of_account := await room.infos.account(account)) is not None:

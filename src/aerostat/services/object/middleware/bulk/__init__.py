@@ -9,28 +9,30 @@ its body (`http/report.py`).
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
 
+from ...config import options_of
 from ...http import report
-from ...http.request import Request
+from ...http.request import Handler, Request
 from ...http.response import Refusal, Response
-from ...pipeline import Handler
 from .deletion import Deletion
 from .extraction import Extraction
 from .outcome import Outcome
+
+if TYPE_CHECKING:
+    from ...room import ObjectStore
 
 ARCHIVES = {"tar": "", "tar.gz": "gz", "tar.bz2": "bz2"}
 
 log = structlog.get_logger(__name__)
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[object.middleware.bulk]`"""
 
-    enabled: bool = True
     max_containers_per_extraction: int = 10_000
     max_failed_extractions: int = 1000
     max_deletes_per_request: int = 10_000
@@ -43,10 +45,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 class Middleware:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         self._room = room
         self._next = next
-        self._settings = msgspec.convert(room.settings.middleware.get("bulk", {}), Settings)
+        self._settings = options_of(room.settings, "bulk", Settings)
 
     async def __call__(self, request: Request) -> Response:
         query = request.query

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
 from ...config import Limits
-from ...http.request import Request, path_of
+from ...http.request import Handler, Request, path_of
 from ...http.response import Refusal
-from ...pipeline import Handler
 from .outcome import Outcome, as_client, is_nameable
 
 if TYPE_CHECKING:

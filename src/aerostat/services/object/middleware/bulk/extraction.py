@@ -4,9 +4,8 @@ from typing import TYPE_CHECKING
 
 from ...config import Limits
 from ...http.constraints import size_of
-from ...http.request import Body, Request, path_of
+from ...http.request import Body, Handler, Request, path_of
 from ...http.response import Refusal
-from ...pipeline import Handler
 from . import tar
 from .outcome import Outcome, as_client, is_nameable
 

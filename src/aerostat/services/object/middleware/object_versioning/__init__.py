@@ -10,21 +10,23 @@ large objects, those see the current version as if it lay under its name.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ...http.request import Request
+from ...http.request import Handler, Request
 from ...http.response import Refusal, Response
-from ...pipeline import Handler
 from .accounts import Accounts
 from .containers import Containers
 from .names import RESERVED
 from .objects import Objects
 
+if TYPE_CHECKING:
+    from ...room import ObjectStore
+
 
 class Middleware:
     """Nobody above this can name what is kept in the reserved names."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         self._next = next
         self._accounts = Accounts(room, next)
         self._containers = Containers(room, next)

@@ -1,22 +1,24 @@
 """Listings of an account: a container's bytes are those of its versions, too."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from ...http.constraints import listing_limit
 from ...http.listing import ContainerRow, Listing, Row, SubdirRow, moment_of
-from ...http.request import Request, is_true
+from ...http.request import Handler, Request, is_true
 from ...http.response import Response
-from ...pipeline import Handler
 from ...stores.listing import Asked, Subdir
 from .names import container_of_versions, owner_of
+
+if TYPE_CHECKING:
+    from ...room import ObjectStore
 
 
 class Accounts:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         self._room = room
         self._next = next
 
@@ -25,6 +27,7 @@ class Accounts:
         response = await self._next(request)
         if response.listing is None or (not response.listing.rows and not response.is_ok):
             return response
+        assert request.account is not None
         query = request.query
         limit = listing_limit(request, self._room.settings.limits.account_listing_limit)
         is_reverse = is_true(query.get("reverse", ""))

@@ -1,16 +1,18 @@
 """Containers with versions: switched on and off, shown with the sum of all, deleted when no version is left."""
 
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 from urllib.parse import quote
 
 import msgspec
 
 from ...http.listing import Listing, ObjectRow, Row
-from ...http.request import Request, is_true, path_of
+from ...http.request import Handler, Request, is_true, path_of
 from ...http.response import Refusal, Response
-from ...pipeline import Handler
 from .listing import KeptVersions, check_acceptable
 from .names import CONTAINER, ENABLED, container_of_versions
+
+if TYPE_CHECKING:
+    from ...room import ObjectStore
 
 ASKED = "x-versions-enabled"
 LEGACY = "x-container-sysmeta-versions-location"
@@ -20,7 +22,7 @@ USED = "x-container-bytes-used"
 class Containers:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         self._room = room
         self._next = next
         self._versions = KeptVersions(room, next)
@@ -110,7 +112,7 @@ class Containers:
         return response
 
 
-async def ensure_versions_container(room: Any, next: Handler, request: Request) -> None:
+async def ensure_versions_container(room: "ObjectStore", next: Handler, request: Request) -> None:
     """Raises `Refusal` 500 when it cannot be made."""
     assert request.account is not None
     assert request.container is not None

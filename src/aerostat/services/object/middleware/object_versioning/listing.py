@@ -4,16 +4,15 @@ Two listings made into one: that of the container, which tells what is current, 
 asked for as many rows as the page has, so no row of the page can be missing.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from ... import timestamp
 from ...http.constraints import listing_limit
 from ...http.listing import ObjectRow, Row, SubdirRow, moment_of
-from ...http.request import Request, is_true, path_of
+from ...http.request import Handler, Request, is_true, path_of
 from ...http.response import Refusal, Response
-from ...pipeline import Handler
 from .names import (
     MARKER_TYPE,
     NULL,
@@ -22,6 +21,9 @@ from .names import (
     name_of_version,
     parse_name,
 )
+
+if TYPE_CHECKING:
+    from ...room import ObjectStore
 
 _OF_IDS = frozenset("0123456789." + RESERVED)
 _BEHIND_IDS = ":"
@@ -48,12 +50,13 @@ def check_acceptable(request: Request) -> None:
 class KeptVersions:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         self._room = room
         self._next = next
 
     async def show(self, request: Request, response: Response) -> None:
         """Make the container's listing one of its versions. Raises `Refusal` 400."""
+        assert response.listing is not None
         query = request.query
         name, after = query.get("marker") or None, query.get("version_marker") or None
         if after is not None and name is None:
@@ -70,13 +73,13 @@ class KeptVersions:
         for row in response.listing.rows:
             if isinstance(row, SubdirRow):
                 subdirs.add(row.subdir)
-            else:
+            elif isinstance(row, ObjectRow):
                 current[row.name] = row
         unfinished = name if after is not None else None
         if unfinished is not None and after != NULL:
-            row = await self._row_of(request, unfinished)
-            if row is not None:
-                current[unfinished] = row
+            there = await self._row_of(request, unfinished)
+            if there is not None:
+                current[unfinished] = there
 
         kept: list[ObjectRow] = []
         if limit:

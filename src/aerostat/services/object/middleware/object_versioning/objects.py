@@ -5,13 +5,12 @@ before there were versions is copied to them before something else takes its pla
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ... import timestamp
 from ...http import constraints
-from ...http.request import Body, Request, is_true, path_of
+from ...http.request import Body, Handler, Request, is_true, path_of
 from ...http.response import HTML, Refusal, Response
-from ...pipeline import Handler
 from ...proxy.infos import ContainerInfo
 from ...timestamp import Timestamp
 from ..object_copy import as_upload
@@ -26,9 +25,11 @@ from .names import (
     name_of_version,
     parse_version,
 )
-from .shown import as_version, marker_gone, null_only
+from .shown import VERSION, as_version, marker_gone, null_only
 
-VERSION = "x-object-version-id"
+if TYPE_CHECKING:
+    from ...room import ObjectStore
+
 CURRENT = "x-object-current-version-id"
 EXPIRY = ("x-delete-at", "x-delete-after")
 """What is deleted in time is the link: the version stays."""
@@ -37,7 +38,7 @@ EXPIRY = ("x-delete-at", "x-delete-after")
 class Objects:
     """See the module."""
 
-    def __init__(self, room: Any, next: Handler) -> None:
+    def __init__(self, room: "ObjectStore", next: Handler) -> None:
         self._room = room
         self._limits = room.settings.limits
         self._next = next
@@ -49,7 +50,7 @@ class Objects:
             return await self._show(request)
         if request.method not in ("PUT", "POST", "DELETE"):
             return await self._next(request)
-        info: ContainerInfo | None = await self._room.infos.container(request.account, request.container)
+        info = await self._room.infos.container(request.account, request.container)
         if info is None or CONTAINER not in info.headers or "x-if-delete-at" in request.headers:
             return await self._next(request)
         if request.method == "POST":
@@ -68,7 +69,7 @@ class Objects:
             if (delete_at := response.headers.get("x-delete-at")) is not None:
                 found.headers["x-delete-at"] = delete_at
             return as_version(request, found, link)
-        info: ContainerInfo | None = await self._room.infos.container(request.account, request.container)
+        info = await self._room.infos.container(request.account, request.container)
         if info is not None and CONTAINER in info.headers:
             response.headers[VERSION] = NULL
         return response
@@ -226,7 +227,7 @@ class Objects:
     async def _of_version(self, request: Request, version: str) -> Response:
         if request.method == "POST":
             raise Refusal(400, "POST to a specific version is not allowed")
-        info: ContainerInfo | None = await self._room.infos.container(request.account, request.container)
+        info = await self._room.infos.container(request.account, request.container)
         has_versions = info is not None and CONTAINER in info.headers
         if version == NULL:
             if request.method == "PUT":
