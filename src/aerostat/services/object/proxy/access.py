@@ -4,6 +4,7 @@ An auth middleware sets `request.user`, when somebody asks, and `request.authori
 containers and objects call with the ACL of what is touched.
 """
 
+import hmac
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from . import acl
 
 SYNC_KEY = "x-container-sync-key"
 SENT_AT = "x-backend-inbound-x-timestamp"
+SYNC_METHODS = ("PUT", "DELETE")
 
 
 class Prefixes:
@@ -53,12 +55,24 @@ class Prefixes:
 
 
 async def is_synchronized(room: Any, request: Request) -> bool:
-    """Whether it comes from the container that this one is kept equal to, as their common key shows."""
+    """Whether it comes from the container that this one is kept equal to, as their common key shows: which opens it
+    for objects that are written, for nothing else.
+    """
     key = request.headers.get(SYNC_KEY)
-    if not key or SENT_AT not in request.headers or request.container is None:
+    if (
+        not key
+        or SENT_AT not in request.headers
+        or request.name is None
+        or request.method not in SYNC_METHODS
+    ):
         return False
     info = await room.infos.container(request.account, request.container)
-    return info is not None and bool(info.headers.get(SYNC_KEY) == key)
+    own = info.headers.get(SYNC_KEY) if info is not None else None
+    return own is not None and hmac.compare_digest(_raw(own), _raw(key))
+
+
+def _raw(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def lets_by_referrer(request: Request, referrers: list[str], groups: list[str]) -> bool:
