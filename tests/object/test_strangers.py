@@ -1,8 +1,12 @@
 """What nobody who has no right to it may do, find out, or make the store do for them."""
 
+import asyncio
+import bz2
+import tarfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import quote
+from xml.etree import ElementTree
 
 import pytest
 
@@ -130,8 +134,6 @@ async def test_a_listing_is_asked_for_in_utf8(store: Store, name: str) -> None:
 
 
 async def test_listings_in_xml_can_be_read_whatever_the_names(store: Store) -> None:
-    from xml.etree import ElementTree
-
     owner = await user(store, "a:a")
     for name in ("c", "\ufffe", "\uffff", "\x01", "\x85"):
         await owner.put(f"/v1/AUTH_a/{name}")
@@ -148,3 +150,66 @@ async def test_a_manifest_that_is_no_json(store: Store, body: bytes) -> None:
     await owner.put("/v1/AUTH_a/c")
     answer = await owner("PUT", "/v1/AUTH_a/c/m", body, query="multipart-manifest=put")
     assert said(answer) == (400, b"Manifest must be valid JSON.\n")
+
+
+def member(kind: bytes, size: int, content: bytes = b"", name: str = "c/o") -> bytes:
+    """A tar header that says `size`, with what follows it."""
+    header = tarfile.TarInfo(name)
+    header.type = kind
+    raw = bytearray(header.tobuf(tarfile.GNU_FORMAT))
+    raw[124:136] = size.to_bytes(12, "big", signed=True) if size < 0 else b"%011o " % size
+    raw[148:156] = b" " * 8
+    raw[148:156] = b"%06o\0 " % sum(raw[:512])
+    return bytes(raw) + content + bytes(-len(content) % 512)
+
+
+@pytest.mark.parametrize("size", [-1, -512, -(1 << 80)])
+async def test_an_archive_with_a_member_of_less_than_nothing_comes_to_an_end(store: Store, size: int) -> None:
+    async with asyncio.timeout(10):
+        answer = await store("PUT", "/v1/AUTH_a/c", member(b"0", size), query="extract-archive=tar")
+    assert "Response Body: Invalid Tar File: invalid header" in answer.text
+
+
+async def test_a_strangers_archive_is_not_unpacked_for_ever(store: Store) -> None:
+    owner = await user(store, "a:a")
+    large = member(b"0", 17 << 20, bytes(17 << 20), name="no-container")
+    for archive in (bytes(17 << 20), member(b"2", 0) * 33_000, large):
+        packed = bz2.compress(archive, 1)
+        answer = await store("PUT", "/v1/AUTH_a", packed, query="extract-archive=tar.bz2")
+        assert "too much before the first file that is stored" in answer.text
+    file = member(b"0", 5, b"bytes") + large
+    answer = await owner("PUT", "/v1/AUTH_a", bz2.compress(file), query="extract-archive=tar.bz2")
+    assert "Number Files Created: 1" in answer.text
+    assert "201 Created" in answer.text
+
+
+async def test_what_an_archive_says_of_all_its_members_is_bounded(store: Store) -> None:
+    def record(number: int) -> bytes:
+        text = b"k%06d=%s\n" % (number, b"v" * 900)
+        return b"%d %s" % (len(text) + 4, text)
+
+    texts = [b"".join(record(first + index) for index in range(500)) for first in range(0, 5000, 500)]
+    archive = b"".join(member(b"g", len(text), text) for text in texts)
+    answer = await store("PUT", "/v1/AUTH_a/c", archive, query="extract-archive=tar")
+    assert "Invalid Tar File: too many pax headers" in answer.text
+
+
+FORM = {"content-type": "multipart/form-data; boundary=B"}
+
+
+async def test_a_form_that_nobody_signed_takes_no_memory_and_leads_nowhere(store: Store) -> None:
+    def field(name: str, value: str) -> bytes:
+        return f'--B\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+
+    many = b"".join(field(f"f{number}", "v") for number in range(101)) + b"--B--\r\n"
+    answer = await store("POST", "/v1/AUTH_a/c/", many, FORM)
+    assert said(answer) == (400, b"FormPost: too many fields")
+    empty = field("redirect", "javascript:alert(1)") + b"--B--\r\n"
+    answer = await store("POST", "/v1/AUTH_a/c/", empty, FORM)
+    assert (answer.status, "location" in answer.headers, b"javascript" in answer.body) == (400, False, False)
+
+
+async def test_a_form_that_only_begins_takes_no_memory(store: Store) -> None:
+    pieces = (b"\r\n" * 50_000 for _ in range(200))
+    async with asyncio.timeout(10):
+        assert (await store("POST", "/v1/AUTH_a/c/", pieces, FORM)).status == 400

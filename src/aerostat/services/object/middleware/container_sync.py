@@ -61,9 +61,9 @@ class Middleware:
                 "Full URLs are not allowed for X-Container-Sync-To values. Only realm values of the format "
                 "//realm/cluster/account/container are allowed.\n",
             )
-        if request.method in WRITES and request.name is None:
-            if (reason := self._realms.refused(target)) is not None:
-                raise Refusal(400, reason)
+        is_set = request.method in WRITES and request.name is None
+        if is_set and (reason := self._realms.refused(target)) is not None:
+            raise Refusal(400, reason)
 
     async def _check_signature(self, request: Request) -> None:
         """Let it in, at the time it tells. Raises `Refusal` 400, 401."""
