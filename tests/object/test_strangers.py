@@ -2,7 +2,9 @@
 
 import asyncio
 import bz2
+import hmac
 import tarfile
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import quote
@@ -213,3 +215,23 @@ async def test_a_form_that_only_begins_takes_no_memory(store: Store) -> None:
     pieces = (b"\r\n" * 50_000 for _ in range(200))
     async with asyncio.timeout(10):
         assert (await store("POST", "/v1/AUTH_a/c/", pieces, FORM)).status == 400
+
+
+async def test_other_bytes_than_utf8_where_they_are_not_looked_for(tmp_path: Path) -> None:
+    more = {"info": {"admin_key": "k"}, "domain_remap": {"storage_domain": "example.com"}}
+    async with opened(tmp_path, middleware={**ON, **more}) as store:
+        owner = await user(store, "a:a")
+        await owner("POST", "/v1/AUTH_a", headers={"x-account-meta-temp-url-key": "k"})
+        await owner.put("/v1/AUTH_a/c")
+        await owner.put("/v1/AUTH_a/c/o", b"bytes")
+        until_s = int(time.time()) + 60
+        signed = hmac.digest(b"k", f"GET\n{until_s}\n/v1/AUTH_a/c/o".encode(), "sha256").hex()
+        asked = f"temp_url_sig={signed}&temp_url_expires={until_s}&filename=%ff"
+        assert (await store("GET", "/v1/AUTH_a/c/o", query=asked)).body == b"bytes"
+        asked = f"swiftinfo_sig=%ff&swiftinfo_expires={until_s}"
+        assert (await store("GET", "/info", query=asked)).status == 401
+        host = {"host": "auth-\udcff.example.com"}
+        assert said(await store("GET", "/c", headers=host)) == (412, b"Invalid UTF8 or contains NULL")
+        asked = "multipart-manifest=delete&version-id=%ff"
+        answer = await owner("DELETE", "/v1/AUTH_a/c/o", query=asked)
+        assert "Invalid version parameter" in answer.text or "400 Bad Request" in answer.text
