@@ -13,6 +13,8 @@ from .request import Request, is_true
 from .response import HTML, Refusal
 
 SHOWN_OF_A_NAME = 64
+LISTED_BY = frozenset({"marker", "end_marker", "prefix", "delimiter", "path", "version_marker"})
+"""What of a listing is asked for."""
 LAST_MOMENT = 9_999_999_999
 """Ten digits, as times stand in names."""
 
@@ -129,7 +131,13 @@ def delete_at(headers: Mapping[str, str]) -> int | None:
 
 
 def listing_limit(request: Request, most: int) -> int:
-    """How many rows a page may have. Raises `Refusal` 412."""
+    """How many rows a page may have. Raises `Refusal` 412, and 400 for a parameter of a listing that is no text."""
+    for name, value in request.query.items():
+        if name in LISTED_BY and not value.isprintable():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise Refusal(400, f'"{name}" parameter not valid UTF-8') from None
     text = request.query.get("limit")
     if not text:
         return most

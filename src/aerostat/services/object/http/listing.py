@@ -111,11 +111,11 @@ _XML = {
     ),
     "container": ("name", "count", "bytes", "last_modified", "storage_policy"),
 }  # fmt: skip
-_FORBIDDEN = {code: "\ufffd" for code in range(32) if code not in (9, 10, 13)}
+_FORBIDDEN = {code: "\ufffd" for code in (*range(32), 0xFFFE, 0xFFFF) if code not in (9, 10, 13)}
 
 
 def _escaped(text: str) -> str:
-    """XML has no way to write most control characters."""
+    """XML has no way to write most control characters, and two that are none."""
     return escape(text.translate(_FORBIDDEN))
 
 

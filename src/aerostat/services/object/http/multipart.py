@@ -77,7 +77,8 @@ class Form:
     async def _begin(self) -> None:
         """Empty lines may stand before the first boundary."""
         while True:
-            text = b"\r\n" + self._buffer.lstrip(b"\r\n")
+            self._buffer = self._buffer.lstrip(b"\r\n")
+            text = b"\r\n" + self._buffer
             if len(text) >= len(self._delimiter) or self._is_ended:
                 break
             await self._fill()

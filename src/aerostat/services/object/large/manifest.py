@@ -105,7 +105,7 @@ def read(kept: bytes) -> Manifest:
     """Raises ValueError when it is no manifest of ours."""
     try:
         return Manifest(_segments.decode(kept))
-    except (msgspec.DecodeError, AssertionError) as error:
+    except (msgspec.DecodeError, AssertionError, RecursionError) as error:
         raise ValueError(str(error)) from error
 
 
@@ -148,7 +148,7 @@ def parse(body: bytes, own_path: str) -> list[Wanted]:
     """
     try:
         sent = msgspec.json.decode(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Refusal(400, "Manifest must be valid JSON.\n") from None
     if not isinstance(sent, list):
         raise Refusal(400, "Manifest must be a list.\n")

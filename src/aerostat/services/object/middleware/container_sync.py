@@ -26,8 +26,11 @@ if TYPE_CHECKING:
     from ..room import ObjectStore
 
 AUTH = "x-container-sync-auth"
-VERSIONS = "x-container-sysmeta-versions-container"
 WRITES = ("PUT", "POST")
+SIGNED = ("HEAD", "PUT", "DELETE")
+"""What a container is told by the one that it follows."""
+ELSEWHERE = ("x-copy-from", "x-copy-from-account")
+"""Says of which other object the bytes are: a signature is for one object only."""
 WRONG = "X-Container-Sync-Auth header not valid; contact cluster operator for support."
 
 log = structlog.get_logger(__name__)
@@ -60,18 +63,16 @@ class Middleware:
                 "Full URLs are not allowed for X-Container-Sync-To values. Only realm values of the format "
                 "//realm/cluster/account/container are allowed.\n",
             )
-        if request.method in WRITES and request.name is None:
-            info = await self._room.infos.container(request.account, request.container)
-            if info is not None and info.headers.get(VERSIONS):
-                raise Refusal(
-                    400, "Cannot configure container sync on a container with object versioning configured."
-                )
-            if (reason := self._realms.refused(target)) is not None:
-                raise Refusal(400, reason)
+        is_set = request.method in WRITES and request.name is None
+        if is_set and (reason := self._realms.refused(target)) is not None:
+            raise Refusal(400, reason)
 
     async def _check_signature(self, request: Request) -> None:
         """Let it in, at the time it tells. Raises `Refusal` 400, 401."""
         said = request.headers.pop(AUTH)
+        for name in ELSEWHERE:
+            if name in request.headers:
+                raise Refusal(400, f"The header '{name.title()}' is not allowed with {AUTH.title()}")
         if (reason := await self._fault(request, said)) is not None:
             log.info("container sync is refused", reason=reason, path=request.path, trans_id=request.trans_id)
             realm = f'SwiftContainerSync realm="{request.account}"'
@@ -88,6 +89,8 @@ class Middleware:
             await _take_manifest(request)
 
     async def _fault(self, request: Request, said: str) -> str | None:
+        if request.method not in SIGNED:
+            return f"{request.method} cannot be signed"
         parts = said.split()
         if len(parts) != 3:
             return "it has not three parts"

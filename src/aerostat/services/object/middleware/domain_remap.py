@@ -60,6 +60,10 @@ class Middleware:
         if self._is_mangling and f"{path}/".startswith(f"{self._root}/"):
             path = path[len(self._root) + 1 :]
         meant = "/".join(("", self._root, account, *parts[:-1], path))
+        try:
+            meant.encode()
+        except UnicodeEncodeError:
+            raise Refusal(412, "Invalid UTF8 or contains NULL") from None
         request.set_path(meant)
         response = await self._next(request)
         if (location := response.headers.get("location")) is not None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..room import ObjectStore
 
 LONGEST_FIELD = 4096
+MOST_FIELDS = 100
 PLAIN = "text/plain; charset=UTF-8"
 
 
@@ -53,12 +54,14 @@ class Middleware:
         kind, options = multipart.parameters(request.headers["content-type"])
         if kind != "multipart/form-data" or not options.get("boundary"):
             return await self._next(request)
-        fields: dict[str, str] = {}
-        answer = await self._take(request, options["boundary"], fields)
-        return _answer(answer, fields.get("redirect", ""))
+        return _answer(*await self._take(request, options["boundary"]))
 
-    async def _take(self, request: Request, boundary: str, fields: dict[str, str]) -> Response:
-        """The answer to the last file that was tried. `fields` are filled with what the form says."""
+    async def _take(self, request: Request, boundary: str) -> tuple[Response, str]:
+        """The answer to the last file that was tried, and where the browser is sent: a form that nobody signed sends it
+        nowhere.
+        """
+        fields: dict[str, str] = {}
+        redirect = ""
         keys = (
             await signatures.keys(self._room, request.account, request.container)
             if request.account and request.container
@@ -71,16 +74,19 @@ class Middleware:
             if not said.get("filename"):
                 raw = await part.read(LONGEST_FIELD)
                 if "name" in said:
+                    if len(fields) >= MOST_FIELDS:
+                        raise Refusal(400, "FormPost: too many fields")
                     fields[said["name"].lower()] = raw.decode("utf-8", "replace").rstrip("\r\n-")
                 continue
             files += 1
             if files > _number(fields, "max_file_count"):
-                return _said("max file count exceeded")
+                return _said("max file count exceeded"), redirect
             self._check(request, fields, [key for key, _ in keys])
+            redirect = fields.get("redirect", "")
             answer = await self._put(request, said["filename"], fields, part)
             if not answer.is_ok:
                 break
-        return answer if answer is not None else _said("no files to process")
+        return answer if answer is not None else _said("no files to process"), redirect
 
     def _check(self, request: Request, fields: Mapping[str, str], keys: list[bytes]) -> None:
         """Raises `Refusal` 401 unless it is signed for what it says, and has not expired."""

@@ -74,7 +74,8 @@ class Middleware:
         for method in ("GET", "HEAD") if request.method == "HEAD" else (request.method,):
             text = f"{method}\n{expires}\n/info".encode()
             for digest in DIGESTS:
-                if hmac.compare_digest(hmac.new(self._key.encode(), text, digest).hexdigest(), signature):
+                expected = hmac.new(self._key.encode(), text, digest).hexdigest()
+                if hmac.compare_digest(expected.encode(), signature.encode("utf-8", "surrogateescape")):
                     return
         raise Refusal(401)
 

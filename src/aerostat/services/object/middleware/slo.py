@@ -5,7 +5,7 @@ https://docs.openstack.org/swift/latest/middleware.html#static-large-objects. Wh
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import msgspec
 from msgspec import UNSET
@@ -240,7 +240,9 @@ class Middleware:
         check_utf8(request.path, "Path")
         path = f"{request.container}/{request.name}"
         version = request.query.get("version-id")
-        of_version = f"version-id={quote(version, safe='')}" if version is not None else ""
+        of_version = (
+            urlencode({"version-id": version}, errors="surrogateescape") if version is not None else ""
+        )
 
         def query(of: str, *parts: str) -> str:
             return "&".join(part for part in (*parts, of_version if of == path else "") if part)

@@ -270,7 +270,9 @@ def _kept_in_links(request: Request) -> tuple[str, str]:
     query = request.query
     if request.user is None or request.user.name != TEMPORARY or "temp_url_prefix" not in query:
         return "", ""
-    parts = [f"{name}={quote(query[name])}" for name in KEPT_IN_LINKS if name in query]
+    parts = [
+        f"{name}={quote(query[name], errors='surrogateescape')}" for name in KEPT_IN_LINKS if name in query
+    ]
     if "inline" in query:
         parts.append("inline")
     return "?" + "&amp;".join(parts), query["temp_url_prefix"]

@@ -72,7 +72,8 @@ class Middleware:
         assert request.account is not None
         request.user = User(name=signatures.TEMPORARY, account=request.account)
         request.authorize = _within(request.account, request.container if scope == "container" else None)
-        request.set_query(urlencode({name: query[name] for name in _KEPT if name in query}))
+        kept = {name: query[name] for name in _KEPT if name in query}
+        request.set_query(urlencode(kept, errors="surrogateescape"))
         at_root = request.name is None
         response = await self._next(request)
         _strip(response.headers, settings.outgoing_remove_headers, settings.outgoing_allow_headers)

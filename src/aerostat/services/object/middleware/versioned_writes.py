@@ -57,7 +57,7 @@ class Middleware:
             return await self._next(request)
         if request.name is None:
             return await self._container(request)
-        if request.method not in ("PUT", "DELETE") or "x-if-delete-at" in request.headers:
+        if request.method not in ("PUT", "DELETE"):
             return await self._next(request)
         info = await self._room.infos.container(request.account, request.container)
         if info is None or (location := info.headers.get(LOCATION)) is None:
@@ -92,6 +92,7 @@ class Middleware:
                 raise Refusal(412, "Container name cannot contain slashes")
             info = await self._room.infos.container(request.account, request.container)
             if info is not None and CONTAINER in info.headers:
+                await request.check(None)
                 raise Refusal(400, "The container keeps versions of its objects in another way already.")
             headers[LOCATION] = value
             headers[MODE] = "history" if name == HISTORY else "stack"

@@ -4,6 +4,7 @@ An auth middleware sets `request.user`, when somebody asks, and `request.authori
 containers and objects call with the ACL of what is touched.
 """
 
+import hmac
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -15,6 +16,8 @@ from . import acl
 
 if TYPE_CHECKING:
     from ..room import ObjectStore
+
+SYNC_METHODS = ("PUT", "DELETE")
 
 
 class Prefixes:
@@ -54,12 +57,24 @@ class Prefixes:
 
 
 async def is_synchronized(room: "ObjectStore", request: Request) -> bool:
-    """Whether it comes from the container that this one is kept equal to, as their common key shows."""
+    """Whether it comes from the container that this one is kept equal to, as their common key shows: which opens it
+    for objects that are written, for nothing else.
+    """
     key = request.headers.get(KEY)
-    if not key or SENT_AT not in request.headers or request.container is None:
+    if (
+        not key
+        or SENT_AT not in request.headers
+        or request.name is None
+        or request.method not in SYNC_METHODS
+    ):
         return False
     info = await room.infos.container(request.account, request.container)
-    return info is not None and bool(info.headers.get(KEY) == key)
+    own = info.headers.get(KEY) if info is not None else None
+    return own is not None and hmac.compare_digest(_raw(own), _raw(key))
+
+
+def _raw(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def lets_by_referrer(request: Request, referrers: list[str], groups: list[str]) -> bool:

@@ -73,6 +73,7 @@ class Extraction:
             response = await self._next(self._as_client("PUT", path, headers, body))
             if response.is_ok:
                 outcome.counts[CREATED] += 1
+                self._archive.is_welcome = True
                 return
             if trouble is not None:
                 outcome.fail(path_of(self._request.account or "", container), trouble)

@@ -19,7 +19,9 @@ PIECE = 256 << 10
 _MORE_HOLES, _MORE_STILL = 482, 504
 """Where a sparse file's header, and what follows it, says that more of it follows."""
 LONGEST = 1 << 20
-"""Of what names a member, in bytes."""
+"""Of what names a member, in bytes; and of all that is said of members to come."""
+MOST_PASSED_OVER = 16 << 20
+"""So many bytes that nobody wants are unpacked before something is let in: a stranger's archive may unfold for ever."""
 
 
 class BadArchive(Exception):
@@ -46,6 +48,9 @@ class Archive:
         """Of the member, in bytes."""
         self._padding = 0
         self._of_all: dict[str, str] = {}
+        self._passed_over = 0
+        self.is_welcome = False
+        """Something of it was let in."""
 
     async def __aiter__(self) -> AsyncIterator[Member]:
         """Raises `BadArchive`."""
@@ -55,9 +60,9 @@ class Archive:
             is_first = False
             self._left, self._padding = header.size, -header.size % BLOCK
             if header.type in (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE):
-                own |= _records(await self._text())
+                own = _together(own, await self._text())
             elif header.type == tarfile.XGLTYPE:
-                self._of_all |= _records(await self._text())
+                self._of_all = _together(self._of_all, await self._text())
             elif header.type == tarfile.GNUTYPE_LONGNAME:
                 own["path"] = _decoded((await self._text()).partition(b"\0")[0])
             elif header.type == tarfile.GNUTYPE_LONGLINK:
@@ -79,8 +84,8 @@ class Archive:
                     attributes=attributes,
                 )
             await self._skip()
-        async for _ in self._chunks:  # what tar fills its last record with
-            pass
+        async for chunk in self._chunks:  # what tar fills its last record with
+            self._pass_over(len(chunk))
 
     async def read(self) -> AsyncIterator[bytes]:
         """The bytes of the member. Raises `BadArchive` when they end before it does."""
@@ -96,6 +101,7 @@ class Archive:
         """None at the end."""
         await self._fill(BLOCK)
         block, self._waiting = self._waiting[:BLOCK], self._waiting[BLOCK:]
+        self._pass_over(len(block))
         if not block:
             if is_first:
                 raise BadArchive("empty file")
@@ -108,10 +114,13 @@ class Archive:
             header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         except tarfile.HeaderError as error:
             raise BadArchive("file could not be opened successfully" if is_first else str(error)) from None
+        if header.size < 0:  # GNU's form of numbers has a sign
+            raise BadArchive("invalid header")
         is_continued = header.type == tarfile.GNUTYPE_SPARSE and block[_MORE_HOLES]
         while is_continued:
             await self._fill(BLOCK)
             holes, self._waiting = self._waiting[:BLOCK], self._waiting[BLOCK:]
+            self._pass_over(len(holes))
             is_continued = len(holes) == BLOCK and holes[_MORE_STILL]
         return header
 
@@ -124,8 +133,13 @@ class Archive:
         """To the next header."""
         self._left += self._padding
         self._padding = 0
-        async for _ in self.read():
-            pass
+        async for piece in self.read():
+            self._pass_over(len(piece))
+
+    def _pass_over(self, size: int) -> None:
+        self._passed_over += size
+        if self._passed_over > MOST_PASSED_OVER and not self.is_welcome:
+            raise BadArchive("too much before the first file that is stored")
 
     async def _fill(self, size: int) -> None:
         """So much is waiting, unless it has ended."""
@@ -195,6 +209,14 @@ class _Gzip:
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
         return self._unpacker.decompress(self._unpacker.unconsumed_tail + data, max_length)
+
+
+def _together(known: dict[str, str], text: bytes) -> dict[str, str]:
+    """Raises `BadArchive` when it is too much."""
+    found = known | _records(text)
+    if sum(len(key) + len(value) for key, value in found.items()) > LONGEST:
+        raise BadArchive("too many pax headers")
+    return found
 
 
 def _records(text: bytes) -> dict[str, str]:

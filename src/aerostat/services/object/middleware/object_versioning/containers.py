@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 ASKED = "x-versions-enabled"
 LEGACY = "x-container-sysmeta-versions-location"
+SYNC_TO = "x-container-sync-to"
 USED = "x-container-bytes-used"
 
 
@@ -31,6 +32,8 @@ class Containers:
         match request.method:
             case "PUT" | "POST" if ASKED in request.headers:
                 return await self._switch(request)
+            case "PUT" | "POST" if request.headers.get(SYNC_TO):
+                return await self._follow(request)
             case "DELETE":
                 return await self._delete(request)
             case "GET" | "HEAD":
@@ -75,7 +78,7 @@ class Containers:
                     "Cannot enable object versioning on a container that is already using the legacy "
                     "versioned writes feature.",
                 )
-            if "x-container-sync-to" in info.headers:
+            if SYNC_TO in info.headers:
                 raise Refusal(
                     400,
                     "Cannot enable object versioning on a container configured as source of container syncing.",
@@ -92,6 +95,16 @@ class Containers:
         if response.is_ok and is_enabled:
             await ensure_versions_container(self._room, self._next, request)
         return response
+
+    async def _follow(self, request: Request) -> Response:
+        """What has versions here is not sent elsewhere without them."""
+        await request.check(None)
+        info = await self._room.infos.container(request.account, request.container)
+        if info is not None and info.headers.get(CONTAINER):
+            raise Refusal(
+                400, "Cannot configure container sync on a container with object versioning configured."
+            )
+        return await self._next(request)
 
     async def _delete(self, request: Request) -> Response:
         """First the container that is seen: when that cannot go, nothing has happened."""

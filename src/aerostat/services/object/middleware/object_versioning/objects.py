@@ -44,14 +44,14 @@ class Objects:
         self._next = next
 
     async def __call__(self, request: Request) -> Response:
-        if version := request.query.get("version-id"):
+        if request.method != "OPTIONS" and (version := request.query.get("version-id")):
             return await self._of_version(request, version)
         if request.is_reading:
             return await self._show(request)
         if request.method not in ("PUT", "POST", "DELETE"):
             return await self._next(request)
         info = await self._room.infos.container(request.account, request.container)
-        if info is None or CONTAINER not in info.headers or "x-if-delete-at" in request.headers:
+        if info is None or CONTAINER not in info.headers:
             return await self._next(request)
         if request.method == "POST":
             return await self._post(request, info)
@@ -235,6 +235,9 @@ class Objects:
             response = await self._next(request)
             return await null_only(response) if request.is_reading else response
         if info is None or not has_versions:
+            await request.check(
+                _acl(request, info)
+            )  # whether there are versions is not for everybody to know
             raise Refusal(400, "version-aware operations require that the container is versioned")
         wanted = parse_version(version)
         if request.is_reading:
@@ -284,6 +287,12 @@ class Objects:
             response.headers["etag"] = found.headers["etag"]
             response.headers[VERSION] = timestamp.write(version)
         return response
+
+
+def _acl(request: Request, info: ContainerInfo | None) -> str | None:
+    if info is None:
+        return None
+    return info.read_acl if request.is_reading else info.write_acl
 
 
 def _newest(request: Request) -> dict[str, str]:
