@@ -12,11 +12,12 @@ import pytest
 from aerostat.services.object.node import wire
 from aerostat.services.object.node.server import NodeServer
 from aerostat.services.object.node.waits import Waits
-from aerostat.services.object.stores.device import PIECE, LocalDevice
+from aerostat.services.object.stores.device import LocalDevice
 from aerostat.services.object.stores.held import Place
 from aerostat.services.object.stores.object_file import Facts
 from aerostat.services.object.stores.objects import Objects
 from aerostat.services.object.stores.protocol import DeviceAway
+from aerostat.services.object.stores.sums import PIECE
 
 from .nodes import QUICK, SECRET, remote, serving, until
 

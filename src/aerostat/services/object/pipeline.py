@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from .cluster.errors import DeviceFull, NoQuorum
 from .http.request import Request
 from .http.response import Refusal, Response
+from .stores.object_file import Damaged
 from .stores.protocol import DeviceAway
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def guarded(handler: Handler) -> Handler:
             return await handler(request)
         except Refusal as refused:
             return refused.response()
-        except (NoQuorum, DeviceAway):
+        except (NoQuorum, DeviceAway, Damaged):
             return Refusal(503, None, {"retry-after": "1"}).response()
         except DeviceFull:
             return Refusal(507).response()

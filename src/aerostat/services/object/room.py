@@ -22,6 +22,7 @@ from .proxy.infos import Generations, Infos
 from .realms import Realms
 from .ring import Device, Hasher, RingError
 from .stores.device import LocalDevice
+from .stores.mark import OtherFormat
 from .stores.protocol import DeviceVerbs
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class ObjectStore:
     def __init__(self, settings: ObjectConfig, places: Places, host: Any = None) -> None:
         """`places` are founded. `host` is what the store lives in: the cloud's `House`; None where it stands alone.
 
-        Raises `RingError`, FileNotFoundError.
+        Raises `RingError`, `OtherFormat`, FileNotFoundError.
         """
         self.settings = settings
         self.places = places
@@ -147,7 +148,7 @@ class ObjectStore:
         return Cluster(self.hasher, account, container, self.policies, objects, self.devices)
 
     def _device(self, device: Device) -> DeviceVerbs:
-        """Raises `RingError`."""
+        """Raises `RingError`, `OtherFormat`."""
         if device.node != self.settings.node:
             try:
                 return self.neighbours.device(device.node, device.name)
@@ -174,7 +175,7 @@ class ObjectStore:
                 if (now := state()) == seen:
                     continue
                 before, self.cluster = self.cluster, self._assembled()
-            except (OSError, RingError) as error:
+            except (OSError, RingError, OtherFormat) as error:
                 log.warning("rings cannot be read; the older ones stay in use", error=str(error))
                 continue
             seen = now

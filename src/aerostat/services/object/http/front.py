@@ -18,7 +18,10 @@ import structlog
 
 from aerostat.kernel.http.connection import IS_GONE
 
+from ..cluster.errors import NoQuorum
 from ..config import Limits
+from ..stores.object_file import Damaged
+from ..stores.protocol import DeviceAway
 from .request import Body, Request, decoded_path
 from .response import Refusal, Response, refusal
 
@@ -28,8 +31,6 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Handler = Callable[[Request], Awaitable[Response]]
 
 EXTRA, MOST_EXTRA = b"x-trans-id-extra", 32
-UNSENT = (204, 304)
-"""Answers without a body, and without a length."""
 FRAMING = ("content-length", "transfer-encoding", "connection")
 """What the server below looks at."""
 UNSENT = (204, 304)
@@ -39,6 +40,8 @@ SILENCE_LIMIT_S = 60.0
 OTHER_HEADERS = 36
 """So many may come beside metadata, as upstream has it."""
 LONGEST_NUMBER = 20
+BROKEN = (Damaged, DeviceAway, NoQuorum, EOFError)
+"""What may come in the middle of an object, when nobody else has the rest of it."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -82,8 +85,8 @@ class Front:
             response.headers["connection"] = "close"  # whether the body comes now is for the client to choose
         try:
             await self._send(scope, send, request, _stamped(response, trans_id))
-        except Refusal as refused:  # the answer has begun: that it is not ended tells the client
-            log.warning("the answer broke off", path=request.path, status=refused.status, trans_id=trans_id)
+        except (Refusal, *BROKEN) as error:  # the answer has begun: that it is not ended tells the client
+            log.warning("the answer broke off", path=request.path, why=str(error), trans_id=trans_id)
         finally:
             await response.close()
 
