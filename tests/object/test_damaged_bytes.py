@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from aerostat.services.object.stores.object_file import SMALL, Damaged, read
 from aerostat.services.object.stores.sums import PIECE, Sums, is_piece, length_of_sums
 
-from .faults import Devices, facts
+from .faults import Devices, facts, leftovers
 from .faults import read as read_object
 from .faults import write as write_object
 from .kit import opened
@@ -177,7 +177,7 @@ async def test_a_copy_of_damaged_bytes_is_not_made(tmp_path):
         assert copied.status == 503
         assert (await store("GET", "/v1/a/c/other")).status == 404
         assert (await store("GET", "/v1/a/c")).lines == ["o"]
-        assert not list(tmp_path.glob("**/tmp/*"))
+        assert not leftovers(tmp_path / "devices")
 
 
 async def test_encrypted_bytes_that_rot_are_not_decrypted(tmp_path):
