@@ -140,10 +140,11 @@ async def _answer(
     try:
         async with contextlib.AsyncExitStack() as stack:
             store.start(has_devices=has_devices)
+            most = config.kernel.most_connections
             if listener is not None:
-                await stack.enter_async_context(serving(store.app, listener))
+                await stack.enter_async_context(serving(store.app, listener, most_connections=most))
             if nodes is not None:
-                await stack.enter_async_context(serving(store.node, nodes))
+                await stack.enter_async_context(serving(store.node, nodes, most_connections=most))
             gc.freeze()
             gc.enable()
             write_ready(config.folder, process, {"url": config.kernel.public_url} if listener else {})

@@ -80,7 +80,7 @@ class ObjectStore:
             core=core,
             more=[self._container_sync] if "container_sync" in settings.middleware else (),
         )
-        self.app = Front(self.handler, settings.limits)
+        self.app = Front(self.handler, settings.limits, settings.slowest_upload_bytes_per_s)
         self._watching: asyncio.Task[None] | None = None
         self._older: set[asyncio.Task[None]] = set()
 

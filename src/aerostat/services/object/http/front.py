@@ -51,8 +51,10 @@ log = structlog.get_logger(__name__)
 class Front:
     """`handler` is the whole pipeline."""
 
-    def __init__(self, handler: Handler, limits: Limits) -> None:
+    def __init__(self, handler: Handler, limits: Limits, slowest: int = 0) -> None:
+        """`slowest`: see `ObjectConfig.slowest_upload_bytes_per_s`."""
         self._handler = handler
+        self._slowest = slowest
         self._most_headers = limits.max_meta_count + OTHER_HEADERS + limits.extra_header_count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,7 +66,7 @@ class Front:
             return
         trans_id = f"tx{secrets.token_hex(11)[:21]}-{int(time.time()):010x}{_extra(scope)}"
         try:
-            request = _request(scope, receive, trans_id, self._most_headers)
+            request = _request(scope, receive, trans_id, self._most_headers, self._slowest)
         except Refusal as refused:
             response = refused.response()
             response.headers["connection"] = "close"
@@ -168,7 +170,7 @@ def _stamped(response: Response, trans_id: str) -> Response:
     return response
 
 
-def _request(scope: Scope, receive: Receive, trans_id: str, most_headers: int) -> Request:
+def _request(scope: Scope, receive: Receive, trans_id: str, most_headers: int, slowest: int) -> Request:
     """Raises `Refusal` when the head of the request makes no sense."""
     if len(scope["headers"]) > most_headers:
         raise Refusal(400, "Too many headers")
@@ -187,7 +189,7 @@ def _request(scope: Scope, receive: Receive, trans_id: str, most_headers: int) -
     client = scope.get("client")
     body = Body(b"")
     if length is not None or coding is not None or scope["method"] == "PUT":  # of a PUT it must be said
-        chunks = _chunks(receive) if length is not None or coding is not None else _nothing()
+        chunks = _chunks(receive, slowest) if length is not None or coding is not None else _nothing()
         body = Body(chunks, int(length) if length is not None and coding is None else None)
     return Request(
         scope["method"],
@@ -208,8 +210,12 @@ async def _nothing() -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
+async def _chunks(receive: Receive, slowest: int) -> AsyncIterator[bytes]:
+    """Raises `Refusal` 408 when nothing comes, or for long too little; only what is spent on waiting counts."""
+    clock = time.monotonic
+    waited_s, size = 0.0, 0
     while True:
+        began_s = clock()
         try:
             async with asyncio.timeout(SILENCE_LIMIT_S):
                 message = await receive()
@@ -217,7 +223,11 @@ async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
             raise Refusal(408) from None
         if message["type"] == "http.disconnect":
             raise Refusal(499)
-        if message.get("body"):
-            yield message["body"]
+        if body := message.get("body"):
+            waited_s += clock() - began_s
+            size += len(body)
+            if waited_s > SILENCE_LIMIT_S and size < slowest * waited_s:
+                raise Refusal(408)
+            yield body
         if not message.get("more_body"):
             return
