@@ -454,9 +454,8 @@ async def test_bytes_that_change_on_their_way_there_are_not_kept(address, device
             await changed.put(0, PLACE, data, facts(data))
         assert await device.find(0, PLACE) is None
     async with changing(address, at, answers=False) as between:
-        with remote(between, waits=IMPATIENT) as changed:
-            with pytest.raises(REFUSED):
-                await in_pieces(changed, data)
+        with remote(between, waits=IMPATIENT) as changed, pytest.raises(REFUSED):
+            await in_pieces(changed, data)
         assert await device.find(0, PLACE) is None
     await until(lambda: leftovers(local) == [])
 
