@@ -172,7 +172,13 @@ async def run(
         prepares = config.kernel.prepares
         house = await stack.enter_async_context(open_house(config, roles, process=process, prepare=prepares))
         if listener is not None:
-            await stack.enter_async_context(serving(for_roles(house.dispatch, house.roles), listener))
+            await stack.enter_async_context(
+                serving(
+                    for_roles(house.dispatch, house.roles),
+                    listener,
+                    most_connections=config.kernel.most_connections,
+                )
+            )
         await stack.enter_async_context(_doors_for_guests(house, fake))
         if prepares and not fake:
             await _ensure_first_image(house)

@@ -9,6 +9,8 @@ from typing import Any
 
 import uvicorn
 
+from aerostat.kernel.http.crowd import Crowd, raise_files_limit
+
 CLOSE_LIMIT_S = 10.0
 DRAIN_LIMIT_S = 8
 """What was accepted before the end is answered within this."""
@@ -58,10 +60,18 @@ def _role_of(application: Any, path: str) -> str:
     return str(owner.own_role) if owner is not None else "api"
 
 
+class Settings(uvicorn.Config):
+    """uvicorn's, with the crowd that connections enter."""
+
+    crowd: Crowd
+
+
 @asynccontextmanager
-async def serving(application: Any, *listeners: socket.socket) -> AsyncIterator[None]:
-    """Answer HTTP and WebSockets on these listening sockets while the block runs."""
-    settings = uvicorn.Config(
+async def serving(
+    application: Any, *listeners: socket.socket, most_connections: int = 0
+) -> AsyncIterator[None]:
+    """Answer HTTP and WebSockets on these listening sockets while the block runs. `most_connections`: see `Crowd`."""
+    settings = Settings(
         application,
         loop="none",
         http="aerostat.kernel.http.connection:HttpProtocol",
@@ -73,6 +83,8 @@ async def serving(application: Any, *listeners: socket.socket) -> AsyncIterator[
         timeout_graceful_shutdown=DRAIN_LIMIT_S,
         timeout_keep_alive=75,
     )
+    raise_files_limit()
+    settings.crowd = Crowd(most_connections)
     server = _Server(settings)
     task = asyncio.ensure_future(server.serve(sockets=list(listeners)))
     try:

@@ -135,6 +135,16 @@ async def test_where_the_fragments_of_an_object_are(tmp_path, capsys):
     assert "nothing there" not in out
 
 
+def test_a_store_of_another_version_is_refused(tmp_path, capsys):
+    state = tmp_path / "s"
+    places = Places(state / "object")
+    places.found(ObjectConfig(part_power=4), ["d1"])
+    (places.device("d1") / "device-id").write_text("0123456789abcdef0123456789abcdef\n")
+    for words in (["up", "--detach", "--port", "0"], ["serve"]):
+        assert main(["object", *words, "--state", str(state)]) == 1
+        assert "was written by an older version (its format is 1" in capsys.readouterr().err
+
+
 def test_more_copies_than_devices_are_refused(tmp_path, capsys):
     assert main(["object", "up", "--replicas", "3", "--state", str(tmp_path / "s")]) == 1
     assert "3 copies need as many devices" in capsys.readouterr().err

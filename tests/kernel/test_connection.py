@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -67,16 +68,16 @@ class Client:
 
 
 @contextlib.asynccontextmanager
-async def answered(application: Any) -> AsyncIterator[Any]:
+async def answered(application: Any, **options: Any) -> AsyncIterator[Any]:
     listener = app_http.listen("127.0.0.1", 0)
     port = listener.getsockname()[1]
     clients = []
 
-    async def connect() -> Client:
-        clients.append(Client(*await asyncio.open_connection("127.0.0.1", port)))
+    async def connect(**options: Any) -> Client:
+        clients.append(Client(*await asyncio.open_connection("127.0.0.1", port, **options)))
         return clients[-1]
 
-    async with app_http.serving(application, listener):
+    async with app_http.serving(application, listener, **options):
         try:
             yield connect
         finally:
@@ -233,3 +234,90 @@ async def test_a_body_that_makes_no_sense_does_not_cost_the_answer(coding: bytes
         client = await connect()
         await client.send(b"PUT / HTTP/1.1\r\nhost: h\r\n" + coding + b"\r\nno message\r\n")
         assert (await client.rest()).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_what_trickles_in_after_the_answer_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each piece would put off the end of an idle connection."""
+    monkeypatch.setattr(connection, "UNWANTED_LIMIT_S", 0.3)
+    application = Application()
+    application.is_reading = False
+    async with answered(application) as connect:
+        client = await connect()
+        await client.send(b"PUT / HTTP/1.1\r\nhost: h\r\ncontent-length: 100000\r\n\r\n")
+        ended = asyncio.create_task(client.rest())
+        async with asyncio.timeout(LIMIT_S):
+            while not ended.done():
+                await client.send(b"x")
+                await asyncio.sleep(0.02)
+        assert (await ended).startswith(b"HTTP/1.1 200 ")
+        again = await connect()
+        await again.send(b"PUT / HTTP/1.1\r\nhost: h\r\ncontent-length: 5\r\n\r\n")
+        await asyncio.sleep(0.1)
+        await again.send(b"12345")  # all of it: the connection may be used on
+        await asyncio.sleep(0.5)
+        await again.send(GET + b"connection: close\r\n\r\n")
+        assert (await again.rest()).count(b"HTTP/1.1 200 ") == 2
+
+
+@pytest.mark.parametrize("says", [b"", GET, b"G", GET + b"x-slow: ", GET + b"\r\n"], ids=str)
+async def test_connections_that_wait_keep_nobody_out(says: bytes) -> None:
+    """Those that said nothing, that are not through with their head, and that have been answered."""
+    files = len(os.listdir("/proc/self/fd"))
+    async with answered(Application(), most_connections=10) as connect:
+        for _ in range(5):
+            held = [await connect() for _ in range(40)]
+            for client in held:
+                await client.send(says)
+            honest = await connect()
+            await honest.send(GET + b"connection: close\r\n\r\n")
+            assert (await honest.rest()).startswith(b"HTTP/1.1 200 ")
+            for client in held:
+                client.go()
+        await asyncio.sleep(0.05)
+        assert len(os.listdir("/proc/self/fd")) < files + 20
+    assert len(os.listdir("/proc/self/fd")) <= files + 1
+
+
+async def test_a_crowd_of_one_address_keeps_no_other_out() -> None:
+    """They come again and again, and send their heads in pieces that never end."""
+    async with answered(Application(), most_connections=10) as connect:
+        stop = asyncio.Event()
+
+        async def hold() -> None:
+            while not stop.is_set():
+                client = await connect()
+                await client.send(GET)
+                for _ in range(10):
+                    await client.send(b"x: y\r\n")
+                    await asyncio.sleep(0.01)
+                client.go()
+
+        holding = [asyncio.create_task(hold()) for _ in range(50)]
+        try:
+            for _ in range(20):
+                honest = await connect(local_addr=("127.0.0.2", 0))
+                await asyncio.sleep(0.02)
+                await honest.send(GET + b"connection: close\r\n\r\n")
+                assert (await honest.rest()).startswith(b"HTTP/1.1 200 ")
+        finally:
+            stop.set()
+            await asyncio.wait(holding, timeout=LIMIT_S)
+
+
+async def test_who_is_being_answered_is_not_put_out() -> None:
+    application = Application()
+    async with answered(application, most_connections=3) as connect:
+        working = [await connect() for _ in range(3)]
+        for client in working:
+            await client.send(
+                b"PUT / HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: 5\r\n\r\n12"
+            )
+        await asyncio.sleep(0.1)
+        late = await connect()
+        assert (await late.rest()).startswith(b"HTTP/1.1 503 ")
+        for client in working:
+            await client.send(b"345")
+            assert b"got 5" in await client.rest()
+        again = await connect()
+        await again.send(GET + b"connection: close\r\n\r\n")
+        assert (await again.rest()).startswith(b"HTTP/1.1 200 ")

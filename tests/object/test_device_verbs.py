@@ -10,13 +10,15 @@ import pytest
 
 from aerostat.services.object.node import wire
 from aerostat.services.object.node.server import NodeServer
-from aerostat.services.object.stores.device import PIECE, LocalDevice
+from aerostat.services.object.stores.device import LocalDevice
 from aerostat.services.object.stores.entries import ContainerEntry, Entry
 from aerostat.services.object.stores.held import ACCOUNTS, CONTAINERS, Held, Place
 from aerostat.services.object.stores.listing import Asked, Subdir
+from aerostat.services.object.stores.mark import FORMAT, MARK, OtherFormat, check_format
 from aerostat.services.object.stores.object_file import Damaged, Facts, Geometry, Revision
 from aerostat.services.object.stores.opened import Superseded, Writing
 from aerostat.services.object.stores.protocol import DeviceAway, DeviceVerbs
+from aerostat.services.object.stores.sums import PIECE
 
 from .nodes import SECRET, remote, serving, until
 
@@ -192,7 +194,6 @@ async def test_a_damaged_object_is_told_and_put_aside(device, local):
     with pytest.raises(Damaged):
         await device.find(0, PLACE)
     assert await device.held("objects", 3) == []
-    assert await device.quarantine("objects", PLACE, "it is cut short")
     assert not await device.quarantine("objects", PLACE, "it is cut short")
     assert await device.find(0, PLACE) is None
     assert (await device.status()).quarantined == {"objects": 1}
@@ -465,6 +466,27 @@ async def test_an_unmounted_device_is_away_and_not_filled(device, local):
     assert (await device.status()).device_id == status.device_id
     found = await device.find(0, PLACE)
     await found.close()
+
+
+@pytest.mark.parametrize("marked", ["", "format 1\n", "format 3\n", "format ?\n"])
+async def test_a_device_of_another_format_is_refused(local, marked):
+    """Be it known or new: what lies on it would be misread."""
+    known = (await local.status()).device_id
+    mark = local.root / MARK
+    assert mark.read_text() == f"{known}\nformat {FORMAT}\n"
+    other_mark = local.root / "another"
+    other_mark.write_text(f"{known}\n{marked}")
+    other_mark.rename(mark)
+    for device_id in (None, known):
+        with pytest.raises(OtherFormat, match=rf"{local.root} was written by an? (older|newer) version"):
+            LocalDevice(local.root, device_id=device_id)
+    with pytest.raises(DeviceAway, match="has the format"):  # one that is mounted while we run
+        await local.put(0, PLACE, b"x", facts(b"x"))
+    check_format(local.root / "nothing there")
+    other = LocalDevice(local.root, device_id="of another disk")
+    with pytest.raises(DeviceAway, match="is another device"):
+        await other.find(0, PLACE)
+    await other.close()
 
 
 async def test_another_disk_is_not_taken_for_this_one(local, tmp_path):

@@ -293,6 +293,40 @@ async def test_silence_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             assert messages[0]["status"] == 408
 
 
+async def test_bodies_that_trickle_have_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never silent for long, and never done. What we take our time for is not counted."""
+    monkeypatch.setattr(front, "SILENCE_LIMIT_S", 0.2)
+    async with opened(tmp_path, slowest_upload_bytes_per_s=500) as store:
+        await store.put("/v1/A/c")
+
+        async def upload(piece: bytes, count: int, every_s: float) -> int:
+            scope = {
+                "type": "http",
+                "method": "PUT",
+                "path": "/v1/A/c/o",
+                "query_string": b"",
+                "headers": [(b"content-length", b"%d" % (count * len(piece)))],
+            }
+            told = count
+            statuses: list[int] = []
+
+            async def receive() -> Any:
+                nonlocal told
+                told -= 1
+                await asyncio.sleep(every_s)
+                return {"type": "http.request", "body": piece, "more_body": told > 0}
+
+            async def send(message: Any) -> None:
+                statuses.append(message.get("status", 0))
+
+            await asyncio.wait_for(store.room.app(scope, receive, send), 20)
+            return statuses[0]
+
+        async with nothing_left(tmp_path):
+            assert await upload(b"x", 100_000, 0.02) == 408
+        assert await upload(bytes(1000), 20, 0.02) == 201
+
+
 async def test_readers_that_go_away_leave_nothing_open(tmp_path: Path) -> None:
     class Gone(Exception):
         """The server says so."""

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from contextlib import closing, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from hashlib import md5
 
 import msgspec
@@ -12,11 +12,14 @@ import pytest
 from aerostat.services.object.node import wire
 from aerostat.services.object.node.server import NodeServer
 from aerostat.services.object.node.waits import Waits
-from aerostat.services.object.stores.device import PIECE, LocalDevice
+from aerostat.services.object.stores.device import LocalDevice
+from aerostat.services.object.stores.entries import Entry
 from aerostat.services.object.stores.held import Place
-from aerostat.services.object.stores.object_file import Facts
+from aerostat.services.object.stores.listing import Asked
+from aerostat.services.object.stores.object_file import Damaged, Facts
 from aerostat.services.object.stores.objects import Objects
 from aerostat.services.object.stores.protocol import DeviceAway
+from aerostat.services.object.stores.sums import PIECE
 
 from .nodes import QUICK, SECRET, remote, serving, until
 
@@ -100,11 +103,11 @@ async def test_who_does_not_know_the_secret_gets_nothing(address, signed):
 
 async def test_a_signature_ages(address, monkeypatch):
     signed = wire.Signer(SECRET).sign("/d1/status")
-    assert await ask(address, request("/d1/status", wire.encode([]), signed=signed)) == 200
+    assert await ask(address, request("/d1/status", wire.sealed(wire.encode([])), signed=signed)) == 200
     real = time.time
     for hours in (-1, 1):
         monkeypatch.setattr(time, "time", lambda hours=hours: real() + 3600 * hours)
-        assert await ask(address, request("/d1/status", wire.encode([]), signed=signed)) == 401
+        assert await ask(address, request("/d1/status", wire.sealed(wire.encode([])), signed=signed)) == 401
 
 
 def test_the_secret_is_not_in_what_is_sent():
@@ -144,7 +147,7 @@ async def test_odd_arguments_are_refused(address, local, body):
             *((one, BAD["a store of another kind"]) for one in ("databases",)),
         }:
             continue
-        content = wire.frame(wire.ANSWER, body) if verb in wire.OPENING else body
+        content = wire.frame(wire.ANSWER, body) if verb in wire.OPENING else wire.sealed(body)
         assert await ask(address, request(f"/d1/{verb}", content)) == 400, verb
     assert leftovers(local) == []
     assert (await local.status()).stores == []
@@ -167,8 +170,8 @@ async def test_odd_requests_are_refused(address):
         assert await ask(address, request("/d1/status", b"", method)) == 405
     assert await ask(address, b"rubbish\r\n\r\n") == 400
     upgrade = "connection: upgrade\r\nupgrade: websocket\r\n"
-    assert await ask(address, request("/d1/status", wire.encode([]), more=upgrade)) == 400
-    for frame in (b"\0\xff\xff\xff\xff", wire.frame(9, b""), b"\0"):
+    assert await ask(address, request("/d1/status", wire.sealed(wire.encode([])), more=upgrade)) == 400
+    for frame in (b"\0\xff\xff\xff\xff" + bytes(8), wire.frame(9, b""), b"\0"):
         assert await ask(address, request("/d1/find", frame)) == 400
 
 
@@ -176,9 +179,10 @@ async def test_odd_requests_are_refused(address):
 async def test_times_beyond_all_are_refused_or_harmless(address, device, local, at):
     entry = {"name": "o", "timestamp": at}
     await device.make_container(PLACE, "/a/c", 1, 0, {})
-    status = await ask(address, request("/d1/hear_objects", wire.encode([PLACE, [entry]])))
+    status = await ask(address, request("/d1/hear_objects", wire.sealed(wire.encode([PLACE, [entry]]))))
     assert status == (200 if at < 0 else 400)
-    assert await ask(address, request("/d1/delete_fragments", wire.encode([0, PLACE, "/a/c/o", at]))) == 400
+    deletion = wire.sealed(wire.encode([0, PLACE, "/a/c/o", at]))
+    assert await ask(address, request("/d1/delete_fragments", deletion)) == 400
     assert leftovers(local) == []
 
 
@@ -214,7 +218,7 @@ async def test_an_upload_that_breaks_off_leaves_nothing(address, local, device):
 
 
 async def test_a_length_that_lies_leaves_nothing(address, local, device):
-    data = wire.encode([0, PLACE, bytes(5000), facts(bytes(5000))])
+    data = wire.sealed(wire.encode([0, PLACE, bytes(5000), facts(bytes(5000))]))
     whole = request("/d1/put", data)
     host, port = address.split(":")
     _, writer = await asyncio.open_connection(host, int(port))
@@ -389,3 +393,100 @@ async def test_a_node_that_answers_rubbish_is_away(answered, verb):
                 await getattr(device, verb)(*(() if verb == "status" else (0, PLACE)))
             assert device.errors == 1
             assert device.node._room._value == device.node.waits.most_connections
+
+
+# A network that changes what it carries
+
+
+@asynccontextmanager
+async def changing(address, at, *, answers):
+    """The address of a relay that flips a bit of the byte at `at` of what it carries: of questions, or of answers."""
+    host, port = address.split(":")
+    tasks = set()
+
+    async def carry(reader, writer, is_changed):
+        place = 0
+        with suppress(ConnectionError):
+            while piece := await reader.read(65536):
+                if is_changed and place <= at < place + len(piece):
+                    flipped = bytearray(piece)
+                    flipped[at - place] ^= 4
+                    piece = bytes(flipped)
+                place += len(piece)
+                writer.write(piece)
+                await writer.drain()
+        writer.close()
+
+    async def met(reader, writer):
+        there, back = await asyncio.open_connection(host, int(port))
+        for task in (carry(reader, back, not answers), carry(there, writer, answers)):
+            tasks.add(asyncio.create_task(task))
+
+    server = await asyncio.start_server(met, "127.0.0.1", 0)
+    try:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+REFUSED = (DeviceAway, ValueError, Damaged)
+IMPATIENT = Waits(connect_s=1.0, answer_s=2.0, chunk_s=2.0, away_s=0.0)
+
+
+async def in_pieces(device, data):
+    writing = await device.begin(0, PLACE, len(data))
+    try:
+        for start in range(0, len(data), 100_000):
+            await writing.write(data[start : start + 100_000])
+        await writing.commit(facts(data))
+    finally:
+        await writing.close()
+
+
+@pytest.mark.parametrize("at", [500, 70_000, 299_000])
+async def test_bytes_that_change_on_their_way_there_are_not_kept(address, device, local, at):
+    data = os.urandom(300_000)
+    async with changing(address, at, answers=False) as between:
+        with remote(between, waits=IMPATIENT) as changed, pytest.raises(REFUSED):
+            await changed.put(0, PLACE, data, facts(data))
+        assert await device.find(0, PLACE) is None
+    async with changing(address, at, answers=False) as between:
+        with remote(between, waits=IMPATIENT) as changed, pytest.raises(REFUSED):
+            await in_pieces(changed, data)
+        assert await device.find(0, PLACE) is None
+    await until(lambda: leftovers(local) == [])
+
+
+@pytest.mark.parametrize("at", [120_000, 600_000])
+async def test_bytes_that_change_on_their_way_back_are_not_taken(address, device, at):
+    data = os.urandom(700_000)
+    await device.put(0, PLACE, data, facts(data))
+    async with changing(address, at, answers=True) as between:
+        with remote(between, waits=IMPATIENT) as changed:
+            found = await changed.find(0, PLACE)
+            got = bytearray()
+
+            async def take():
+                async for piece in found.stream(0, len(data)):
+                    got.extend(piece)
+
+            with pytest.raises(DeviceAway, match="changed on its way"):
+                await take()
+            assert got == data[: len(got)]
+            await found.close()
+    assert (await device.status()).quarantined == {}
+
+
+async def test_an_answer_that_changes_on_its_way_is_none(address, device):
+    await device.make_container(PLACE, "/a/c", 1, 0, {})
+    names = [Entry(name=f"{n:050d}", timestamp=5) for n in range(100)]
+    assert await device.hear_objects(PLACE, names)
+    async with changing(address, 3000, answers=True) as between:
+        with (
+            remote(between, waits=IMPATIENT) as changed,
+            pytest.raises(DeviceAway, match="changed on its way"),
+        ):
+            await changed.list_container(PLACE, Asked())

@@ -82,6 +82,24 @@ async def test_what_one_took_all_have(machines):
         assert (await machine.ask("GET", "/v1/a/c/small")).status == 404
 
 
+async def test_bytes_that_rot_on_one_node_are_read_from_another(machines):
+    one, two, three = machines
+    await one.ask.put("/v1/a/c")
+    data = os.urandom(LARGE)
+    await one.ask.put("/v1/a/c/large", data)
+    await until(lambda: [machine.files() for machine in machines] == [1, 1, 1])
+    for machine, at in ((one, 0), (two, 2_000_000)):
+        (path,) = (machine.places.devices / "d1").glob("objects/*/*/*")
+        with path.open("r+b") as file:
+            file.seek(at)
+            file.write(bytes([data[at] ^ 1]))
+    assert (await three.ask("GET", "/v1/a/c/large")).body == data
+    assert (await one.ask("GET", "/v1/a/c/large")).body == data
+    part = await two.ask("GET", "/v1/a/c/large", headers={"range": "bytes=1999999-2000009"})
+    assert (part.status, part.body) == (206, data[1_999_999:2_000_010])
+    assert [machine.files() for machine in machines] == [0, 0, 1]
+
+
 async def test_one_node_that_is_down_is_no_hindrance(machines):
     one, two, three = machines
     await one.ask.put("/v1/a/c")

@@ -47,6 +47,9 @@ class KernelConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Where the cloud's secrets are, the same on every machine of the control plane; empty: in the state folder."""
     listen_address: str = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = DEFAULT_PORT
+    most_connections: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """To one process at once; beyond that, those that wait give way to new ones. 0: 8,192, or as many as the limit of
+    open files leaves room for."""
     public_url: str = ""
     """Base address that users' clients get in the catalog; empty: address and port listened on."""
     console_url: str = ""

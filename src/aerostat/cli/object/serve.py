@@ -123,13 +123,14 @@ async def _answer(
     from aerostat.services.object.places import Places
     from aerostat.services.object.ring import RingError
     from aerostat.services.object.room import ObjectStore
+    from aerostat.services.object.stores.mark import OtherFormat
 
     places = Places(places_folder(config.state))
     try:
         store = ObjectStore(_settings(config), places)
     except FileNotFoundError as error:
         raise CommandError(f"{config.state} has no object store ({error.filename} is missing)") from None
-    except RingError as error:
+    except (RingError, OtherFormat) as error:
         raise CommandError(str(error)) from None
     if listener is not None and not {"tempauth", "keystone"} & set(store.layers):
         raise CommandError(
@@ -139,10 +140,11 @@ async def _answer(
     try:
         async with contextlib.AsyncExitStack() as stack:
             store.start(has_devices=has_devices)
+            most = config.kernel.most_connections
             if listener is not None:
-                await stack.enter_async_context(serving(store.app, listener))
+                await stack.enter_async_context(serving(store.app, listener, most_connections=most))
             if nodes is not None:
-                await stack.enter_async_context(serving(store.node, nodes))
+                await stack.enter_async_context(serving(store.node, nodes, most_connections=most))
             gc.freeze()
             gc.enable()
             write_ready(config.folder, process, {"url": config.kernel.public_url} if listener else {})

@@ -104,10 +104,16 @@ def found(config: Config, args: argparse.Namespace) -> None:
     """Rings and devices, at the first start."""
     from aerostat.services.object.config import ObjectConfig
     from aerostat.services.object.places import Places
+    from aerostat.services.object.stores.mark import OtherFormat, check_format
 
     settings = config.section(ObjectConfig)
     places = Places(places_folder(config.state))
     if places.is_founded:
+        try:
+            for device in places.devices.iterdir():
+                check_format(device)
+        except OtherFormat as error:
+            raise CommandError(str(error)) from None
         if args.devices or args.replicas:
             raise CommandError(
                 f"the store in {config.state} has its rings; to change them: {typed()} object ring --help"

@@ -17,9 +17,9 @@ from aerostat.cli.settings import folder_of
 from aerostat.services.object.daemons.auditor import check_database, is_named_right
 from aerostat.services.object.places import Places
 from aerostat.services.object.ring import Hasher
-from aerostat.services.object.stores.object_file import Damaged, read, read_revision
+from aerostat.services.object.stores.object_file import Damaged, read, read_piece, read_revision
+from aerostat.services.object.stores.sums import PIECE
 
-PIECE = 1 << 20
 TELL_S = 5.0
 
 
@@ -79,10 +79,10 @@ class Look:
                 facts, _ = read(file.fileno())
                 if not is_named_right(facts, path.name.partition(".")[0], self._hasher):
                     return f"it is of {facts.path!r}, which has another hash"
-                digest, left = md5(usedforsecurity=False), facts.size
-                while left and (piece := file.read(min(left, PIECE))):
+                digest = md5(usedforsecurity=False)
+                for number in range(-(-facts.size // PIECE)):
+                    piece = read_piece(file.fileno(), facts.size, number)
                     digest.update(piece)
-                    left -= len(piece)
                     self.bytes += len(piece)
         except FileNotFoundError:
             return None
@@ -90,9 +90,7 @@ class Look:
             return damage.reason
         except OSError as error:
             return f"it cannot be read: {error.strerror}"
-        if left:
-            return f"{left} bytes are missing"
-        if facts.checksum not in (None, digest.hexdigest()):
+        if facts.checksum is not None and digest.hexdigest() != facts.checksum:
             return "its bytes have another MD5"
         return None
 

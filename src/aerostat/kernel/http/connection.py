@@ -1,8 +1,9 @@
 """HTTP connections as uvicorn serves them, with an end to everything that a client could go on with for ever.
 
 uvicorn leaves to what stands before it: how long the head of a request may be, how many headers it may have, how long
-it may take to come, for how long nobody reads an answer, and how much may be sent after the answer is given. Nothing
-stands before us. And it reads no line with spaces or raw UTF-8 in its path, which clients of object stores send.
+it may take to come, for how long nobody reads an answer, how much may be sent after the answer is given, and how many
+may be connected (`crowd`). Nothing stands before us. And it reads no line with spaces or raw UTF-8 in its path, which
+clients of object stores send.
 
 Applications may ask `scope["extensions"]["aerostat.is_gone"]()` whether anybody is still there to be answered.
 """
@@ -16,6 +17,8 @@ from urllib.parse import quote_from_bytes
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from aerostat.kernel.http.crowd import Crowd
+
 MOST_HEAD_BYTES = 96 << 10
 MOST_LINE_BYTES = 16 << 10
 """Of the path and the query."""
@@ -28,6 +31,8 @@ ANSWER_LIMIT_S = 0.5
 """For the answer to a request whose body makes no sense."""
 MOST_UNWANTED_BYTES = 1 << 20
 """Of a body that goes on after the answer to it."""
+UNWANTED_LIMIT_S = 10.0
+"""It must have come to its end by then: pieces that trickle would hold the connection for ever."""
 
 VERSIONS = ("1.0", "1.1")
 IS_GONE = "aerostat.is_gone"
@@ -37,6 +42,7 @@ _PAGES = {
     405: (b"Method Not Allowed", b"There is no such method."),
     408: (b"Request Timeout", b"The head of the request did not come in time."),
     414: (b"Request-URI Too Long", b"The request's line is too long."),
+    503: (b"Service Unavailable", b"Too many are connected. Please try again later."),
 }
 
 
@@ -48,7 +54,10 @@ class _TooLarge(Exception):
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """One connection."""
+    """One connection. Whether it is let in is told by `config.crowd`, which all of a server have."""
+
+    address = ""
+    """Of the client."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._is_in_head = True
@@ -58,11 +67,19 @@ class HttpProtocol(HttpToolsProtocol):
         self._too_large: int | None = None
         self._unwanted_bytes = 0
         self._unread_timer: asyncio.TimerHandle | None = None
+        self._unwanted_timer: asyncio.TimerHandle | None = None
         self._head_timer: asyncio.TimerHandle | None = self.loop.call_later(HEAD_LIMIT_S, self._head_late)
         super().connection_made(transport)
+        self._crowd: Crowd = self.config.crowd  # type: ignore[attr-defined]
+        if self.client is not None:
+            self.address = self.client[0]
+        if not self._crowd.enter(self):
+            self._refuse(503)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._crowd.leave(self)
         self._stop_head_timer()
+        self._stop_unwanted_timer()
         self._stop_unread_timer()
         super().connection_lost(exc)
 
@@ -89,6 +106,14 @@ class HttpProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
             if self.cycle.more_body:
                 self.loop.call_later(ANSWER_LIMIT_S, self.transport.close)
+
+    def give_way(self) -> None:
+        """See `Guest`."""
+        self.transport.abort()
+
+    def handle_websocket_upgrade(self) -> None:
+        self._crowd.leave(self)
+        super().handle_websocket_upgrade()
 
     # What the parser tells
 
@@ -117,6 +142,7 @@ class HttpProtocol(HttpToolsProtocol):
         before = self.cycle
         super().on_headers_complete()
         if (cycle := self.cycle) is not before:
+            self._crowd.work(self)
             extensions: Any = {IS_GONE: lambda: cycle.disconnected}
             self.scope["extensions"] = extensions
 
@@ -131,7 +157,16 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._is_in_head = self._has_completed = True
         self._head_bytes = 0
+        self._stop_unwanted_timer()
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if not self.cycle.response_complete:
+            return  # the next request came before this answer
+        self._crowd.wait(self)
+        if self.cycle.more_body and not self.transport.is_closing():
+            self._unwanted_timer = self.loop.call_later(UNWANTED_LIMIT_S, self.transport.close)
 
     # What the transport tells
 
@@ -161,6 +196,11 @@ class HttpProtocol(HttpToolsProtocol):
         if self._unread_timer is not None:
             self._unread_timer.cancel()
             self._unread_timer = None
+
+    def _stop_unwanted_timer(self) -> None:
+        if self._unwanted_timer is not None:
+            self._unwanted_timer.cancel()
+            self._unwanted_timer = None
 
     def _end(self, status: int) -> Any:
         self._too_large = status

@@ -56,6 +56,8 @@ class ObjectConfig(msgspec.Struct, frozen=True, kw_only=True):
     reclaim_age_s: float = 7 * 86_400.0
     """How long deletions are remembered: a device that was away for longer must come back empty."""
     daemons: DaemonConfig = DaemonConfig()
+    slowest_upload_bytes_per_s: int = 500
+    """Who sends a body more slowly than that, a minute long, is given up; 0: whoever sends something each minute."""
     cors_allow_origin: tuple[str, ...] = ()
     strict_cors_mode: bool = True
     """Only origins that may are told that scripts may see an answer; else all, and browsers decide."""

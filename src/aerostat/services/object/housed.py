@@ -77,6 +77,7 @@ class Housed:
     async def _opened(self) -> "ObjectStore":
         from .places import Places
         from .room import ObjectStore
+        from .stores.mark import OtherFormat
 
         config = self._house.config.section(ObjectConfig)
         places = Places(self._folder)
@@ -86,7 +87,10 @@ class Housed:
             await asyncio.to_thread(places.found, config, [FIRST_DEVICE])
         middleware = {"keystone": {"enabled": True}, **config.middleware}
         settings = msgspec.structs.replace(config, middleware=middleware)
-        store = ObjectStore(settings, places, self._house.authenticate)
+        try:
+            store = ObjectStore(settings, places, self._house.authenticate)
+        except OtherFormat as error:
+            raise Unavailable(f"The object store cannot be opened: {error}.") from None
         store.start()
         return store
 

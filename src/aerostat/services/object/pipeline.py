@@ -20,6 +20,7 @@ from .cluster.errors import DeviceFull, NoQuorum
 from .config import options_of
 from .http.request import Handler, Request
 from .http.response import Refusal, Response
+from .stores.object_file import Damaged
 from .stores.protocol import DeviceAway
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def guarded(handler: Handler) -> Handler:
             return await handler(request)
         except Refusal as refused:
             return refused.response()
-        except (NoQuorum, DeviceAway):
+        except (NoQuorum, DeviceAway, Damaged):
             return Refusal(503, None, {"retry-after": "1"}).response()
         except DeviceFull:
             return Refusal(507).response()

@@ -25,6 +25,7 @@ from .realms import Realms
 from .realms import Settings as SyncSettings
 from .ring import Device, Hasher, Ring, RingError
 from .stores.device import LocalDevice
+from .stores.mark import OtherFormat
 from .stores.protocol import DeviceVerbs
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class ObjectStore:
     ) -> None:
         """`places` are founded. `authenticate`: whom a token of the cloud stands for; None where it stands alone.
 
-        Raises `ConfigError`, `RingError`, FileNotFoundError.
+        Raises `ConfigError`, `RingError`, `OtherFormat`, FileNotFoundError.
         """
         self.settings = settings
         self.places = places
@@ -92,7 +93,7 @@ class ObjectStore:
             core=core,
             more=[self._container_sync] if "container_sync" in settings.middleware else (),
         )
-        self.app = Front(self.handler, settings.limits)
+        self.app = Front(self.handler, settings.limits, settings.slowest_upload_bytes_per_s)
         self._watching: asyncio.Task[None] | None = None
         self._older: set[asyncio.Task[None]] = set()
 
@@ -164,7 +165,7 @@ class ObjectStore:
         return Cluster(self.hasher, account, container, self.policies, objects, self.devices)
 
     def _device(self, device: Device) -> DeviceVerbs:
-        """Raises `RingError`."""
+        """Raises `RingError`, `OtherFormat`."""
         if device.node != self.settings.node:
             try:
                 return self.neighbours.device(device.node, device.name)
@@ -190,7 +191,7 @@ class ObjectStore:
                 if (now := self._state_of_rings()) == self._seen:
                     continue
                 before, self.cluster = self.cluster, self._assembled(await asyncio.to_thread(self._rings))
-            except (OSError, PolicyError, RingError) as error:
+            except (OSError, PolicyError, RingError, OtherFormat) as error:
                 log.warning("rings cannot be used; the older ones stay", error=str(error))
                 continue
             self._seen = now

@@ -4,11 +4,9 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from ..ring import Hasher
-from ..stores.held import objects_of
 from ..stores.object_file import Facts, Revision
 from ..stores.protocol import DeviceVerbs, ObjectWriting, OpenObject, Place
 from ..timestamp import Timestamp
-from .asking import OnDamage, quarantine
 from .calls import Calls
 from .layout import Layout
 from .looking import Age, Looking
@@ -93,12 +91,8 @@ class Replicated:
             age=lambda found: age_of(found.facts),
             is_gone=lambda found: found.facts.is_gone,
             dispose=close,
-            on_damage=self._quarantine(place),
             newest=newest,
         )
-
-    def _quarantine(self, place: Place) -> OnDamage:
-        return quarantine(self._calls, objects_of(self.index), place)
 
 
 async def close(opened: OpenObject | ObjectWriting) -> None:

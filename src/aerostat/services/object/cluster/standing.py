@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
+from ..stores.object_file import Damaged
 from .layout import Target
 
 FAILURES = 3
@@ -42,7 +43,9 @@ class Standings:
         record.latency_s += _WEIGHT * (took_s - record.latency_s)
 
     def failed(self, key: str, error: BaseException | None = None) -> None:
-        """It is away, or broken, or (OSError, ENOSPC) full."""
+        """It is away, or broken, or (OSError, ENOSPC) full. A damaged file says nothing of its device."""
+        if isinstance(error, Damaged):
+            return
         record = self._records[key]
         if isinstance(error, OSError) and error.errno in FULL:
             record.full_at = self.clock()

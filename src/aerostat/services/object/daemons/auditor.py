@@ -11,10 +11,10 @@ import sqlite3
 from pathlib import Path
 
 from ..ring import Hasher
-from ..stores.device import LocalDevice
+from ..stores.device import LocalDevice, LocalObject
 from ..stores.held import ACCOUNTS, CONTAINERS, Held, policy_of
 from ..stores.object_file import Damaged, Facts
-from ..stores.protocol import OpenObject, Place
+from ..stores.protocol import Place
 from .copying import SourceDamaged, checked
 from .pace import Pace
 from .progress import Progress
@@ -63,17 +63,11 @@ class Auditor:
             place = Place(step.part, hashed)
             try:
                 found = await step.device.find(policy_of(step.store), place)
-            except Damaged as damage:
-                await self._put_aside(step, place, damage.reason)
+            except Damaged:
+                step.progress.count("quarantined")  # the device has put it aside itself
                 continue
-            if found is None:
-                continue
-            try:
+            if found is not None:
                 await self._look(step, found, place)
-            except SourceDamaged as damage:
-                await self._put_aside(step, place, str(damage))
-            finally:
-                await found.close()
 
     async def _fragments(self, step: Step) -> None:
         policy = policy_of(step.store)
@@ -91,14 +85,19 @@ class Auditor:
                 if found is None:
                     step.progress.count("quarantined")  # the device has put it aside itself
                     continue
-                try:
-                    await self._look(step, found, place)
-                except SourceDamaged as damage:
-                    await self._put_aside(step, place, str(damage), wanted)
-                finally:
-                    await found.close()
+                await self._look(step, found, place)
 
-    async def _look(self, step: Step, found: OpenObject, place: Place) -> None:
+    async def _look(self, step: Step, found: LocalObject, place: Place) -> None:
+        """Closes it, and puts it aside when it is not whole."""
+        try:
+            await self._check(step, found, place)
+        except SourceDamaged as damage:
+            await found.put_aside(str(damage))
+            step.progress.count("quarantined")
+        finally:
+            await found.close()
+
+    async def _check(self, step: Step, found: LocalObject, place: Place) -> None:
         """Raises `SourceDamaged`."""
         facts = found.written
         if not is_named_right(facts, place.hashed, self._station.cluster.hasher):
@@ -116,14 +115,8 @@ class Auditor:
             await self._files.spend()
             step.progress.count("databases")
             why = await asyncio.to_thread(check_database, path, whole=step.progress.report.is_thorough)
-            if why is not None:
-                await self._put_aside(step, Place(step.part, path.stem), why)
-
-    async def _put_aside(
-        self, step: Step, place: Place, why: str, fragment: tuple[int, int] | None = None
-    ) -> None:
-        if await step.device.quarantine(step.store, place, why, fragment):
-            step.progress.count("quarantined")
+            if why is not None and await step.device.quarantine(step.store, Place(step.part, path.stem), why):
+                step.progress.count("quarantined")
 
     async def _clear_leftovers(self, _key: str, device: LocalDevice, progress: Progress) -> None:
         removed = await device.clear_unnamed(self._station.settings.leftover_s)

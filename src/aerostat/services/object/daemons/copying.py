@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from hashlib import md5
 
+from ..stores.device import LocalDevice
 from ..stores.object_file import Damaged, Facts
 from ..stores.opened import Superseded
 from ..stores.protocol import DeviceVerbs, OpenObject, Place
@@ -13,14 +14,14 @@ PIECE = 1 << 20
 
 
 class SourceDamaged(Exception):
-    """What was to be copied is not whole; the device that it was to come from should put it aside."""
+    """What was to be copied is not whole."""
 
 
 async def copy_object(
-    source: DeviceVerbs, target: DeviceVerbs, policy: int, place: Place, pace: Pace, *, whole: bool
+    source: LocalDevice, target: DeviceVerbs, policy: int, place: Place, pace: Pace, *, whole: bool
 ) -> int:
     """Let the target have what the source has, unless it has newer; `whole` false: only what a POST said. Answers how
-    many bytes went. Raises `SourceDamaged`, and what devices raise.
+    many bytes went. Raises `SourceDamaged`, when the source has put it aside, and what devices raise.
     """
     try:
         found = await source.find(policy, place)
@@ -34,6 +35,9 @@ async def copy_object(
             with contextlib.suppress(Superseded):
                 await target.post(policy, place, found.revision)
         return sent
+    except SourceDamaged as damage:
+        await found.put_aside(str(damage))
+        raise
     finally:
         await found.close()
 
@@ -60,7 +64,7 @@ async def _write(found: OpenObject, target: DeviceVerbs, policy: int, place: Pla
 
 
 async def checked(found: OpenObject, facts: Facts, pace: Pace) -> AsyncIterator[bytes]:
-    """All bytes. Raises `SourceDamaged` after the last, when they are not those that were written."""
+    """All bytes. Raises `SourceDamaged`, be it after the last, when they are not those that were written."""
     digest, size = md5(usedforsecurity=False), 0
     try:
         for start in range(0, facts.size, PIECE):
@@ -69,7 +73,7 @@ async def checked(found: OpenObject, facts: Facts, pace: Pace) -> AsyncIterator[
                 digest.update(piece)
                 size += len(piece)
                 yield piece
-    except EOFError as error:
+    except (Damaged, EOFError) as error:
         raise SourceDamaged(str(error)) from error
     _check(facts, digest.hexdigest(), size)
 

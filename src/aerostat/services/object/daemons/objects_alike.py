@@ -79,8 +79,7 @@ class ObjectsAlike:
             sent = await copy_object(
                 step.device, target.device, policy, place, self._bytes, whole=push.is_whole
             )
-        except SourceDamaged as damage:
-            await step.device.quarantine(step.store, place, str(damage))
+        except SourceDamaged:
             step.progress.count("quarantined")
             return False
         except DeviceAway:

@@ -170,8 +170,7 @@ class Reconstructor:
             await target.make_durable(policy, place, facts.timestamp)
             await _revise(found, target, policy, place)
         except SourceDamaged as damage:
-            wanted = held.timestamp, held.fragment
-            await step.device.quarantine(step.store, place, str(damage), wanted)
+            await found.put_aside(str(damage))
             step.progress.count("quarantined")
             return
         finally:

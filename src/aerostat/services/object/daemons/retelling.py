@@ -111,7 +111,7 @@ async def _facts(step: Step, place: Place) -> Facts | None:
             return fragment.facts if fragment.is_durable else None
         found = await step.device.find(policy, place)
     except Damaged:
-        return None  # for the auditor
+        return None  # it has been put aside
     if found is not None:
         await found.close()
         return found.facts

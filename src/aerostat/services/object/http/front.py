@@ -18,7 +18,10 @@ import structlog
 
 from aerostat.kernel.http.connection import IS_GONE
 
+from ..cluster.errors import NoQuorum
 from ..config import Limits
+from ..stores.object_file import Damaged
+from ..stores.protocol import DeviceAway
 from .request import Body, Handler, Request, decoded_path
 from .response import Refusal, Response, refusal
 
@@ -36,6 +39,8 @@ SILENCE_LIMIT_S = 60.0
 OTHER_HEADERS = 36
 """So many may come beside metadata, as upstream has it."""
 LONGEST_NUMBER = 20
+BROKEN = (Damaged, DeviceAway, NoQuorum, EOFError)
+"""What may come in the middle of an object, when nobody else has the rest of it."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -45,8 +50,10 @@ log = structlog.get_logger(__name__)
 class Front:
     """`handler` is the whole pipeline."""
 
-    def __init__(self, handler: Handler, limits: Limits) -> None:
+    def __init__(self, handler: Handler, limits: Limits, slowest: int = 0) -> None:
+        """`slowest`: see `ObjectConfig.slowest_upload_bytes_per_s`."""
         self._handler = handler
+        self._slowest = slowest
         self._most_headers = limits.max_meta_count + OTHER_HEADERS + limits.extra_header_count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,7 +65,7 @@ class Front:
             return
         trans_id = f"tx{secrets.token_hex(11)[:21]}-{int(time.time()):010x}{_extra(scope)}"
         try:
-            request = _request(scope, receive, trans_id, self._most_headers)
+            request = _request(scope, receive, trans_id, self._most_headers, self._slowest)
         except Refusal as refused:
             response = refused.response()
             response.headers["connection"] = "close"
@@ -79,8 +86,8 @@ class Front:
             response.headers["connection"] = "close"  # whether the body comes now is for the client to choose
         try:
             await self._send(scope, send, request, _stamped(response, trans_id))
-        except Refusal as refused:  # the answer has begun: that it is not ended tells the client
-            log.warning("the answer broke off", path=request.path, status=refused.status, trans_id=trans_id)
+        except (Refusal, *BROKEN) as error:  # the answer has begun: that it is not ended tells the client
+            log.warning("the answer broke off", path=request.path, why=str(error), trans_id=trans_id)
         finally:
             await response.close()
 
@@ -162,7 +169,7 @@ def _stamped(response: Response, trans_id: str) -> Response:
     return response
 
 
-def _request(scope: Scope, receive: Receive, trans_id: str, most_headers: int) -> Request:
+def _request(scope: Scope, receive: Receive, trans_id: str, most_headers: int, slowest: int) -> Request:
     """Raises `Refusal` when the head of the request makes no sense."""
     if len(scope["headers"]) > most_headers:
         raise Refusal(400, "Too many headers")
@@ -181,7 +188,7 @@ def _request(scope: Scope, receive: Receive, trans_id: str, most_headers: int) -
     client = scope.get("client")
     body = Body(b"")
     if length is not None or coding is not None or scope["method"] == "PUT":  # of a PUT it must be said
-        chunks = _chunks(receive) if length is not None or coding is not None else _nothing()
+        chunks = _chunks(receive, slowest) if length is not None or coding is not None else _nothing()
         body = Body(chunks, int(length) if length is not None and coding is None else None)
     return Request(
         scope["method"],
@@ -202,8 +209,12 @@ async def _nothing() -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
+async def _chunks(receive: Receive, slowest: int) -> AsyncIterator[bytes]:
+    """Raises `Refusal` 408 when nothing comes, or for long too little; only what is spent on waiting counts."""
+    clock = time.monotonic
+    waited_s, size = 0.0, 0
     while True:
+        began_s = clock()
         try:
             async with asyncio.timeout(SILENCE_LIMIT_S):
                 message = await receive()
@@ -211,7 +222,11 @@ async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
             raise Refusal(408) from None
         if message["type"] == "http.disconnect":
             raise Refusal(499)
-        if message.get("body"):
-            yield message["body"]
+        if body := message.get("body"):
+            waited_s += clock() - began_s
+            size += len(body)
+            if waited_s > SILENCE_LIMIT_S and size < slowest * waited_s:
+                raise Refusal(408)
+            yield body
         if not message.get("more_body"):
             return

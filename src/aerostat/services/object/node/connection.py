@@ -75,7 +75,7 @@ class Connection(asyncio.Protocol):
             raise DeviceAway("the connection was lost")
         size = wire.FRAME.size + len(content)
         end = b"\r\n" + _LAST_CHUNK if is_last else b"\r\n"
-        self._transport.writelines((b"%x\r\n" % size + wire.FRAME.pack(kind, len(content)), content, end))
+        self._transport.writelines((b"%x\r\n" % size + wire.frame_head(kind, content), content, end))
         if is_last:
             self._owed = b""
 
@@ -202,7 +202,7 @@ class Node:
         """Raises what the other side tells, `DeviceAway`, TimeoutError."""
         connection = await self.take()
         try:
-            answer = await connection.call(self._head(path), body, self.waits.answer_s)
+            answer = await connection.call(self._head(path), wire.sealed(body), self.waits.answer_s)
         except BaseException:
             connection.abort()
             raise
@@ -210,7 +210,10 @@ class Node:
             self.give_back(connection)
         if connection.status != 200:
             raise error_of(connection.status, answer)
-        return answer
+        try:
+            return wire.unsealed(answer)
+        except wire.Changed as error:
+            raise DeviceAway(f"the answer of {self.address}: {error}") from error
 
     async def open(self, path: str, arguments: bytes) -> tuple[Connection, bytes]:
         """A connection to talk on, to be given back, and what was answered first. Raises as `call`."""

@@ -96,11 +96,11 @@ class NodeServer:
             await _send(send, 413, b"")
             return
         try:
-            answer = await _asked(device, verb, wire.arguments[verb].decode(body))
+            answer = await _asked(device, verb, wire.arguments[verb].decode(wire.unsealed(body)))
         except (*wire.FAULTS, msgspec.DecodeError) as error:
             await _refuse(send, error)
         else:
-            await _send(send, 200, wire.encode(answer))
+            await _send(send, 200, wire.sealed(wire.encode(answer)))
 
 
 async def _asked(device: LocalDevice, verb: str, arguments: tuple[Any, ...]) -> Any:

@@ -2,12 +2,14 @@
 
     POST /DEVICE/VERB     body: the verb's arguments, an array; answer: 200 and what the verb answers, or a fault
 
+Before either stands its sum (XXH3): what TCP's own sums let pass, and what memory on the way changes, is noticed.
 Verbs that open something (`OPENING`) talk on while it is open: both bodies are chunked, and made of *frames*, each with
-its kind and length. The first of the request has the arguments; the answer's first has what was found. Then bytes
+its kind, length and sum. The first of the request has the arguments; the answer's first has what was found. Then bytes
 are asked for, or sent and committed. The end of either body, or of the connection, closes what is open.
 
 Who knows the cluster's secret may ask anything; the secret itself is never sent. Times that differ by more than
-`CLOCKS_S` are refused. What is said is neither hidden nor protected on its way: nodes talk on a network of their own.
+`CLOCKS_S` are refused. What is said is neither hidden nor protected on its way against who can change it: nodes talk on
+a network of their own. Decision 0017 says why the signature does not cover bodies.
 """
 
 import errno
@@ -21,6 +23,7 @@ from typing import Annotated, Any, cast
 import msgspec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from xxhash import xxh3_64_digest
 
 from ..stores.entries import AccountStatus, ContainerEntry, ContainerStatus, Entry
 from ..stores.held import DatabaseState, DeviceStatus, Held, Part, Place, Rows, RowsSince, StoreName, Suffix
@@ -124,19 +127,45 @@ def from_page(page: Any) -> Any:
     return None if page is None else [Subdir(one) if isinstance(one, str) else one for one in page]
 
 
-# Frames
+# Sums and frames
 
-FRAME = struct.Struct("<BI")
+SUM = 8
+
+
+class Changed(ValueError):
+    """What came is not what was sent."""
+
+
+def sealed(content: bytes) -> bytes:
+    """With its sum before it."""
+    return xxh3_64_digest(content) + content
+
+
+def unsealed(body: bytes) -> bytes:
+    """Raises `Changed`."""
+    content = body[SUM:]
+    if xxh3_64_digest(content) != body[:SUM]:
+        raise Changed("it was changed on its way")
+    return content
+
+
+FRAME = struct.Struct("<BI8s")
 DATA, ANSWER, FAULT, COMMIT, SPAN = range(5)
 LARGEST_FRAME = 1 << 20
 
 
+def frame_head(kind: int, content: bytes) -> bytes:
+    return FRAME.pack(kind, len(content), xxh3_64_digest(content, kind))
+
+
 def frame(kind: int, content: bytes) -> bytes:
-    return FRAME.pack(kind, len(content)) + content
+    return frame_head(kind, content) + content
 
 
 class Frames:
-    """Bytes as they come, as frames. Raises ValueError on one that is too large."""
+    """Bytes as they come, as frames. Raises ValueError on one that is too large, `Changed` on one that is not as it was
+    sent.
+    """
 
     __slots__ = ("_bytes",)
 
@@ -154,7 +183,7 @@ class Frames:
         """The next whole one, with its kind; None while it has not all come."""
         if len(self._bytes) < FRAME.size:
             return None
-        kind, length = FRAME.unpack_from(self._bytes)
+        kind, length, expected = FRAME.unpack_from(self._bytes)
         if length > LARGEST_FRAME:
             raise ValueError(f"a frame of {length} bytes is too large")
         end = FRAME.size + length
@@ -162,6 +191,8 @@ class Frames:
             return None
         content = bytes(memoryview(self._bytes)[FRAME.size : end])
         del self._bytes[:end]
+        if xxh3_64_digest(content, kind) != expected:
+            raise Changed(f"a frame of {length} bytes was changed on its way")
         return kind, content
 
 

@@ -38,7 +38,6 @@ from .tree import QUARANTINED, Tree, listed
 T = TypeVar("T")
 Opened = TypeVar("Opened", bound=Found | Writing | None)
 
-PIECE = 256 << 10
 THREADS = 8
 
 
@@ -326,11 +325,15 @@ class LocalObject:
             if self.data is not None:
                 piece = self.data[start:end]
             else:
-                piece = await self._run(partial(self._found.read, start, min(PIECE, end - start)))
+                piece = await self._run(partial(self._found.read, start, end))
             if not piece:
                 raise EOFError(f"the object ends at {start}, before {end}")
             yield piece
             start += len(piece)
+
+    async def put_aside(self, why: str) -> bool:
+        """What is wrong with it was found out elsewhere. See `Found.put_aside`."""
+        return await self._run(partial(self._found.put_aside, why))
 
     async def close(self) -> None:
         self._found.close()

@@ -15,6 +15,7 @@ As in `objects`: changed under the folder's lock, on the disk when it is answere
 
 import contextlib
 import os
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -23,7 +24,7 @@ from ..timestamp import Timestamp
 from .held import Held, fragments_of
 from .object_file import Damaged, Facts, Revision, read
 from .objects import POST, drop_older_revision, facts_at, held_of, revise, revision_at
-from .opened import Found, Superseded, Writing
+from .opened import Found, PutAside, Superseded, Writing
 from .tree import Tree, listed
 
 DURABLE = "durable"
@@ -41,10 +42,11 @@ class FoundFragment(Found):
         written: Facts,
         revision: Revision | None,
         data: bytes | None,
+        put_aside: PutAside,
         version: Held,
         versions: list[Held],
     ) -> None:
-        super().__init__(fd, written, revision, data)
+        super().__init__(fd, written, revision, data, put_aside)
         self.is_durable = version.is_durable
         self.versions = versions
 
@@ -81,7 +83,8 @@ class Fragments:
             except BaseException:
                 os.close(fd)
                 raise
-            return FoundFragment(fd, written, revision, data, version, versions)
+            put_aside = partial(self._put_aside, folder, hashed)
+            return FoundFragment(fd, written, revision, data, put_aside, version, versions)
 
     # Writing
 
@@ -183,6 +186,13 @@ class Fragments:
                 _name(one) for one in _versions(folder, hashed) if (one.timestamp, one.fragment) == fragment
             ]
             return self.tree.put_aside(folder, named, why)
+
+    def _put_aside(self, folder: str, hashed: str, fd: int, why: str) -> bool:
+        """The fragment that is open, whether it is durable by now or not."""
+        with self.tree.locked(folder):
+            names = [_name(one) for one in _versions(folder, hashed)]
+            opened = [name for name in names if self.tree.is_open(fd, f"{folder}/{name}")]
+            return self.tree.put_aside(folder, opened, why)
 
     def _quarantine_damaged(self, folder: str, hashed: str, why: str) -> bool:
         with self.tree.locked(folder):

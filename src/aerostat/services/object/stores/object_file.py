@@ -1,6 +1,6 @@
 """The file of one object: its bytes, then what is known of it, then a footer that tells where what begins.
 
-    bytes | facts (MessagePack) | footer, 32 bytes
+    bytes | sums of their pieces (`sums`) | facts (MessagePack) | footer, 24 bytes
 
 The facts come last because they are known last (the ETag, the length), and stand in the same file because then one
 rename brings an object into being whole: no state between bytes and facts exists on any file system, and no limit on
@@ -17,9 +17,10 @@ from typing import Any
 import msgspec
 
 from ..timestamp import Timestamp
+from .sums import PIECE, SUM_BYTES, is_piece, length_of_sums
 
-_FOOTER = struct.Struct("<8sQIIQ")  # magic, data length, facts length, CRC-32 of the facts, nothing
-_MAGIC = b"aeroobj1"
+_FOOTER = struct.Struct("<8sQII")  # magic, data length, facts length, CRC-32 of the facts
+_MAGIC = b"aeroobj2"
 _TAIL = 4096
 _MD5 = re.compile("[0-9a-f]{32}")
 _LASTING = ("x-object-sysmeta-", "x-static-large-object")
@@ -95,10 +96,10 @@ _revision = msgspec.msgpack.Decoder(Revision)
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def ending(facts: Facts) -> bytes:
-    """What follows the object's bytes."""
+def ending(facts: Facts, sums: bytes) -> bytes:
+    """What follows the object's bytes, of whose pieces these are the sums."""
     packed = _encode(facts)
-    return packed + _FOOTER.pack(_MAGIC, facts.size, len(packed), zlib.crc32(packed), 0)
+    return sums + packed + _FOOTER.pack(_MAGIC, facts.size, len(packed), zlib.crc32(packed))
 
 
 def read(fd: int) -> tuple[Facts, bytes | None]:
@@ -108,24 +109,35 @@ def read(fd: int) -> tuple[Facts, bytes | None]:
     tail = os.pread(fd, length - start, start)
     if len(tail) < _FOOTER.size:
         raise Damaged(f"{length} bytes are too few")
-    magic, size, facts_length, crc, _ = _FOOTER.unpack_from(tail, len(tail) - _FOOTER.size)
+    magic, size, facts_length, crc = _FOOTER.unpack_from(tail, len(tail) - _FOOTER.size)
     if magic != _MAGIC:
         raise Damaged("it has no footer")
-    if size + facts_length + _FOOTER.size != length:
-        raise Damaged(f"{length} bytes are not the {size + facts_length + _FOOTER.size} that it should have")
-    if size < start:
-        packed_at = length - _FOOTER.size - facts_length
-        packed = os.pread(fd, facts_length, packed_at)
+    facts_at = size + length_of_sums(size)
+    if (expected := facts_at + facts_length + _FOOTER.size) != length:
+        raise Damaged(f"{length} bytes are not the {expected} that it should have")
+    if facts_at < start:
+        packed = os.pread(fd, facts_length, facts_at)
     else:
-        packed = tail[size - start : size - start + facts_length]
+        packed = tail[facts_at - start : facts_at - start + facts_length]
     facts: Facts = _decoded(_facts, packed, crc)
     if start:
         return facts, None
     data = tail[:size]
-    expected = facts.checksum
-    if expected is not None and md5(data, usedforsecurity=False).hexdigest() != expected:
+    if (checksum := facts.checksum) is None:
+        if data and not is_piece(data, tail[size:facts_at]):
+            raise Damaged("its bytes are not those that were written")
+    elif md5(data, usedforsecurity=False).hexdigest() != checksum:
         raise Damaged("its bytes have another MD5")
     return facts, data
+
+
+def read_piece(fd: int, size: int, number: int) -> bytes:
+    """Of an open file whose object has `size` bytes: a piece, as it was written. Raises `Damaged`, OSError."""
+    start = number * PIECE
+    data = os.pread(fd, min(PIECE, size - start), start)
+    if not is_piece(data, os.pread(fd, SUM_BYTES, size + number * SUM_BYTES)):
+        raise Damaged(f"its bytes from {start} on are not those that were written")
+    return data
 
 
 def _decoded(decoder: Any, packed: bytes, crc: int) -> Any:

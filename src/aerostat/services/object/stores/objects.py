@@ -14,6 +14,7 @@ Everything here blocks; callers have threads. Names come as hashes only.
 import contextlib
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from ..timestamp import Timestamp
@@ -45,19 +46,28 @@ class Objects:
     # Reading
 
     def find(self, part: int, hashed: str) -> Found | None:
-        """What is under the name, a tombstone too; None for nothing. Raises `Damaged`, OSError."""
+        """What is under the name, a tombstone too; None for nothing. Raises `Damaged`, when that has been
+        put aside, and OSError.
+        """
         path = f"{self.tree.folder(part, hashed)}/{hashed}"
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
+        put_aside = partial(self._put_aside, part, hashed)
         try:
             written, data = read(fd)
             revision = revision_at(path)
+        except Damaged as damage:
+            try:
+                put_aside(fd, damage.reason)
+            finally:
+                os.close(fd)
+            raise
         except BaseException:
             os.close(fd)
             raise
-        return Found(fd, written, revision, data)
+        return Found(fd, written, revision, data, put_aside)
 
     # Writing
 
@@ -126,11 +136,18 @@ class Objects:
         folder = self.tree.folder(part, hashed)
         with self.tree.locked(folder):
             names = [hashed, hashed + POST]
-            if facts_at(f"{folder}/{hashed}") is not None:
-                try:
-                    revision_at(f"{folder}/{hashed}")
-                except Damaged:
-                    names = [hashed + POST]
+            if facts_at(f"{folder}/{hashed}") is not None and has_damaged_revision(f"{folder}/{hashed}"):
+                names = [hashed + POST]
+            return self.tree.put_aside(folder, names, why)
+
+    def _put_aside(self, part: int, hashed: str, fd: int, why: str) -> bool:
+        """As `quarantine`, but nothing that took the name of the open file since it was opened."""
+        folder = self.tree.folder(part, hashed)
+        with self.tree.locked(folder):
+            if not self.tree.is_open(fd, f"{folder}/{hashed}"):
+                return False
+            is_of_post = has_damaged_revision(f"{folder}/{hashed}")
+            names = [hashed + POST] if is_of_post else [hashed, hashed + POST]
             return self.tree.put_aside(folder, names, why)
 
     # Going through all
@@ -199,6 +216,14 @@ def revision_at(path: str) -> Revision | None:
         return None
     with open(fd, "rb") as file:
         return read_revision(file.read())
+
+
+def has_damaged_revision(path: str) -> bool:
+    try:
+        revision_at(path)
+    except Damaged:
+        return True
+    return False
 
 
 def revise(tree: Tree, opened: int, path: str, written: Facts, revision: Revision) -> Facts:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from types import TracebackType
 
 from ..timestamp import Timestamp
-from .object_file import Facts, Revision, ending, revised
+from .object_file import Damaged, Facts, Revision, ending, read_piece, revised
+from .sums import PIECE, Sums
 from .tree import Tree
 
 
@@ -18,13 +19,21 @@ class Superseded(Exception):
         self.timestamp = timestamp
 
 
+PutAside = Callable[[int, str], bool]
+"""Called with a damaged file that is open, and why: moves it to where damaged ones are kept, if it has its name still;
+answers whether it did."""
+
+
 class Found:
     """An object, or its tombstone, opened. Its bytes stay readable whatever happens to its name; close it."""
 
-    __slots__ = ("_fd", "data", "facts", "revision", "written")
+    __slots__ = ("_fd", "_put_aside", "data", "facts", "revision", "written")
 
-    def __init__(self, fd: int, written: Facts, revision: Revision | None, data: bytes | None) -> None:
+    def __init__(
+        self, fd: int, written: Facts, revision: Revision | None, data: bytes | None, put_aside: PutAside
+    ) -> None:
         self._fd = fd
+        self._put_aside = put_aside
         self.facts = revised(written, revision)
         """With what was said by a POST."""
         self.written = written
@@ -37,10 +46,23 @@ class Found:
     def fileno(self) -> int:
         return self._fd
 
-    def read(self, start: int, size: int) -> bytes:
-        """At most `size` bytes from `start`, none behind the object's end."""
-        size = min(size, self.facts.size - start)
-        return os.pread(self._fd, size, start) if size > 0 else b""
+    def read(self, start: int, end: int) -> bytes:
+        """From `start` to before `end`, or to the end of the piece in which that is, or of the object. The whole piece
+        is looked at first: a damaged one raises `Damaged`, and the file is put aside. Raises OSError.
+        """
+        if start >= (size := self.written.size):
+            return b""
+        number, begin = divmod(start, PIECE)
+        try:
+            piece = read_piece(self._fd, size, number)
+        except Damaged as damage:
+            self.put_aside(damage.reason)
+            raise
+        return piece[begin : begin + end - start]
+
+    def put_aside(self, why: str) -> bool:
+        """Move this very file to where damaged ones are kept; False when its name is gone, or another's by now."""
+        return self._put_aside(self._fd, why)
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -67,10 +89,12 @@ class Writing:
         self._give_name = give_name
         self._path, self._fd = tree.new_file()
         self._reserved = 0
+        self._sums = Sums()
         self.size = 0
 
     def write(self, data: bytes) -> None:
         """Raises OSError, ENOSPC among them; then it is for the caller to `close`."""
+        self._sums.update(data)
         self._write(data)
         self.size += len(data)
 
@@ -90,7 +114,7 @@ class Writing:
         """
         if facts.size != self.size:
             raise ValueError(f"{self.size} bytes came where {facts.size} were told")
-        end = ending(facts)
+        end = ending(facts, self._sums.all())
         self._write(end)
         if self._reserved > self.size + len(end):
             os.ftruncate(self._fd, self.size + len(end))

@@ -40,7 +40,9 @@ class OpenObject(Protocol):
         """All bytes, when they are few."""
 
     def stream(self, start: int, end: int) -> AsyncIterator[bytes]:
-        """Bytes from `start` to before `end`, in pieces. Raises EOFError, OSError, `DeviceAway`."""
+        """Bytes from `start` to before `end`, in pieces, each of which was looked at before. Raises `Damaged` where one
+        is not what was written: then the file has been put aside. Raises EOFError, OSError, `DeviceAway`, too.
+        """
 
     async def close(self) -> None: ...
 
@@ -69,7 +71,7 @@ class ObjectWriting(Protocol):
 
 
 class ObjectVerbs(Protocol):
-    """Whole objects. `find` and `post` raise `Damaged`, too."""
+    """Whole objects. `find` and `post` raise `Damaged`, too: what `find` calls so has been put aside."""
 
     async def find(self, policy: int, place: Place) -> OpenObject | None:
         """An object, or its tombstone."""

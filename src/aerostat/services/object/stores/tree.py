@@ -112,17 +112,24 @@ class Tree:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{self._digests}/{os.path.basename(os.path.dirname(folder))}")
 
+    def is_open(self, fd: int, path: str) -> bool:
+        """Whether a name is that of a file that is open here."""
+        try:
+            return os.path.samestat(os.fstat(fd), os.stat(path))
+        except FileNotFoundError:
+            return False
+
     def put_aside(self, folder: str, names: list[str], why: str) -> bool:
         """With the folder's lock: move files to where damaged ones are kept, and say so; False when there are none."""
         os.makedirs(self._quarantined, exist_ok=True)
-        moved = False
+        moved = []
         for name in names:
             with contextlib.suppress(FileNotFoundError):
                 os.rename(f"{folder}/{name}", f"{self._quarantined}/{name}~{_token}-{next(_numbers)}")
-                moved = True
+                moved.append(name)
         if moved:
-            log.warning("damaged file put aside", store=self.root, files=names, why=why)
-        return moved
+            log.warning("damaged file put aside", store=self.root, files=moved, why=why)
+        return bool(moved)
 
     # Going through all
 
