@@ -150,7 +150,7 @@ class Misfortune:
         """One of the processes of a node, perhaps the one with the daemons; another takes its place."""
         (node,) = [node for node in self.cluster.nodes if node.workers > 1]
         async with asyncio.timeout(READY_LIMIT_S):
-            while not node.is_ready:  # who dies before he has begun ends them all
+            while not node.is_ready:  # noqa: ASYNC110  # who dies before he has begun ends them all
                 await asyncio.sleep(0.05)
         node.kill_worker(self._rng.choice(node.worker_ids()))
 

@@ -64,8 +64,20 @@ class Containers:
 
     async def status(self, account: str, container: str, newest: bool = False) -> Found | None:
         """None when it is not there, or deleted. `newest`: of all its devices."""
+        answer = await self._find(account, container, newest)
+        return None if isinstance(answer, Gone) else answer
+
+    async def gone_at(self, account: str, container: str) -> Timestamp:
+        """When it was deleted last, as far as that is remembered; 0: never."""
+        answer = await self._find(account, container, newest=True, tells_deletion=True)
+        return answer.deleted_at if isinstance(answer, Gone) else 0
+
+    async def _find(
+        self, account: str, container: str, newest: bool, *, tells_deletion: bool = False
+    ) -> Found | Gone | None:
+        """Where only one device has it, that is asked for its deletion only on demand: others need to hear of it."""
         place = self._place(account, container)
-        is_alone = self.layout.holder_count(place.part) == 1
+        is_alone = self.layout.holder_count(place.part) == 1 and not tells_deletion
 
         async def look(device: DeviceVerbs) -> Found | Gone | None:
             found = await device.container(place)
@@ -81,8 +93,7 @@ class Containers:
             on_damage=quarantine(self._calls, CONTAINERS, place),
             newest=newest,
         )
-        answer = await looking.find(f"/{account}/{container}")
-        return None if isinstance(answer, Gone) else answer
+        return await looking.find(f"/{account}/{container}")
 
     async def list(self, account: str, container: str, asked: Asked) -> Sequence[Entry | Subdir] | None:
         """A page; None when the container is not there."""
