@@ -6,6 +6,7 @@ each node by a link that can be cut. Devices are folders, or file systems in mem
 
 import asyncio
 import contextlib
+import json
 import os
 import random
 import shutil
@@ -27,6 +28,10 @@ from aerostat.services.object.ring import Builder
 from tests.metal.links import Link
 
 READY_LIMIT_S = 60.0
+POLICIES = [
+    {"index": 0, "name": "gold", "replicas": 3, "is_default": True},
+    {"index": 1, "name": "coded", "kind": "erasure", "ec_data": 2, "ec_parity": 2},
+]
 RINGS = {"account": 3, "container": 3, "object": 3, "object-1": 4}
 """Replicas, or fragments."""
 DEVICE = "d1"
@@ -41,10 +46,7 @@ log_level = "warning"
 node = "{node}"
 replicas = 3
 info_ttl_s = 0.5
-policies = [
-    {{ index = 0, name = "gold", replicas = 3, is_default = true }},
-    {{ index = 1, name = "coded", kind = "erasure", ec_data = 2, ec_parity = 2 }},
-]
+policies = {policies}
 
 [object.node_waits]
 connect_s = 0.5
@@ -76,17 +78,25 @@ groups = [".admin"]
 """
 
 
+def _settings(port: int, node: str) -> str:
+    policies = ", ".join(
+        "{ " + ", ".join(f"{name} = {json.dumps(value)}" for name, value in policy.items()) + " }"
+        for policy in POLICIES
+    )
+    return SETTINGS.format(port=port, node=node, policies=f"[{policies}]")
+
+
 class Member:
     """A process, or a node's workers and who keeps them: started, killed, stopped, started again."""
 
     def __init__(self, folder: Path, *, node_port: int | None = None, workers: int = 1) -> None:
         self.folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self._node_port, self.workers = node_port, workers
         self._frozen: list[int] = []
         folder.mkdir(mode=0o700, parents=True)
-        (folder / "aerostat.toml").write_text(SETTINGS.format(port=self.port, node=self.address))
+        (folder / "aerostat.toml").write_text(_settings(self.port, self.address))
         self._clock, self._ready = folder / "clock", folder / "run" / "object.ready"
         self.put_clock(0.0)
         self.places = Places(folder / "object")
@@ -174,7 +184,7 @@ class NodeProcess(Member):
     """One with a device, which others reach."""
 
     def __init__(self, folder: Path, number: int, *, workers: int = 1) -> None:
-        super().__init__(folder, node_port=_free_port(), workers=workers)
+        super().__init__(folder, node_port=free_port(), workers=workers)
         self.number = number
         self.is_limited = False
 
@@ -258,14 +268,6 @@ class Cluster:
             member.start()
         await asyncio.gather(*(member.wait_ready() for member in self.members))
 
-    async def token(self) -> str:
-        async with httpx.AsyncClient(trust_env=False) as session:
-            answer = await session.get(
-                f"{self.nodes[0].url}/auth/v1.0",
-                headers={"x-auth-user": "test:tester", "x-auth-key": "testing"},
-            )
-            return answer.headers["x-auth-token"]
-
     def limit(self, node: NodeProcess, size_kib: int) -> None:
         """Before it starts: its device is a file system of that size, in memory."""
         for path in node.device.iterdir():
@@ -297,7 +299,15 @@ class Cluster:
             subprocess.run(["umount", "-l", str(path)], check=True)
 
 
-def _free_port() -> int:
+async def token_of(member: Member) -> str:
+    """Of the operator, for this member's address and all others."""
+    async with httpx.AsyncClient(trust_env=False) as session:
+        headers = {"x-auth-user": "test:tester", "x-auth-key": "testing"}
+        answer = await session.get(f"{member.url}/auth/v1.0", headers=headers)
+        return answer.headers["x-auth-token"]
+
+
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 

@@ -18,7 +18,7 @@ import httpx
 import msgspec
 import pytest
 
-from tests.metal.object_cluster import Cluster, Member, cluster_of
+from tests.metal.object_cluster import Cluster, Member, cluster_of, token_of
 from tests.metal.object_misfortune import SKEW_S, Misfortune
 
 pytestmark = [
@@ -143,7 +143,7 @@ async def test_what_was_acknowledged_is_there(tmp_path: Path) -> None:
         misfortune = Misfortune(cluster)
         misfortune.skew()
         await cluster.up()
-        token = await cluster.token()
+        token = await token_of(cluster.proxy)
         async with httpx.AsyncClient(
             trust_env=False, headers={"x-auth-token": token}, timeout=20.0
         ) as session:
