@@ -23,11 +23,14 @@ import msgspec
 
 from aerostat.cli.parts import own_environment
 from aerostat.services.object.config import ObjectConfig
+from aerostat.services.object.daemons.progress import reports
 from aerostat.services.object.places import Places
 from aerostat.services.object.ring import Builder
+from aerostat.services.object.stores.pending import Pending
 from tests.metal.links import Link
 
 READY_LIMIT_S = 60.0
+REST_LIMIT_S = 120.0
 POLICIES = [
     {"index": 0, "name": "gold", "replicas": 3, "is_default": True},
     {"index": 1, "name": "coded", "kind": "erasure", "ec_data": 2, "ec_parity": 2},
@@ -45,7 +48,7 @@ log_level = "warning"
 [object]
 node = "{node}"
 replicas = 3
-info_ttl_s = 0.5
+info_ttl_s = {ttl_s}
 policies = {policies}
 
 [object.node_waits]
@@ -74,29 +77,32 @@ auditor = 2.0
 
 [object.middleware.tempauth.users."test:tester"]
 key = "testing"
-groups = [".admin"]
+groups = [".admin", ".reseller_admin"]
 """
 
 
-def _settings(port: int, node: str) -> str:
+def _settings(port: int, node: str, ttl_s: float) -> str:
     policies = ", ".join(
         "{ " + ", ".join(f"{name} = {json.dumps(value)}" for name, value in policy.items()) + " }"
         for policy in POLICIES
     )
-    return SETTINGS.format(port=port, node=node, policies=f"[{policies}]")
+    return SETTINGS.format(port=port, node=node, ttl_s=ttl_s, policies=f"[{policies}]")
 
 
 class Member:
     """A process, or a node's workers and who keeps them: started, killed, stopped, started again."""
 
-    def __init__(self, folder: Path, *, node_port: int | None = None, workers: int = 1) -> None:
+    def __init__(
+        self, folder: Path, *, node_port: int | None = None, workers: int = 1, ttl_s: float = 0.5
+    ) -> None:
+        """`ttl_s`: how long it believes what it knows of containers."""
         self.folder = folder
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self._node_port, self.workers = node_port, workers
         self._frozen: list[int] = []
         folder.mkdir(mode=0o700, parents=True)
-        (folder / "aerostat.toml").write_text(_settings(self.port, self.address))
+        (folder / "aerostat.toml").write_text(_settings(self.port, self.address, ttl_s))
         self._clock, self._ready = folder / "clock", folder / "run" / "object.ready"
         self.put_clock(0.0)
         self.places = Places(folder / "object")
@@ -183,8 +189,8 @@ class Member:
 class NodeProcess(Member):
     """One with a device, which others reach."""
 
-    def __init__(self, folder: Path, number: int, *, workers: int = 1) -> None:
-        super().__init__(folder, node_port=free_port(), workers=workers)
+    def __init__(self, folder: Path, number: int, *, workers: int = 1, ttl_s: float = 0.5) -> None:
+        super().__init__(folder, node_port=free_port(), workers=workers, ttl_s=ttl_s)
         self.number = number
         self.is_limited = False
 
@@ -204,13 +210,21 @@ class NodeProcess(Member):
     def databases(self) -> list[Path]:
         return list((self.device / "containers").rglob("*.db"))
 
+    def rounds(self) -> int:
+        """How often its copies have been made like the others': by the slower of those that do it."""
+        found = {report.daemon: report.rounds for report in reports(self.device)}
+        return min(found.get(name, 0) for name in ("replicator", "reconstructor"))
+
+    def has_notes(self) -> bool:
+        return any(Pending(self.device).names())
+
 
 class Cluster:
     """`nodes` share three copies of everything, or four fragments of which two make it; `proxy` has no device."""
 
-    def __init__(self, folder: Path, count: int, rng: random.Random) -> None:
+    def __init__(self, folder: Path, count: int, rng: random.Random, *, ttl_s: float = 0.5) -> None:
         self.nodes = [
-            NodeProcess(folder / f"n{number}", number, workers=2 if number == 2 else 1)
+            NodeProcess(folder / f"n{number}", number, workers=2 if number == 2 else 1, ttl_s=ttl_s)
             for number in range(1, count + 1)
         ]
         self.proxy = Member(folder / "p")
@@ -257,6 +271,15 @@ class Cluster:
             builder.devices[id] = msgspec.structs.replace(device, node=self.links[device.node].address)
         if self.proxy.places.rings.exists():
             builder.ring().save(self.proxy.places.ring_file(name))
+
+    async def alike(self, within_s: float = REST_LIMIT_S) -> None:
+        """Every node has told all others what it has, twice, and no listing is still to be told of anything."""
+        wanted = {node.number: node.rounds() + 2 for node in self.nodes}
+        async with asyncio.timeout(within_s):
+            while any(  # noqa: ASYNC110
+                node.has_notes() or node.rounds() < wanted[node.number] for node in self.nodes
+            ):
+                await asyncio.sleep(0.1)
 
     def note(self, fault: str) -> None:
         self.faults[fault] = self.faults.get(fault, 0) + 1
