@@ -31,6 +31,7 @@ STORM_S = float(os.environ.get("CLUSTER_SECONDS", "45"))
 REST_LIMIT_S = 120.0
 WRITERS = 6
 CONTAINERS = {"c0": "gold", "c1": "gold", "c2": "coded", "c3": "coded"}
+VERSIONED = "v0"
 SIZES = (0, 100, 1024, 70_000, 400_000)
 
 Content = str | None
@@ -55,6 +56,8 @@ class Writer:
         self._writes: dict[str, list[Write]] = {}
         """Those that none came after which is later by all clocks."""
         self._ever: dict[str, set[Content]] = {}
+        self.versions: dict[tuple[str, str], str] = {}
+        """Contents by path and id, of those that were acknowledged."""
         self.done = self.refused = self.unanswered = self.rotten = 0
         self.wrong: list[str] = []
 
@@ -67,7 +70,8 @@ class Writer:
     async def run(self, until: asyncio.Event) -> None:
         while not until.is_set():
             path = self._path()
-            kind = self._rng.choices(("put", "get", "delete", "copy", "post"), (45, 30, 12, 8, 5))[0]
+            kinds = ("put", "get", "delete", "copy", "post", "put_version")
+            kind = self._rng.choices(kinds, (45, 30, 12, 8, 5, 8))[0]
             await getattr(self, kind)(path)
         await self._session.aclose()
 
@@ -92,6 +96,13 @@ class Writer:
 
     async def post(self, path: str) -> None:
         await self._ask("POST", path, headers={"x-object-meta-turn": str(self.done)})
+
+    async def put_version(self, _path: str) -> None:
+        path = f"/v1/AUTH_test/{VERSIONED}/w{self._number}-{self._rng.randrange(5)}"
+        body = self._rng.randbytes(self._rng.choice(SIZES[:4]))
+        answer = await self._ask("PUT", path, content=body)
+        if answer is not None and answer.is_success:
+            self.versions[path, answer.headers["x-object-version-id"]] = hashlib.md5(body).hexdigest()
 
     async def get(self, path: str) -> None:
         answer = await self._ask("GET", path)
@@ -152,6 +163,10 @@ async def test_what_was_acknowledged_is_there(tmp_path: Path) -> None:
                     f"{cluster.proxy.url}/v1/AUTH_test/{container}", headers={"x-storage-policy": policy}
                 )
                 assert made.status_code == 201
+            made = await session.put(
+                f"{cluster.proxy.url}/v1/AUTH_test/{VERSIONED}", headers={"x-versions-enabled": "true"}
+            )
+            assert made.status_code == 201
             writers = [Writer(cluster, token, number) for number in range(WRITERS)]
             over = asyncio.Event()
             storm = asyncio.create_task(misfortune.run(over))
@@ -166,6 +181,7 @@ async def test_what_was_acknowledged_is_there(tmp_path: Path) -> None:
             "refused": sum(writer.refused for writer in writers),
             "unanswered": sum(writer.unanswered for writer in writers),
             "rotten": sum(writer.rotten for writer in writers),
+            "versions": sum(len(writer.versions) for writer in writers),
             "objects": sum(len(writer.may_be()) for writer in writers),
             "sure": sum(len(kinds) == 1 for writer in writers for kinds in writer.may_be().values()),
             "faults": cluster.faults,
@@ -179,9 +195,11 @@ async def test_what_was_acknowledged_is_there(tmp_path: Path) -> None:
 async def _comes_to_rest(cluster: Cluster, session: httpx.AsyncClient, writers: list[Writer]) -> None:
     """Listings come to tell exactly what is there, on every node; every object is as it was acknowledged."""
     may_be = {path: kinds for writer in writers for path, kinds in writer.may_be().items()}
+    versions = {about: tag for writer in writers for about, tag in writer.versions.items()}
     give_up_at = time.monotonic() + REST_LIMIT_S
     while True:
         differences = await _differences(cluster, session, may_be)
+        differences += await _differences_of_versions(cluster, session, versions)
         if not differences:
             return
         assert time.monotonic() < give_up_at, "\n".join(differences[:40])
@@ -212,6 +230,31 @@ async def _differences(
                 if path.startswith(f"/v1/AUTH_test/{container}/")
             }
             found += await _differences_of_listing(session, member, container, wanted)
+    return found
+
+
+async def _differences_of_versions(
+    cluster: Cluster, session: httpx.AsyncClient, versions: dict[tuple[str, str], str]
+) -> list[str]:
+    """All that were acknowledged can be read, and are listed; what is current is one of those that are listed."""
+    found: list[str] = []
+    for (path, version), tag in versions.items():
+        member = cluster.rng.choice(cluster.members)
+        answer = await session.get(member.url + path, params={"version-id": version})
+        if answer.status_code != 200 or hashlib.md5(answer.content).hexdigest() != tag:
+            found.append(f"{path} of {version}: {answer.status_code}, {len(answer.content)} bytes")
+    for member in cluster.members:
+        asked = {"versions": "true", "format": "json"}
+        answer = await session.get(f"{member.url}/v1/AUTH_test/{VERSIONED}", params=asked)
+        listed = {
+            (f"/v1/AUTH_test/{VERSIONED}/{row['name']}", row["version_id"]): row for row in answer.json()
+        }
+        found += [f"{about} is not listed by {member.name}" for about in versions.keys() - listed.keys()]
+        for path in {path for path, _ in versions}:
+            current = (await session.get(member.url + path)).headers.get("x-object-version-id", "")
+            latest = [version for (of, version), row in listed.items() if of == path and row["is_latest"]]
+            if latest != [current]:
+                found.append(f"{path} by {member.name}: {latest} are latest, {current} is current")
     return found
 
 
