@@ -20,6 +20,7 @@ UNHURRIED = DaemonConfig(
     audit_files_per_s=0,
     notes_per_s=0,
     retell_per_s=0,
+    retell_s=0,
     expire_per_s=0,
     reap_per_s=0,
     pass_s=30.0,

@@ -163,6 +163,29 @@ async def test_with_a_device_away_a_handoff_has_the_container(four, containers):
     assert (await containers.status("a", "c"))[1] == {"x-container-meta-a": ("2", 6)}
 
 
+async def test_the_newest_of_each_word_is_known_whoever_has_the_most_objects(four, containers):
+    holders = four.of("a", "c")[:3]
+    await containers.make("a", "c", 5, 0, SAID)
+    place = containers.layout.place(four.cluster.hasher.hash("a", "c"))
+    await holders[1].device.say_of_container(place, {"x-container-meta-a": ("2", 9)})
+    await holders[2].device.say_of_container(place, {"x-container-meta-b": ("3", 8)})
+    await holders[0].device.hear_objects(place, [entry()])
+    status, said = await containers.status("a", "c", newest=True)
+    assert status.objects == 1
+    assert said == {"x-container-meta-a": ("2", 9), "x-container-meta-b": ("3", 8)}
+
+
+async def test_what_was_said_before_a_deletion_does_not_come_back_from_who_missed_it(four, containers):
+    holders = four.of("a", "c")[:3]
+    await containers.make("a", "c", 5, 0, SAID)
+    holders[0].away = True
+    await containers.delete("a", "c", 7)
+    await containers.make("a", "c", 8, 0, {"x-container-meta-b": ("3", 8)})
+    four.mend()
+    _, said = await containers.status("a", "c", newest=True)
+    assert {name: value for name, (value, _) in said.items() if value} == {"x-container-meta-b": "3"}
+
+
 async def test_without_a_quorum_containers_say_so(four, containers):
     await containers.make("a", "c", 5, 0, SAID)
     holders = four.of("a", "c")

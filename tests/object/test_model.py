@@ -5,7 +5,7 @@ On one device, and on four with three copies of everything; encrypted in one of 
 
 import asyncio
 import hashlib
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from aerostat.services.object.stores.listing import Asked
 
-from .kit import Answer, Store, opened
+from .kit import Answer, opened
 from .test_listing import plainly
 
 CONTAINERS = ("c", "d ä")
@@ -53,9 +53,12 @@ class Model(RuleBasedStateMachine):
         self.folder = TemporaryDirectory()
         self.runner = asyncio.Runner()
         self.stack = AsyncExitStack()
-        entered = self.stack.enter_async_context(opened(Path(self.folder.name), **self.options))
-        self.store: Store = self.runner.run(entered)
+        self.store: Any = self.runner.run(self.stack.enter_async_context(self.opened()))
         self.there: dict[str, dict[str, Thing]] = {}
+
+    def opened(self) -> AbstractAsyncContextManager[Any]:
+        """A store with an account `A`, that is asked as `Store` is."""
+        return opened(Path(self.folder.name), **self.options)
 
     def teardown(self) -> None:
         self.runner.run(self.stack.aclose())

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 
 import pytest
 
@@ -147,6 +148,14 @@ async def test_the_newest_is_found_when_it_is_asked_for(four, store):
         await put(store, b"new", 10 * number + 2)
         four.mend()
         assert await read(store, newest=True) == b"new"
+
+
+async def test_a_handoff_that_hangs_does_not_hold_up_who_asks_for_the_newest(four, store):
+    await put(store, b"x", 5)
+    four.of("a", "c", "o")[3].hang()
+    began_s = time.monotonic()
+    assert await read(store, newest=True) == b"x"
+    assert time.monotonic() - began_s < 0.7, "as long as a device that does not answer is waited for"
 
 
 async def test_the_newer_stays_and_who_comes_late_is_told(four, store):

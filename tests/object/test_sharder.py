@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aerostat.services.object.cluster.shards import Shard, Table, account_of, table_in
+from aerostat.services.object.cluster.shards import PLAN, ROOT, Shard, Table, account_of, table_in
 from aerostat.services.object.daemons.replicator import Replicator
 from aerostat.services.object.daemons.sharder import ORPHAN_S, Sharder
 from aerostat.services.object.daemons.updater import Updater
+from aerostat.services.object.daemons.walking import Step
 from aerostat.services.object.stores.container_db import SHARDS
 from aerostat.services.object.stores.entries import Entry
+from aerostat.services.object.stores.held import CONTAINERS
 from aerostat.services.object.stores.listing import Asked, page
 from aerostat.services.object.stores.pending import Pending
 from aerostat.services.object.timestamp import now
@@ -272,6 +274,24 @@ async def test_another_process_learns_of_the_cut_when_it_is_refused(tmp_path):
         known["a", "c"] = stale
         await made.cluster.containers.hear("a", "c", [word("zz", now())])
         assert len(await names_of(made)) == 92
+
+
+async def test_what_a_stale_table_calls_a_shard_is_not_cut(tmp_path):
+    async with world(tmp_path, 3, settings=SMALL) as made:
+        await begin(made, [f"o{number:03d}" for number in range(90)])
+        await settle(made)
+        table = await table_of(made)
+        plain, hidden = made.cluster.containers.plain, account_of("a")
+        await plain.make(hidden, "stray", now(), 0, {ROOT: ("/a/c", now())})
+        await plain.hear(hidden, "stray", [word(f"o{number:03d}", now()) for number in range(60, 120)])
+        sharder = Sharder(made.station)
+        ((key, device),) = [pair for pair in made.here.items() if pair[0] == "local/d0"]
+        step = Step(key, device, CONTAINERS, 0, sharder._walk.progress(key))
+        stale = Table((*table.shards[:1], Shard("o050", "stray")))
+        await sharder._decide(step, ("a", "c"), stale)
+        _, said = await plain.status(hidden, "stray", newest=True)
+        assert PLAN not in said, "it would begin at the first name of all"
+        assert await table_of(made) == table
 
 
 async def test_a_shard_closed_by_mistake_is_opened_again(tmp_path):

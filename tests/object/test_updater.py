@@ -7,6 +7,9 @@ import subprocess
 import sys
 import time
 
+import msgspec
+
+from aerostat.services.object.cluster import Policy
 from aerostat.services.object.daemons.presence import POWER_S, Presence, died
 from aerostat.services.object.daemons.retelling import Retelling
 from aerostat.services.object.daemons.sums import SumsTeller
@@ -15,7 +18,7 @@ from aerostat.services.object.stores.entries import ContainerEntry, Entry
 from aerostat.services.object.stores.listing import Asked
 from aerostat.services.object.stores.pending import Pending
 
-from .daemons_kit import DAY_S, WEEK_S, world
+from .daemons_kit import DAY_S, UNHURRIED, WEEK_S, world
 from .faults import facts
 
 
@@ -235,3 +238,40 @@ async def test_only_what_is_as_young_is_told_again(tmp_path):
         presence.write_text("another boot")
         await Retelling(made.station).pass_once()
         assert [entry.name for entry in await containers.list("a", "c", Asked())] == ["young"]
+
+
+async def test_what_a_proxy_elsewhere_died_before_it_told_is_told_by_the_first_holder(tmp_path):
+    settings = msgspec.structs.replace(UNHURRIED, retell_s=3600)
+    async with world(tmp_path, 4, settings=settings) as made:
+        containers, at = made.cluster.containers, made.at()
+        await containers.make("a", "c", at, 0, {})
+        retelling = Retelling(made.station)
+        assert await retelling.pass_once()
+        await made.cluster.objects(0).put("a", "c", "o", b"x", facts(b"x", at, "o"))
+        made.clock_s += 3000
+        assert await retelling.pass_once()
+        assert await containers.list("a", "c", Asked()) == []
+        made.clock_s += 3000
+        assert await retelling.pass_once()
+        assert [entry.name for entry in await containers.list("a", "c", Asked())] == ["o"]
+        counts = [retelling._walk.progress(key).report.last.get("objects", 0) for key in made.local]
+        assert sum(counts) == 1
+        made.clock_s += 3700
+        assert await retelling.pass_once()
+        counts = [retelling._walk.progress(key).report.last.get("objects", 0) for key in made.local]
+        assert sum(counts) == 0, "what was told once is not told for ever"
+
+
+async def test_a_listing_is_told_the_size_of_the_object_and_not_of_its_fragment(tmp_path):
+    coded = Policy(index=0, name="coded", kind="erasure", ec_data=2, ec_parity=1)
+    async with world(tmp_path, 3, [coded]) as made:
+        containers, at = made.cluster.containers, made.at()
+        await containers.make("a", "c", at, 0, {})
+        await made.cluster.objects(0).put("a", "c", "o", b"x" * 1000, facts(b"x" * 1000, at, "o"))
+        presence = made.local["local/d0"].root / "recon" / "present" / "77-dead"
+        presence.parent.mkdir(parents=True)
+        presence.write_text("another boot")
+        await Retelling(made.station).pass_once()
+        assert [(entry.name, entry.size) for entry in await containers.list("a", "c", Asked())] == [
+            ("o", 1000)
+        ]

@@ -8,6 +8,7 @@ answered what they had accepted.
 
 import argparse
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -96,6 +97,9 @@ class Pool:
         await asyncio.gather(*(self._end(seat) for seat in self._seats))
         codes = await asyncio.gather(*keepers)
         ready.cancel()
+        await asyncio.wait([ready])
+        with contextlib.suppress(asyncio.CancelledError):  # they ended before all of them were
+            ready.result()
         return max(codes)
 
     def _orphaned(self, parent_fd: int) -> None:

@@ -63,13 +63,29 @@ class Containers:
         return is_new
 
     async def status(self, account: str, container: str, newest: bool = False) -> Found | None:
-        """None when it is not there, or deleted. `newest`: of all its devices."""
+        """None when it is not there, or deleted. `newest`: of all its devices, also each word that was said of it."""
+        answer = await self._find(account, container, newest)
+        return None if isinstance(answer, Gone) else answer
+
+    async def gone_at(self, account: str, container: str) -> Timestamp:
+        """When it was deleted last, as far as that is remembered; 0: never."""
+        answer = await self._find(account, container, newest=True, tells_deletion=True)
+        return answer.deleted_at if isinstance(answer, Gone) else 0
+
+    async def _find(
+        self, account: str, container: str, newest: bool, *, tells_deletion: bool = False
+    ) -> Found | Gone | None:
+        """Where only one device has it, that is asked for its deletion only on demand: others need to hear of it."""
         place = self._place(account, container)
-        is_alone = self.layout.holder_count(place.part) == 1
+        is_alone = self.layout.holder_count(place.part) == 1 and not tells_deletion
+        heard: list[Said] = []
 
         async def look(device: DeviceVerbs) -> Found | Gone | None:
             found = await device.container(place)
-            return found if found is not None or is_alone else gone(await device.database(CONTAINERS, place))
+            if found is None:
+                return None if is_alone else gone(await device.database(CONTAINERS, place))
+            heard.append(found[1])
+            return found
 
         looking: Looking[Found | Gone] = Looking(
             self._calls,
@@ -82,7 +98,9 @@ class Containers:
             newest=newest,
         )
         answer = await looking.find(f"/{account}/{container}")
-        return None if isinstance(answer, Gone) else answer
+        if not newest or len(heard) < 2 or answer is None or isinstance(answer, Gone):
+            return answer
+        return answer[0], _together(heard, answer[0].deleted_at)
 
     async def list(self, account: str, container: str, asked: Asked) -> Sequence[Entry | Subdir] | None:
         """A page; None when the container is not there."""
@@ -172,6 +190,16 @@ class Containers:
 
     def _place(self, account: str, container: str) -> Place:
         return self.layout.place(self._hasher.hash(account, container))
+
+
+def _together(heard: Sequence[Said], deleted_at: Timestamp) -> Said:
+    """Of each word the newest; those from before a deletion are over."""
+    words: dict[str, tuple[str, Timestamp]] = {}
+    for said in heard:
+        for name, (value, at) in said.items():
+            if at >= deleted_at and (at, value) > words.get(name, ("", 0))[::-1]:
+                words[name] = (value, at)
+    return words
 
 
 def _age(found: Found | Gone) -> Age:

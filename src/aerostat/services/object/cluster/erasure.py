@@ -84,7 +84,8 @@ class ErasureCoded:
             if newest or not is_sure:
                 asking.leave()
                 handoffs = list(layout.handoffs(place.part))
-                await asking.round(handoffs, patience.answer_s, is_enough)
+                is_known = survey.is_readable() and answered >= wanted
+                await asking.round(handoffs, patience.linger_s if is_known else patience.answer_s, is_enough)
         finally:
             asking.leave()
         if survey.is_readable():

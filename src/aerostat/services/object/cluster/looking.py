@@ -58,7 +58,7 @@ class Looking(Generic[T]):
             if self._newest or not is_sure:
                 asking.leave()
                 handoffs = list(layout.handoffs(part))
-                await asking.round(handoffs, self._calls.patience.answer_s, self._is_enough)
+                await asking.round(handoffs, self._patience_s(answered), self._is_enough)
         finally:
             asking.leave()
         if not self._is_found() and answered < self._wanted:
@@ -66,6 +66,12 @@ class Looking(Generic[T]):
                 self._put_away(self._best)
             raise NoQuorum(what, answered, self._wanted)
         return self._best
+
+    def _patience_s(self, answered: int) -> float:
+        """With handoffs: of something that a quorum of holders has told, they may know more, if they are quick."""
+        patience = self._calls.patience
+        is_known = self._is_found() and answered >= self._wanted
+        return patience.linger_s if is_known else patience.answer_s
 
     async def _ask_holders(self, holders: list[Target]) -> None:
         patience = self._calls.patience

@@ -42,6 +42,10 @@ class ShardedContainers:
         """It is there, with that metadata beside what it has, and its account knows; answers whether it is new."""
         return await self.plain.make(account, container, at, policy, said)
 
+    async def gone_at(self, account: str, container: str) -> Timestamp:
+        """When it was deleted last, as far as that is remembered; 0: never."""
+        return await self.plain.gone_at(account, container)
+
     async def say(self, account: str, container: str, said: Said) -> bool:
         """Metadata beside what it has; False when it is not there."""
         return await self.plain.say(account, container, said)

@@ -65,11 +65,13 @@ class Told(Generic[T]):
         self._full += isinstance(error, OSError) and error.errno in FULL
 
     def check(self, what: str) -> None:
-        """It holds. Raises `Superseded`, `DeviceFull`, `NoQuorum`."""
-        if len(self.answers) >= self.wanted:
-            return
+        """It holds. Raises `Superseded`, `DeviceFull`, `NoQuorum`. One that has something newer counts for all: they
+        will have it, and what was written is as if it had never been.
+        """
         if self.is_enough and self.newer is not None:
             raise Superseded(self.newer)
+        if len(self.answers) >= self.wanted:
+            return
         if len(self.answers) + self._full >= self.wanted:
             raise DeviceFull(what)
         raise NoQuorum(what, len(self.answers), self.wanted)

@@ -1,8 +1,10 @@
 """What was written shortly before a process died or a machine stopped is told to its listings again.
 
 An object that is there and not listed is found this way; see `presence.py`, and `stores/database.py` for why rows may
-be lost. Telling twice does no harm. Of containers whose only holder stopped while their objects are on machines that
-did not, no rows can be told again: a ring of containers wants two replicas where there are two machines.
+be lost. A proxy of another machine may die between a write and the word of it, and nobody here is told: so every
+`retell_s` the first holder tells again what was written since it did so last. Telling twice does no harm. Of containers
+whose only holder stopped while their objects are on machines that did not, no rows can be told again: a ring of
+containers wants two replicas where there are two machines.
 """
 
 import asyncio
@@ -12,6 +14,7 @@ from pathlib import Path
 import structlog
 
 from ..cluster.errors import NoQuorum
+from ..cluster.striped_reading import whole
 from ..stores.device import LocalDevice
 from ..stores.entries import Entry
 from ..stores.held import policy_of
@@ -19,7 +22,7 @@ from ..stores.object_file import Damaged, Facts
 from ..stores.protocol import DeviceAway, Place
 from ..stores.told import told
 from .pace import Pace
-from .presence import died
+from .presence import KILLED_S, died
 from .progress import Progress
 from .station import Station
 from .walking import Step, Walk
@@ -28,6 +31,9 @@ log = structlog.get_logger(__name__)
 
 NAME = "retelling"
 SINCE = "since"
+"""Somebody has died: what was written since then is told again."""
+ALL_AT, ALL_SINCE = "all_at", "all_since"
+"""When the last round began that tells what the first holder has to tell, and since when it is that."""
 
 
 class Retelling:
@@ -55,27 +61,49 @@ class Retelling:
     async def _is_due(self, key: str) -> bool:
         """Look who died, and write down since when there is something to be told."""
         root = self._station.here[key].root
-        report = self._walk.progress(key).report
+        progress = self._walk.progress(key)
+        notes = progress.report.notes
         try:
             await self._station.here[key].status()
             since, files = await asyncio.to_thread(died, root)
         except (DeviceAway, OSError):
             return False
+        is_all_due = self._is_all_due(notes)
         if files:
-            earlier = report.notes.get(SINCE, since)
+            earlier = notes.get(SINCE, since)
             log.warning("somebody_died", device=key, processes=len(files), since=min(since, earlier))
-            report.notes[SINCE] = min(since, earlier)
-            report.position = ""
-            await self._walk.progress(key).save(now=True)
-            for path in files:
-                await asyncio.to_thread(path.unlink, missing_ok=True)
-        return SINCE in report.notes
+            notes[SINCE] = min(since, earlier)
+        if files or is_all_due:
+            progress.report.position = ""
+            await progress.save(now=True)
+        for path in files:
+            await asyncio.to_thread(path.unlink, missing_ok=True)
+        return SINCE in notes or ALL_SINCE in notes
+
+    def _is_all_due(self, notes: dict[str, float]) -> bool:
+        """Whether a round begins in which the first holders tell what they have; if so it is written down."""
+        now_s, every_s = self._station.clock(), self._station.settings.retell_s
+        last_s = notes.setdefault(ALL_AT, now_s)
+        if not every_s or ALL_SINCE in notes or now_s - last_s < every_s:
+            return False
+        notes[ALL_SINCE], notes[ALL_AT] = last_s - KILLED_S, now_s
+        return True
 
     async def _ended(self, _key: str, _device: LocalDevice, progress: Progress) -> None:
         progress.report.notes.pop(SINCE, None)
+        progress.report.notes.pop(ALL_SINCE, None)
+
+    def _since(self, step: Step) -> float | None:
+        """From when on what is in a partition is to be told."""
+        notes = step.progress.report.notes
+        since = notes.get(SINCE)
+        first = next(iter(self._station.layout(step.store).holders(step.part)), None)
+        if ALL_SINCE not in notes or first is None or first.key != step.key:
+            return since
+        return notes[ALL_SINCE] if since is None else min(since, notes[ALL_SINCE])
 
     async def _work(self, step: Step) -> None:
-        since = step.progress.report.notes.get(SINCE)
+        since = self._since(step)
         if since is None:
             return
         folder = step.device.root / step.store / str(step.part)
@@ -108,7 +136,7 @@ async def _facts(step: Step, place: Place) -> Facts | None:
             if fragment is None:
                 return None
             await fragment.close()
-            return fragment.facts if fragment.is_durable else None
+            return whole(fragment.facts) if fragment.is_durable else None
         found = await step.device.find(policy, place)
     except Damaged:
         return None  # it has been put aside

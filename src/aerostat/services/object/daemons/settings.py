@@ -43,6 +43,8 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Files without a name that were not touched for so long are removed."""
     notes_per_s: float = 500.0
     retell_per_s: float = 500.0
+    retell_s: float = 3600.0
+    """Between rounds that tell listings again what was written since the round before; 0: never."""
     expire_per_s: float = 100.0
     expire_at_once: int = 8
     expire_others_s: float = 600.0

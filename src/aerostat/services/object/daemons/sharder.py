@@ -146,7 +146,9 @@ class Sharder:
         status, said = found
         plan = plan_in(said)
         at = timestamp.now()
-        lower = await self._lower(root, source)
+        lower = "" if source == root else await self._lower(root, source)
+        if lower is None:
+            return  # the table that told of it was overtaken
         if plan is None:
             plan = await self._plan(device, place, root, lower, at)
             if len(plan.shards) < 2:
@@ -282,10 +284,11 @@ class Sharder:
             raise DeviceAway(f"nobody has {name}")
         return best[1].device, place
 
-    async def _lower(self, root: Name, source: Name) -> str:
+    async def _lower(self, root: Name, source: Name) -> str | None:
+        """The bound from which on a shard has its names; None when it is none of the root's."""
         table = await self._table(root)
         shards = table.shards if table is not None else ()
-        return next((shard.lower for shard in shards if shard.name == source[1]), "")
+        return next((shard.lower for shard in shards if shard.name == source[1]), None)
 
     async def _table(self, root: Name) -> Table | None:
         found = await self._station.cluster.containers.plain.status(*root, newest=True)

@@ -178,6 +178,11 @@ class Request:
         self._moment = max(moment + 1, timestamp.now())
         return True
 
+    def come_after(self, moment: Timestamp) -> None:
+        """Write later than what is there, if the time of this request may be moved."""
+        if moment >= self.moment():
+            self.move_behind(moment)
+
     def is_true(self, name: str) -> bool:
         """A header that says yes, as upstream's configuration does."""
         return is_true(self.headers.get(name, ""))

@@ -91,6 +91,8 @@ class Containers:
         constraints.check_account_name(account, self._limits)
         info = await self._room.infos.container(account, container, fresh=True)
         await self._check_change(request, info)
+        if info is None:
+            request.come_after(await self._room.cluster.containers.gone_at(account, container))
         at = request.moment()
         said = self._words(request, info, at)
         if info is not None and policy is not None and info.policy != policy:
@@ -138,8 +140,12 @@ class Containers:
         return Response(204, {"content-type": HTML})
 
     async def _check_change(self, request: Request, info: ContainerInfo | None) -> None:
-        """Containers are changed by those who may do so with the account: the ACLs are about objects."""
+        """Containers are changed by those who may do so with the account: the ACLs are about objects. A change comes
+        after what is known already, be it by a clock that was ahead.
+        """
         await request.check(None)
+        if info is not None:
+            request.come_after(info.modified_at)
 
     def _words(self, request: Request, info: ContainerInfo | None, at: Timestamp) -> Any:
         if not (request.is_owner or request.authorize is None):

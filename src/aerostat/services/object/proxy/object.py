@@ -135,10 +135,9 @@ class Objects:
         writing = await objects.begin(*where, request.body.length)
         try:
             size, md5 = await upload.stream(request.body, writing, self._limits.max_file_size)
-            if (before := await objects.find(*where)) is not None:
+            if (before := await objects.find(*where, newest=True)) is not None:
                 await before.close()
-                if before.facts.timestamp >= request.moment():
-                    request.move_behind(before.facts.timestamp)
+                request.come_after(before.facts.timestamp)
             made = facts(size, md5)
         except BaseException:
             await writing.close()

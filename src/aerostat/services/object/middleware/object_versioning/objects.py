@@ -165,8 +165,7 @@ class Objects:
 
     async def _make_way(self, request: Request, now: Current) -> None:
         """What comes is newer than what is there; and that is among the versions."""
-        if now.at >= request.moment():
-            request.move_behind(now.at)
+        request.come_after(now.at)
         await ensure_versions_container(self._room, self._next, request)
         if not now.is_null:
             return
