@@ -9,7 +9,7 @@ import time
 
 import msgspec
 
-from aerostat.services.object.cluster import Policy
+from aerostat.services.object.cluster.policies import Policy
 from aerostat.services.object.daemons.presence import POWER_S, Presence, died
 from aerostat.services.object.daemons.retelling import Retelling
 from aerostat.services.object.daemons.sums import SumsTeller
