@@ -40,6 +40,7 @@ OBJECT_LAYERS = (
     ("middleware",),
     ("room",),
     ("housed", "client"),
+    ("door",),
 )
 OBJECT_RANK = {part: rank for rank, parts in enumerate(OBJECT_LAYERS) for part in parts}
 

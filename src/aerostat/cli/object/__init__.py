@@ -14,6 +14,8 @@ import importlib
 from pathlib import Path
 from typing import Any
 
+from aerostat.cli.settings import file_of, folder_of, settings_of
+from aerostat.kernel.config import Config, ConfigError, load
 from aerostat.kernel.state_folder import StateFolder
 
 VERBS = {
@@ -28,22 +30,29 @@ VERBS = {
 }
 OWN_FOLDER = "object-store"
 """Beside the folder of a cloud: a store of its own does not get in the way of one."""
+PROCESS = "object"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=Verb)
     for verb, text in VERBS.items():
-        module = importlib.import_module(f"aerostat.cli.object.{verb}")
         shown: Any = {"help": text} if text else {}
-        below = verbs.add_parser(
-            verb,
-            **shown,
-            description=module.__doc__,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+        below = verbs.add_parser(verb, **shown, formatter_class=argparse.RawDescriptionHelpFormatter)
+        below.verb = verb
         below.add_argument("--state", metavar="DIR", default=argparse.SUPPRESS, help="the store's folder")
         below.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS, help="its settings")
-        module.add_arguments(below)
+
+
+class Verb(argparse.ArgumentParser):
+    """Loads its command when it is the one that was given: a process that serves needs none of the others."""
+
+    verb: str
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        module = importlib.import_module(f"aerostat.cli.object.{self.verb}")
+        self.description = module.__doc__
+        module.add_arguments(self)
+        return super().parse_known_args(args, namespace)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -64,6 +73,16 @@ def default_folder(verb: str) -> str:
     ):
         return str(cloud.path)
     return str(own)
+
+
+def store_settings_of(args: argparse.Namespace, **overrides: Any) -> Config:
+    """The kernel's section and the store's. Other services' are read where there are any: they cost their code."""
+    from aerostat.services.object.config import ObjectConfig
+
+    try:
+        return load(folder_of(args), {"object": ObjectConfig}, file=file_of(args), **overrides)
+    except ConfigError:  # a section of another service; or something wrong, which is told in the light of all
+        return settings_of(args, **overrides)
 
 
 def places_folder(state: Path) -> Path:

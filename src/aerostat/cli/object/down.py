@@ -4,7 +4,7 @@ import argparse
 import asyncio
 
 from aerostat.cli import CommandError
-from aerostat.cli.object.up import PROCESS
+from aerostat.cli.object import PROCESS
 from aerostat.cli.parts import ready_file_of
 from aerostat.cli.settings import folder_of
 from aerostat.kernel.processes import Process

@@ -7,8 +7,8 @@ import argparse
 from pathlib import Path
 
 from aerostat.cli import CommandError, typed
-from aerostat.cli.object import places_folder
-from aerostat.cli.settings import folder_of, settings_of
+from aerostat.cli.object import places_folder, store_settings_of
+from aerostat.cli.settings import folder_of
 from aerostat.services.object.cluster.policies import Policy
 from aerostat.services.object.config import ObjectConfig, policies_of
 from aerostat.services.object.places import Places, ring_name
@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     places = Places(places_folder(folder_of(args).path))
     if not places.is_founded:
         raise CommandError(f"{places.folder} has no rings; {typed()} object up makes them")
-    settings = settings_of(args).section(ObjectConfig)
+    settings = store_settings_of(args).section(ObjectConfig)
     policies = policies_of(settings)
     policy = policies.find(args.policy) if args.policy else policies.default
     if policy is None:

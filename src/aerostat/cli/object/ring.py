@@ -27,8 +27,8 @@ from pathlib import Path
 import msgspec
 
 from aerostat.cli import CommandError, typed
-from aerostat.cli.object import places_folder
-from aerostat.cli.settings import folder_of, settings_of
+from aerostat.cli.object import places_folder, store_settings_of
+from aerostat.cli.settings import folder_of
 from aerostat.services.object.config import ObjectConfig, policies_of
 from aerostat.services.object.places import Places, ring_name
 from aerostat.services.object.ring import Builder, Device, Rebalanced, Ring, RingError, measure
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "renew":
         return renewed(places, _one(args.what))
     if args.action == "make":
-        return made(places, settings_of(args).section(ObjectConfig))
+        return made(places, store_settings_of(args).section(ObjectConfig))
     names = args.ring or sorted(path.stem for path in places.rings.glob("*.builder"))
     for name in names:
         if not places.builder_file(name).exists():
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _of_copies(names: list[str], args: argparse.Namespace) -> list[str]:
     """Those of the rings that hold copies. Raises `CommandError` where one is asked for that holds fragments."""
-    policies = policies_of(settings_of(args).section(ObjectConfig))
+    policies = policies_of(store_settings_of(args).section(ObjectConfig))
     coded = {ring_name(policy.index) for policy in policies if policy.kind == "erasure"}
     if asked := coded & set(args.ring or ()):
         raise CommandError(f"{min(asked)} holds fragments: how many there are is said by its policy")
@@ -102,7 +102,7 @@ def changes(args: argparse.Namespace, places: Places) -> Callable[[Builder], Non
         case "rebalance", []:
             return lambda builder: None
         case "add", [name]:
-            node = args.node or settings_of(args).section(ObjectConfig).node
+            node = args.node or store_settings_of(args).section(ObjectConfig).node
             if args.node is None:
                 prepare_device(places, name, args.folder)
             return lambda builder: _add(builder, node, name, args)

@@ -12,11 +12,9 @@ import os
 import socket
 
 from aerostat.cli import CommandError
-from aerostat.cli.object import places_folder
-from aerostat.cli.object.up import PROCESS
+from aerostat.cli.object import PROCESS, places_folder, store_settings_of
 from aerostat.cli.parts import ready_file_of, write_ready
-from aerostat.cli.serve import until_told
-from aerostat.cli.settings import settings_of
+from aerostat.cli.until_told import until_told
 from aerostat.kernel import log
 from aerostat.kernel.config import Config
 from aerostat.services.object.config import ObjectConfig
@@ -36,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     gc.disable()  # what is loaded at the start stays
-    config = settings_of(args, port=args.port)
+    config = store_settings_of(args, port=args.port)
     config.folder.create()
     os.umask(0o077)
     lock = config.folder.lock_process(args.process)

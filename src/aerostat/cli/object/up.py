@@ -18,15 +18,14 @@ from typing import Any
 import msgspec
 
 from aerostat.cli import CommandError, typed
-from aerostat.cli.object import places_folder
+from aerostat.cli.object import PROCESS, places_folder, store_settings_of
 from aerostat.cli.parts import own_environment, read_facts, ready_file_of
-from aerostat.cli.settings import folder_of, settings_of
+from aerostat.cli.settings import folder_of
 from aerostat.cli.up import check_port_free, find_free_port, port_number, remember
 from aerostat.kernel.config import Config
 from aerostat.kernel.state_folder import StateFolder, write_private
 
 DEFAULT_PORT = 8080
-PROCESS = "object"
 START_LIMIT_S = 60.0
 
 
@@ -80,7 +79,7 @@ def prepared(args: argparse.Namespace, folder: StateFolder) -> Config:
         port = find_free_port("127.0.0.1")
     if port is not None and not args.config:
         remember(folder.settings, "port", port)
-    return settings_of(args, port=port)
+    return store_settings_of(args, port=port)
 
 
 def _kernel_section(folder: StateFolder) -> dict[str, Any]:

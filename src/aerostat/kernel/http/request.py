@@ -7,11 +7,11 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from ..context import Context
-from ..db import Row, Store
 from ..errors import BadRequest, Forbidden, TooLarge
 from .versions import Version
 
 if TYPE_CHECKING:
+    from ..db import Row, Store
     from ..house import House
     from ..service import Service
 
@@ -82,7 +82,7 @@ class Request:
         self._body = body
 
     @property
-    def db(self) -> Store:
+    def db(self) -> "Store":
         return self.house.store
 
     @property
@@ -205,7 +205,7 @@ class Page:
     __slots__ = ("next_marker", "previous_marker", "rows")
 
     def __init__(
-        self, rows: Sequence[Row], next_marker: str | None = None, previous_marker: str | None = None
+        self, rows: "Sequence[Row]", next_marker: str | None = None, previous_marker: str | None = None
     ) -> None:
         self.rows = list(rows)
         self.next_marker = next_marker
