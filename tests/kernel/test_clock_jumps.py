@@ -152,3 +152,17 @@ async def test_a_flow_that_is_at_work_stays_where_it_is_when_the_clock_is_put_fo
     assert len(workers) == 1
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
+
+
+def test_a_clock_that_stands_can_be_put_too() -> None:
+    """Simulated lives have one; that it was put forward was hidden from all who are to make up for it."""
+    own = Clock()
+    own.stop()
+    began = own.now()
+    own.step(minutes=5)
+    own.put(5)
+    assert own.jumps() == []
+    own.put(HOUR_S)
+    (jump,) = own.jumps()
+    assert (jump.by_s, jump.at) == (HOUR_S, own.now())
+    assert own.skipped_since(began) == own.skipped_lately(timedelta(seconds=15)) == timedelta(hours=1)

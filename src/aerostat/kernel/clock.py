@@ -68,8 +68,13 @@ class Clock:
         return timedelta(seconds=sum(one.by_s for one in lately))
 
     def put(self, seconds: float) -> None:
-        """For tests: as if somebody had put the running clock forward, or back."""
-        self._put_s += seconds
+        """For tests: as if somebody had put the clock forward, or back. Of one that stands it is known at once."""
+        if self._standing_at is None:
+            self._put_s += seconds
+            return
+        self._standing_at += timedelta(seconds=seconds)
+        if abs(seconds) > LEAST_JUMP_S:
+            self._jumps.append(Jump(self._standing_at, seconds, time.monotonic()))
 
     def forget_jumps(self) -> None:
         """For tests: the clock is right, and always was."""

@@ -394,18 +394,26 @@ async def _stacks(store: Store) -> list[str]:
             kind = _PHYSICAL.get(row.type)
             if kind is not None and await _is_there(store, kind, row.physical_id):
                 broken.append(f"stack {stack.name} is deleted, and its {row.type} is still there")
-    known = {row.physical_id for row in await store.all(orchestration.RESOURCES)}
+    resources = await store.all(orchestration.RESOURCES)
+    known = {row.physical_id for row in resources}
+    # What was begun and given up is looked for by its name when the stack goes on, or is deleted.
+    known_names = {row.physical_name for row in resources if _may_be_half_made(row)}
     names = {row.name for row in stacks.values()}
     for kind in sorted(set(_PHYSICAL.values())):
         broken += [
             f"{kind} {row.name} was made by a stack that does not know it"
             for row in await store.all(TABLES[kind])
             if row.id not in known
+            and row.name not in known_names
             and row.get("state") != "deleted"
             and (made := _MADE_BY_STACK.fullmatch(row.name or "")) is not None
             and made[1] in names
         ]
     return broken
+
+
+def _may_be_half_made(row: Row) -> bool:
+    return row.physical_id is None and row.state.startswith("CREATE") and not row.state.endswith("_COMPLETE")
 
 
 _MADE_BY_STACK = re.compile(r"(.+)-[a-z0-9]+-[a-z0-9]{12}")

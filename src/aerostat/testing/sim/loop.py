@@ -114,7 +114,7 @@ class VirtualLoop(Loop):
     def set_clock(self, by_s: float) -> None:
         """Set what clocks show; what is waited for does not come sooner or later for it."""
         self.clock_ahead_s += by_s
-        self._jump(self._now_s)
+        clock.put(by_s)
 
     # Running
 
