@@ -5,15 +5,14 @@ This is what `up` starts and keeps; alone it serves for development, or under an
 
 import argparse
 import asyncio
-import contextlib
 import gc
 import os
-import signal
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 from aerostat.cli import CommandError, typed
+from aerostat.cli.ending import until_told
 from aerostat.cli.failures import told
 from aerostat.cli.parts import ready_file_of, write_ready
 from aerostat.cli.settings import settings_of
@@ -165,15 +164,3 @@ def serve(
     finally:
         ready_file_of(config.folder, process).unlink(missing_ok=True)
     return 0
-
-
-async def until_told(work: Coroutine[Any, Any, None], parent_fd: int | None) -> None:
-    """Run `work` until it ends, or a signal or the parent's end cancels it."""
-    task = asyncio.ensure_future(work)
-    loop = asyncio.get_running_loop()
-    if parent_fd is not None:
-        loop.add_reader(parent_fd, lambda: (loop.remove_reader(parent_fd), task.cancel()))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        await task

@@ -12,10 +12,10 @@ import os
 import socket
 
 from aerostat.cli import CommandError
+from aerostat.cli.ending import until_told
 from aerostat.cli.object import places_folder
 from aerostat.cli.object.up import PROCESS
 from aerostat.cli.parts import ready_file_of, write_ready
-from aerostat.cli.serve import until_told
 from aerostat.cli.settings import settings_of
 from aerostat.kernel import log
 from aerostat.kernel.config import Config
