@@ -42,6 +42,7 @@ class Store:
         self._command("up", "--detach", "--port", str(self.port), "--replicas", str(replicas), "--devices",
                       *(str(folder / f"d{number + 1}") for number in range(devices)))  # fmt: skip
         self.pid = int((self.state / "run" / "object.lock").read_text())
+        self.token = ""
         with self.connection() as ask:
             headers = ask("GET", "/auth/v1.0", headers={"X-Auth-User": USER, "X-Auth-Key": KEY})
             self.token = headers["X-Auth-Token"]
@@ -59,7 +60,7 @@ class Store:
         self._command("down")
 
     def connection(self) -> "Connection":
-        return Connection(self.port, getattr(self, "token", ""))
+        return Connection(self.port, self.token)
 
     def cpu_s(self) -> float:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()

@@ -97,6 +97,19 @@ def test_a_misspelt_setting(folder):
     assert is_bad(cloud.check_settings(folder), "did you mean port?")
 
 
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ("[object.middleware.encryption]\nroot_secret = 1\n", "unknown field `root_secret`"),
+        ("[object.middleware.temp_url]\n", "there is tempurl"),
+        ('[[object.policies]]\nindex = 1\nname = "gold"\n', "One policy must have the index 0."),
+    ],
+)
+def test_a_misspelt_setting_of_the_object_store(folder, table, told):
+    folder.settings.write_text(table)
+    assert is_bad(cloud.check_settings(folder), told)
+
+
 def test_settings_with_a_password_that_others_may_read(folder, tmp_path):
     folder.settings = tmp_path / "aerostat.toml"
     folder.settings.write_text('[kernel]\nbus_url = "amqp://aerostat:hush@queue.example/"\n')

@@ -50,7 +50,7 @@ async def test_damaged_bytes_are_found_and_brought_back(tmp_path):
         await made.converge()
         assert len([path for path in tmp_path.glob("*/objects/*/*/*") if path.is_file()]) == 9
         assert await read_object(made.cluster.objects(0), "large") == data
-        report = auditor._walk.progress("local/d0").report
+        report = (await auditor._walk.progress("local/d0")).report
         assert report.rounds == 2
         assert report.last["files"]
         assert report.last["bytes"]

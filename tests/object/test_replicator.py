@@ -221,7 +221,9 @@ async def test_after_a_ring_change_only_what_must_move_moves(tmp_path):
         assert moved > 0
         replicator = Replicator(made.station)
         await replicator.pass_once()
-        sent = sum(replicator._walk.progress(key).report.last.get("objects", 0) for key in made.here)
+        sent = sum(
+            [(await replicator._walk.progress(key)).report.last.get("objects", 0) for key in made.here]
+        )
         assert sent == moved
         await made.converge()
         after = await made.content()
@@ -300,7 +302,8 @@ async def test_a_killed_round_goes_on_where_it_was(tmp_path):
             await work(step)
             seen.append((step.key, step.store, step.part))
             if len(seen) >= 10:
-                await asyncio.gather(*(first._walk.progress(key).save(now=True) for key in made.here))
+                for key in made.here:
+                    await (await first._walk.progress(key)).save(now=True)
                 raise Killed
 
         first._walk._work = stop_after

@@ -286,7 +286,7 @@ async def test_what_a_stale_table_calls_a_shard_is_not_cut(tmp_path):
         await plain.hear(hidden, "stray", [word(f"o{number:03d}", now()) for number in range(60, 120)])
         sharder = Sharder(made.station)
         ((key, device),) = [pair for pair in made.here.items() if pair[0] == "local/d0"]
-        step = Step(key, device, CONTAINERS, 0, sharder._walk.progress(key))
+        step = Step(key, device, CONTAINERS, 0, await sharder._walk.progress(key))
         stale = Table((*table.shards[:1], Shard("o050", "stray")))
         await sharder._decide(step, ("a", "c"), stale)
         _, said = await plain.status(hidden, "stray", newest=True)

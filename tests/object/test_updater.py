@@ -221,7 +221,7 @@ async def test_what_was_written_before_a_kill_is_listed_again(tmp_path):
         assert await listed(made.of("a", "c")[0].device, place) == [f"o{number}" for number in range(1, 6)]
         made.cluster.containers.sums._changed.clear()
         assert old.exists()
-        assert "since" not in retelling._walk.progress("local/d0").report.notes
+        assert "since" not in (await retelling._walk.progress("local/d0")).report.notes
 
 
 async def test_only_what_is_as_young_is_told_again(tmp_path):
@@ -254,11 +254,11 @@ async def test_what_a_proxy_elsewhere_died_before_it_told_is_told_by_the_first_h
         made.clock_s += 3000
         assert await retelling.pass_once()
         assert [entry.name for entry in await containers.list("a", "c", Asked())] == ["o"]
-        counts = [retelling._walk.progress(key).report.last.get("objects", 0) for key in made.local]
+        counts = [(await retelling._walk.progress(key)).report.last.get("objects", 0) for key in made.local]
         assert sum(counts) == 1
         made.clock_s += 3700
         assert await retelling.pass_once()
-        counts = [retelling._walk.progress(key).report.last.get("objects", 0) for key in made.local]
+        counts = [(await retelling._walk.progress(key)).report.last.get("objects", 0) for key in made.local]
         assert sum(counts) == 0, "what was told once is not told for ever"
 
 

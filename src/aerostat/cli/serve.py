@@ -12,10 +12,10 @@ from collections.abc import Callable
 from typing import Any
 
 from aerostat.cli import CommandError, typed
+from aerostat.cli.ending import until_told
 from aerostat.cli.failures import told
 from aerostat.cli.parts import ready_file_of, write_ready
 from aerostat.cli.settings import settings_of
-from aerostat.cli.until_told import until_told
 from aerostat.kernel import log
 from aerostat.kernel.config import APART_ROLES, ROLES, Config
 

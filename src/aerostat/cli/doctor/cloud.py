@@ -33,8 +33,11 @@ def check_folder(folder: StateFolder) -> Finding:
 
 
 def check_settings(folder: StateFolder) -> Finding:
+    from aerostat.services.object.config import ObjectConfig
+    from aerostat.services.object.housed import check
+
     try:
-        load(folder, room_sections())
+        check(load(folder, room_sections()).section(ObjectConfig))
     except ConfigError as error:
         return bad(str(error), "correct the setting; every key that nobody reads is refused")
     if _is_public_password(folder):

@@ -12,9 +12,9 @@ import os
 import socket
 
 from aerostat.cli import CommandError
+from aerostat.cli.ending import until_told
 from aerostat.cli.object import PROCESS, places_folder, store_settings_of
 from aerostat.cli.parts import ready_file_of, write_ready
-from aerostat.cli.until_told import until_told
 from aerostat.kernel import log
 from aerostat.kernel.config import Config
 from aerostat.services.object.config import ObjectConfig

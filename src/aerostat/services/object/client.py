@@ -56,9 +56,6 @@ class ObjectClient:
     async def find_container(self, container: str) -> Headers | None:
         return await self._find(container)
 
-    async def update_container(self, container: str, headers: Headers) -> None:
-        await self._ask("POST", container, headers=headers)
-
     async def remove_container(self, container: str) -> None:
         """One that is not there is no error; one with objects is, 409."""
         await self._remove(container)
@@ -102,10 +99,6 @@ class ObjectClient:
 
     async def find_object(self, container: str, name: str) -> Headers | None:
         return await self._find(container, name)
-
-    async def update_object(self, container: str, name: str, headers: Headers) -> None:
-        """These are its metadata then, and no others."""
-        await self._ask("POST", container, name, headers=headers)
 
     async def remove_object(self, container: str, name: str) -> None:
         """One that is not there is no error."""

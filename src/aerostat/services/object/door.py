@@ -9,11 +9,12 @@ from aerostat.kernel.service import Service
 
 from .client import ObjectClient
 from .config import ObjectConfig
-from .housed import HEALTH, Housed
+from .housed import HEALTH, Housed, check
 from .versions import VERSIONS
 
 
 async def start(house: House) -> None:
+    check(house.config.section(ObjectConfig))
     house.state["object"] = housed = Housed(house)
     if not house.roles or "object" in house.roles:
         housed.start()

@@ -14,7 +14,7 @@ import structlog
 from aerostat.kernel.errors import Unavailable
 from aerostat.kernel.house import House
 
-from .config import ObjectConfig
+from .config import ObjectConfig, policies_of
 
 if TYPE_CHECKING:
     from .http.request import Request
@@ -27,6 +27,15 @@ HEALTH = "/healthcheck"
 NOT_HERE = "The object store is not on this machine."
 
 log = structlog.get_logger(__name__)
+
+
+def check(settings: ObjectConfig) -> None:
+    """What is wrong with them is told when the cloud starts, though the store is opened later. Raises `ConfigError`."""
+    policies_of(settings)
+    if settings.middleware:
+        from .pipeline import check_options
+
+        check_options(settings)
 
 
 class Housed:

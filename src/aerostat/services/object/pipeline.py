@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Mapping
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -17,7 +18,7 @@ import msgspec
 from aerostat.kernel.config import ConfigError
 
 from .cluster.errors import DeviceFull, NoQuorum
-from .config import options_of
+from .config import ObjectConfig, options_of
 from .http.request import Handler, Request
 from .http.response import Refusal, Response
 from .stores.object_file import Damaged
@@ -94,29 +95,34 @@ def build(room: ObjectStore, core: Handler) -> tuple[Handler, dict[str, Layer]]:
 
     Raises `ConfigError` for settings that nobody reads, or that make no sense.
     """
-    _check_names(room.settings.middleware)
+    check_options(room.settings)
     handler = guarded(core)
     layers: dict[str, Layer] = {}
     for name in reversed(ORDER):
         options = room.settings.middleware.get(name, {})
         if not options.get("enabled", name in room.settings.middleware or name not in OPTIONAL):
             continue
-        module = importlib.import_module(f"{__package__}.middleware.{name}")
-        if not hasattr(module, "Settings"):
-            options_of(room.settings, name, NoOptions)
-        layer: Layer = module.Middleware(room, handler)
+        layer: Layer = _module(name).Middleware(room, handler)
         layers[name] = layer
         handler = guarded(layer)
     return handler, dict(reversed(layers.items()))
 
 
-def _check_names(said: Mapping[str, Any]) -> None:
-    for name in said:
+def check_options(settings: ObjectConfig) -> None:
+    """What the settings say of middlewares is understood. Raises `ConfigError`."""
+    for name in settings.middleware:
         if name not in ORDER:
             near = difflib.get_close_matches(name, ORDER, n=1) or sorted(ORDER)
             raise ConfigError(
                 f"[object.middleware.{name}]: there is no such middleware; there is {', '.join(near)}"
             )
+        module = _module(name)
+        kind = getattr(module, "Settings", NoOptions)
+        options_of(settings, name, kind, apart=getattr(module, "APART", ()))
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"{__package__}.middleware.{name}")
 
 
 def guarded(handler: Handler) -> Handler:

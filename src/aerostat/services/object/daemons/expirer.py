@@ -41,7 +41,7 @@ class Expirer:
     async def pass_once(self) -> bool:
         """All that is due. True: nothing is left of it, but what could not be done now."""
         for key, device in list(self._station.here.items())[:1]:
-            progress = Progress(device.root, NAME, key)
+            progress = await asyncio.to_thread(Progress, device.root, NAME, key)
             progress.begin(self._station.clock(), 0)
             try:
                 await self._all(progress)

@@ -46,7 +46,7 @@ class Report(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class Progress:
-    """One daemon's, on one device. `report` may be changed."""
+    """One daemon's, on one device. `report` may be changed. Making one blocks: it is read from the device."""
 
     def __init__(self, root: Path, daemon: str, device: str) -> None:
         self._path = root / FOLDER / f"{daemon}.json"

@@ -61,13 +61,13 @@ class Retelling:
     async def _is_due(self, key: str) -> bool:
         """Look who died, and write down since when there is something to be told."""
         root = self._station.here[key].root
-        progress = self._walk.progress(key)
-        notes = progress.report.notes
         try:
             await self._station.here[key].status()
             since, files = await asyncio.to_thread(died, root)
         except (DeviceAway, OSError):
             return False
+        progress = await self._walk.progress(key)
+        notes = progress.report.notes
         is_all_due = self._is_all_due(notes)
         if files:
             earlier = notes.get(SINCE, since)

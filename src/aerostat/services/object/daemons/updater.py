@@ -58,7 +58,7 @@ class Updater:
         except (DeviceAway, OSError):
             return True
         pending = Pending(device.root)
-        progress = Progress(device.root, NAME, key)
+        progress = await asyncio.to_thread(Progress, device.root, NAME, key)
         progress.begin(self._station.clock(), 0)
         names = await asyncio.to_thread(lambda: heapq.nsmallest(AT_ONCE, pending.names(), key=_age))
         progress.report.notes["waiting"] = len(names)

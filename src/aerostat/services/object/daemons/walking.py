@@ -49,9 +49,11 @@ class Walk:
         self._ended = ended
         self._progress: dict[str, Progress] = {}
 
-    def progress(self, key: str) -> Progress:
+    async def progress(self, key: str) -> Progress:
+        """Of a device; from its disk, the first time."""
         if key not in self._progress:
-            self._progress[key] = Progress(self._station.here[key].root, self._name, key)
+            root = self._station.here[key].root
+            self._progress[key] = await asyncio.to_thread(Progress, root, self._name, key)
         return self._progress[key]
 
     async def pass_once(self) -> bool:
@@ -67,7 +69,7 @@ class Walk:
         until_s = time.monotonic() + self._station.settings.pass_s
         try:
             status = await device.status()
-            progress = self.progress(key)
+            progress = await self.progress(key)
             progress.begin(self._station.clock(), self._thorough_s)
             for store in behind(sorted(filter(self._is_ours, status.stores)), progress.report.position):
                 for part in await device.partitions(store):

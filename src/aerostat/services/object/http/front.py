@@ -36,6 +36,8 @@ FRAMING = ("content-length", "transfer-encoding", "connection")
 """What the server below looks at."""
 SILENCE_LIMIT_S = 60.0
 """A client that sends nothing of its body for so long is given up."""
+MOST_WHOLE = 64 << 20
+"""Bytes of an answer without a length that are put together in memory."""
 OTHER_HEADERS = 36
 """So many may come beside metadata, as upstream has it."""
 LONGEST_NUMBER = 20
@@ -78,6 +80,8 @@ class Front:
         except Exception:
             log.exception("unexpected error", method=request.method, path=request.path, trans_id=trans_id)
             response = refusal(500)
+        if response.stream is not None and scope.get("http_version") == "1.0" and request.method != "HEAD":
+            response = await _whole(response, response.stream)
         if request.headers.get("connection", "").lower() == "keep-alive":
             response.headers["connection"] = "keep-alive"
         if response.status == 411:
@@ -92,9 +96,6 @@ class Front:
             await response.close()
 
     async def _send(self, scope: Scope, send: Send, request: Request | None, response: Response) -> None:
-        if response.stream is not None and scope.get("http_version") == "1.0":
-            response.body = b"".join([piece async for piece in response.stream])  # it knows no chunks
-            response.stream = None
         entity, headers = response.entity, response.headers
         is_head = request is not None and request.method == "HEAD"
         if entity is not None:
@@ -120,6 +121,22 @@ class Front:
             await send({"type": "http.response.body", "body": body})
 
 
+async def _whole(response: Response, stream: AsyncIterator[bytes]) -> Response:
+    """For a client that knows no chunks: in one piece, or 505 where that would be too large."""
+    body = bytearray()
+    try:
+        async for piece in stream:
+            body += piece
+            if len(body) > MOST_WHOLE:
+                return refusal(505)
+    except Refusal as refused:
+        return refused.response()
+    finally:
+        await _end(stream)
+    response.stream, response.body = None, bytes(body)
+    return response
+
+
 async def _send_pieces(scope: Scope, send: Send, pieces: AsyncIterator[bytes]) -> None:
     is_gone = (scope.get("extensions") or {}).get(IS_GONE)
     try:
@@ -129,8 +146,12 @@ async def _send_pieces(scope: Scope, send: Send, pieces: AsyncIterator[bytes]) -
                 return
         await send({"type": "http.response.body", "body": b""})
     finally:
-        if (close := getattr(pieces, "aclose", None)) is not None:
-            await close()
+        await _end(pieces)
+
+
+async def _end(pieces: AsyncIterator[bytes]) -> None:
+    if (close := getattr(pieces, "aclose", None)) is not None:
+        await close()
 
 
 class _Capitals(bytes):

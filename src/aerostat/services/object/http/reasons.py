@@ -39,5 +39,6 @@ REASONS: dict[int, tuple[str, str]] = {
     500: ("Internal Error", "The server has erred. The log tells more under this transaction's id."),
     501: ("Not Implemented", "The requested method is not implemented by this server."),
     503: ("Service Unavailable", "The server is currently unavailable. Please try again at a later time."),
+    505: ("HTTP Version Not Supported", "This answer has no length before it ends. Ask for it by HTTP/1.1."),
     507: ("Insufficient Storage", "There was not enough space to save the resource."),
 }

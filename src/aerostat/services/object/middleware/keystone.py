@@ -111,9 +111,9 @@ class Middleware:
             raise Refusal(503, "Nobody here can check tokens.")
         beside = request.headers.get("x-service-token")
         try:
-            service: Context | None = await authenticate(beside.strip()) if beside else None
+            service = await authenticate(beside.strip()) if beside else None
             vouched = service is not None and "service" in service.roles
-            context: Context = await authenticate(token.strip(), allow_expired=vouched)
+            context = await authenticate(token.strip(), allow_expired=vouched)
         except Unauthorized:
             return None
         except Unavailable:

@@ -50,7 +50,7 @@ class Middleware:
 
     async def _policy(self, names: list[str]) -> int:
         info = await self._room.infos.container(names[0], names[1])
-        return int(info.policy if info is not None else self._room.policies.default.index)
+        return info.policy if info is not None else self._room.policies.default.index
 
     def _endpoints(self, names: list[str], policy: int | None) -> list[str]:
         cluster = self._room.cluster

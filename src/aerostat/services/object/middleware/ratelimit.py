@@ -26,6 +26,8 @@ WRITES = frozenset({"PUT", "POST", "DELETE", "COPY"})
 OF_ACCOUNT = "x-account-sysmeta-global-write-ratelimit"
 """An operator's word about an account: `WHITELIST`, `BLACKLIST`, or writes per second."""
 BY_SIZE, LISTING_BY_SIZE = "container_ratelimit_", "container_listing_ratelimit_"
+APART = (BY_SIZE, LISTING_BY_SIZE)
+"""How options begin whose names go on with a size."""
 BLACKLISTED_WAIT_S = 1.0
 MOST_KNOWN = 50_000
 
@@ -97,7 +99,7 @@ class Middleware:
     """See the module."""
 
     def __init__(self, room: "ObjectStore", next: Handler) -> None:
-        settings = options_of(room.settings, "ratelimit", Settings, apart=(BY_SIZE, LISTING_BY_SIZE))
+        settings = options_of(room.settings, "ratelimit", Settings, apart=APART)
         options = room.settings.middleware.get("ratelimit", {})
         self._room = room
         self._next = next

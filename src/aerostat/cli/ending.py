@@ -1,4 +1,4 @@
-"""How a process that serves comes to its end: by a signal, or with its parent."""
+"""When a process that serves ends: by a signal, or with the process that started it."""
 
 import asyncio
 import contextlib

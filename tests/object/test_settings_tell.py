@@ -1,0 +1,160 @@
+"""Settings that no other test sets: with each of them the store answers otherwise than without."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .kit import opened
+from .test_keystone import authenticate
+from .test_staticweb import INDEX, site
+from .test_staticweb import USERS as OWNERS
+from .test_tempauth import USERS, as_user, sign_in
+from .test_tempurl import PATH, query, sign
+
+LONG = {"x-object-meta-long": "long"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "asked", "without", "said"),
+    [
+        ({"account_autocreate": False}, ("GET", "/v1/none"), 204, 404),
+        ({"limits": {"max_meta_name_length": 3}}, ("PUT", "/v1/A/c/p", LONG), 201, 400),
+        ({"limits": {"max_meta_value_length": 3}}, ("PUT", "/v1/A/c/p", LONG), 201, 400),
+        ({"limits": {"max_meta_overall_size": 7}}, ("PUT", "/v1/A/c/p", LONG), 201, 400),
+        ({"limits": {"max_meta_count": 0}}, ("PUT", "/v1/A/c/p", LONG), 201, 400),
+        ({"limits": {"max_header_size": 30}}, ("PUT", "/v1/A/c/p", {"x-a": "b" * 31}), 201, 400),
+        ({"limits": {"max_account_name_length": 3}}, ("GET", "/v1/AAAA"), 204, 400),
+        ({"limits": {"max_container_name_length": 3}}, ("PUT", "/v1/A/cccc"), 201, 400),
+        ({"limits": {"account_listing_limit": 1}}, ("GET", "/v1/A?limit=2"), 200, 412),
+        (
+            {"middleware": {"list_endpoints": {"list_endpoints_path": "/where"}}},
+            ("GET", "/where/A"),
+            400,
+            200,
+        ),
+        ({"middleware": {"name_check": {"forbidden_chars": "p"}}}, ("PUT", "/v1/A/c/p"), 201, 400),
+        ({"middleware": {"name_check": {"forbidden_regexp": "/p$"}}}, ("PUT", "/v1/A/c/p"), 201, 400),
+    ],
+)
+async def test_what_is_answered(
+    tmp_path: Path, settings: dict[str, Any], asked: Any, without: int, said: int
+) -> None:
+    method, path, *headers = asked
+    path, _, words = path.partition("?")
+    found = []
+    for number, chosen in enumerate(({}, settings)):
+        async with opened(tmp_path / str(number), **chosen) as store:
+            if chosen.get("account_autocreate", True):
+                for container in ("/v1/A/c", "/v1/A/d"):
+                    await store.put(container)
+            answer = await store(method, path, headers=headers[0] if headers else {}, query=words)
+            found.append(answer.status)
+    assert found == [without, said]
+
+
+async def test_etags_are_quoted_by_default(tmp_path: Path) -> None:
+    async with opened(tmp_path, middleware={"etag_quoter": {"enable_by_default": True}}) as store:
+        await store.put("/v1/A/c")
+        assert (await store.put("/v1/A/c/o", b"x")).headers["etag"].startswith('"')
+
+
+async def test_only_realms_are_followed(tmp_path: Path) -> None:
+    headers = {"x-container-sync-to": "http://other.example/v1/A/c"}
+    for allow, sentence in ((True, "Invalid host"), (False, "Full URLs are not allowed")):
+        options = {"container_sync": {"allow_full_urls": allow}}
+        async with opened(tmp_path / str(allow), middleware=options) as store:
+            answer = await store("PUT", "/v1/A/c", headers=headers)
+            assert (answer.status, answer.text[: len(sentence)]) == (400, sentence)
+
+
+async def test_accounts_in_hosts_have_these_prefixes(tmp_path: Path) -> None:
+    options = {"domain_remap": {"reseller_prefixes": "OWN", "path_root": "v1.0"}}
+    async with opened(tmp_path, middleware=options) as store:
+        await store.put("/v1/OWN_a/c")
+        await store.put("/v1/OWN_a/c/o", b"bytes")
+        for host, status in (("c.own-a.example.com", 200), ("c.auth-a.example.com", 412)):
+            assert (await store("GET", "/o", headers={"host": host})).status == status
+
+
+async def test_users_sign_in_as_the_settings_say(tmp_path: Path) -> None:
+    options = {
+        "users": USERS,
+        "auth_prefix": "/login/",
+        "reseller_prefixes": ["OWN", "SHARED"],
+        "require_group": {"SHARED": "service"},
+        "token_life_s": 5,
+        "storage_url_scheme": "https",
+    }
+    async with opened(tmp_path, middleware={"tempauth": options}) as store:
+        headers = {"x-auth-user": "test:tester", "x-auth-key": "testing"}
+        assert (await sign_in(store, "test:tester")).status != 200
+        got = await store("GET", "/login/v1.0", headers=headers)
+        assert got.headers["x-storage-url"] == "https://127.0.0.1:8080/v1/OWN_test"
+        assert got.headers["x-auth-token-expires"] == "5"
+        tester = store.as_(x_auth_token=got.headers["x-auth-token"])
+        assert (await tester("PUT", "/v1/OWN_test/c")).status == 201
+        assert (await tester("PUT", "/v1/SHARED_test/c")).status == 403
+
+
+async def test_roles_mean_what_the_settings_say(tmp_path: Path) -> None:
+    options = {
+        "reseller_prefixes": ["OWN"],
+        "operator_roles": ["other"],
+        "project_reader_roles": ["member"],
+        "reseller_admin_role": "auditor",
+        "service_roles": {},
+    }
+    async with opened(tmp_path, authenticate=authenticate, middleware={"keystone": options}) as store:
+        assert (await store.as_(x_auth_token="none")("PUT", "/v1/OWN_p1-id/c")).status == 201
+        alice = store.as_(x_auth_token="alice")
+        assert (await alice("GET", "/v1/OWN_p1-id/c")).status == 204
+        assert (await alice("PUT", "/v1/OWN_p1-id/d")).status == 403
+        assert (await store.as_(x_auth_token="auditor")("PUT", "/v1/OWN_p1-id/d")).status == 201
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [({}, 200), ({"allow_names_in_acls": False}, 403), ({"default_domain_id": "elsewhere"}, 403)],
+)
+async def test_names_in_acls(tmp_path: Path, options: dict[str, Any], status: int) -> None:
+    async with opened(tmp_path, authenticate=authenticate, middleware={"keystone": options}) as store:
+        alice = store.as_(x_auth_token="alice")
+        await alice.put("/v1/AUTH_p1-id/c", X_Container_Read="p2:bob")
+        await alice.put("/v1/AUTH_p1-id/c/o", b"x")
+        assert (await store.as_(x_auth_token="bob")("GET", "/v1/AUTH_p1-id/c/o")).status == status
+
+
+async def test_temporary_urls_are_as_strict_as_the_settings_say(tmp_path: Path) -> None:
+    options = {
+        "allowed_digests": ["sha512"],
+        "incoming_remove_headers": ["x-object-meta-*"],
+        "incoming_allow_headers": ["x-object-meta-kept"],
+        "outgoing_remove_headers": ["x-object-meta-hidden"],
+        "outgoing_allow_headers": [],
+    }
+    middleware = {"tempauth": {"users": USERS}, "tempurl": options}
+    async with opened(tmp_path, middleware=middleware) as store:
+        tester = await as_user(store, "test:tester")
+        await tester("POST", "/v1/AUTH_test", headers={"x-account-meta-temp-url-key": "k1"})
+        await tester.put("/v1/AUTH_test/c")
+        assert (await store("PUT", PATH, b"x", query=query(sign("PUT")))).status == 401
+        headers = {f"x-object-meta-{name}": "1" for name in ("kept", "lost")}
+        assert (
+            await store("PUT", PATH, b"x", headers, query=query(sign("PUT", digest="sha512")))
+        ).status == 201
+        there = (await tester("HEAD", PATH)).headers
+        assert ("x-object-meta-kept" in there, "x-object-meta-lost" in there) == (True, False)
+        assert (
+            await tester("POST", PATH, headers={"x-object-meta-kept": "1", "x-object-meta-hidden": "1"})
+        ).status == 202
+        got = await store("GET", PATH, query=query(sign(digest="sha512")))
+        assert [name for name in got.headers if name.startswith("x-object-meta-")] == ["x-object-meta-kept"]
+
+
+async def test_sites_are_where_the_settings_say(tmp_path: Path) -> None:
+    middleware = {"tempauth": {"users": OWNERS}, "staticweb": {"url_base": "https://site.example"}}
+    async with opened(tmp_path, middleware=middleware) as store:
+        await site(store, INDEX)
+        answer = await store("GET", "/v1/AUTH_a/c")
+        assert answer.headers["location"] == "https://site.example/v1/AUTH_a/c/"
