@@ -19,6 +19,7 @@ from aerostat.kernel.state_folder import StateFolder
 from aerostat.services.object.config import ObjectConfig
 from aerostat.services.object.daemons.progress import Report
 from aerostat.services.object.places import Places
+from aerostat.services.object.ring import RingError
 from tests.object.kit import opened
 
 
@@ -81,6 +82,71 @@ def test_more_copies_than_devices_are_refused(tmp_path, capsys):
     assert main(["object", "up", "--replicas", "3", "--state", str(tmp_path / "s")]) == 1
     assert "3 copies need as many devices" in capsys.readouterr().err
     assert not (tmp_path / "s").exists()
+
+
+USER = '[object.middleware.tempauth.users."a:a"]\nkey = "k"\n'
+
+
+def written(tmp_path, settings):
+    """A folder with these settings and nothing else."""
+    folder = tmp_path / "wrong"
+    folder.mkdir()
+    (folder / "aerostat.toml").write_text(settings + USER)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("[object]\nreplicas = 0\n", "Policy-0 needs a replica at least."),
+        ("[object]\npart_power = 99\n", "A ring has 2**0 to 2**32 partitions."),
+        ('[[object.policies]]\nindex = 1\nname = "x"\n', "One policy must have the index 0."),
+        ('[[object.policies]]\nindex = 0\nname = "x y"\n', "'x y' is no name of a policy"),
+        ('[[object.policies]]\nindex = 0\nname = "x"\nkind = "erasure"\n', "x needs 6 devices: --devices D1"),
+        ("[object.daemons]\nauditer = 1\n", "unknown field `auditer`"),
+        ("[object.limits]\nmax_files = 1\n", "unknown field `max_files`"),
+    ],
+)
+def test_settings_of_which_no_store_can_be_made(tmp_path, capsys, settings, told):
+    folder = written(tmp_path, settings)
+    assert main(["object", "up", "--detach", "--port", "0", "--state", str(folder)]) == 1
+    assert told in capsys.readouterr().err
+    assert not (folder / "object" / "rings" / "account.ring").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("[object.middleware.tmpauth]\n", "[object.middleware.tmpauth]; did you mean tempauth?"),
+        (
+            '[object.middleware.tempurl]\nmethod = ["GET"]\n',
+            "[object.middleware.tempurl]: Object contains unknown",
+        ),
+        ('[object.middleware.tempauth.users."b"]\nkey = "k"\n', "A user is ACCOUNT:USER and has a key: 'b'"),
+        ('[object]\nnode = "elsewhere"\n', "object.node = 'elsewhere' is no HOST:PORT"),
+        ('[object]\nnode = "192.0.2.1:6201"\n', "cannot listen on 192.0.2.1:6201"),
+    ],
+)
+def test_why_a_store_does_not_start_is_told_at_the_terminal(tmp_path, capsys, settings, told):
+    folder = written(tmp_path, settings)
+    assert main(["object", "up", "--detach", "--port", "0", "--state", str(folder)]) == 1
+    [line] = [line for line in capsys.readouterr().err.splitlines() if "did not start" in line]
+    assert told in line
+
+
+def test_a_policy_that_comes_later_gets_a_ring(folder, capsys):
+    def asked(*policies):
+        settings = msgspec.convert({"policies": policies}, ObjectConfig)
+        Places(folder / "object").add_policies(settings)
+
+    first = {"index": 0, "name": "two", "replicas": 2, "is_default": True}
+    asked(first, {"index": 3, "name": "three", "replicas": 3})
+    ring = Places(folder / "object").ring("object-3")
+    assert (ring.replicas, {one.name for one in ring.devices.values()}) == (3, {"d1", "d2", "d3"})
+    asked(first, {"index": 3, "name": "three", "replicas": 1})  # it is as it was made
+    assert Places(folder / "object").ring("object-3").replicas == 3
+    with pytest.raises(RingError, match="needs 6 devices; there are 3"):
+        asked(first, {"index": 4, "name": "coded", "kind": "erasure"})
 
 
 def test_a_store_starts_answers_and_stops(tmp_path, capsys):

@@ -9,7 +9,7 @@ from .daemons.settings import DaemonConfig
 from .node.waits import Waits
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What clients may send; told by `/info` under upstream's names. Lengths are of UTF-8."""
 
     max_file_size: int = 5_368_709_122

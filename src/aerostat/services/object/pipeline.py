@@ -6,6 +6,7 @@ Each is a module of `middleware/` with a class `Middleware(room, next)`: what it
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from .room import ObjectStore
 
 Handler = Callable[[Request], Awaitable[Response]]
+
+
+class SettingsError(ValueError):
+    """Settings of a layer that make no sense; the text is for the operator."""
+
 
 ORDER = (
     "proxy_logging",
@@ -78,7 +84,15 @@ class Layer(Protocol):
 
 
 def build(room: ObjectStore, core: Handler) -> tuple[Handler, dict[str, Layer]]:
-    """The whole pipeline around the handlers of accounts, containers and objects, and its layers by their names."""
+    """The whole pipeline around the handlers of accounts, containers and objects, and its layers by their names.
+
+    Raises `SettingsError`.
+    """
+    for name in room.settings.middleware:
+        if name not in ORDER:
+            near = difflib.get_close_matches(name, ORDER, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(ORDER))}"
+            raise SettingsError(f"unknown section [object.middleware.{name}]; {hint}")
     handler = guarded(core)
     layers: dict[str, Layer] = {}
     for name in reversed(ORDER):
@@ -86,7 +100,10 @@ def build(room: ObjectStore, core: Handler) -> tuple[Handler, dict[str, Layer]]:
         if not options.get("enabled", name in room.settings.middleware or name not in OPTIONAL):
             continue
         module = importlib.import_module(f"{__package__}.middleware.{name}")
-        layer: Layer = module.Middleware(room, handler)
+        try:
+            layer: Layer = module.Middleware(room, handler)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise SettingsError(f"[object.middleware.{name}]: {error}") from error
         layers[name] = layer
         handler = guarded(layer)
     return handler, dict(reversed(layers.items()))

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from .config import ObjectConfig, policies_of
-from .ring import Builder, Ring
+from .ring import Builder, Ring, RingError
 
 SECRET_BYTES = 32
 
@@ -83,6 +83,29 @@ class Places:
             if not self.ring_file(name).exists():
                 self._make_ring(name, settings, names, amount)
 
+    def add_policies(self, settings: ObjectConfig) -> None:
+        """Rings of policies that are new in the settings, over the devices that hold the objects of the first one.
+
+        Raises `RingError` where rings are not made but taken from another node, or there are too few devices.
+        """
+        for policy in policies_of(settings):
+            name = ring_name(policy.index)
+            if self.ring_file(name).exists():
+                continue
+            if not self.builder_file("object").exists():
+                raise RingError(f"there is no ring for the storage policy {policy.name}: take the rings anew")
+            devices = [
+                one for one in Builder.load(self.builder_file("object")).devices.values() if one.weight
+            ]
+            if policy.devices > len(devices):
+                raise RingError(
+                    f"the storage policy {policy.name} needs {policy.devices:g} devices; there are {len(devices)}"
+                )
+            builder = Builder(settings.part_power, policy.devices)
+            for one in devices:
+                builder.add(node=one.node, name=one.name, weight=one.weight, region=one.region, zone=one.zone)
+            self._save(name, builder)
+
     def join(self, secret: bytes) -> None:
         """Be of the cluster that has this secret. Raises FileExistsError where there is another one."""
         for path in (self.folder, self.rings, self.devices):
@@ -105,6 +128,9 @@ class Places:
         builder = Builder(settings.part_power, replicas)
         for device in devices:
             builder.add(node=settings.node, name=device, weight=100.0)
+        self._save(name, builder)
+
+    def _save(self, name: str, builder: Builder) -> None:
         builder.rebalance()
         builder.save(self.builder_file(name))
         builder.ring().save(self.ring_file(name))

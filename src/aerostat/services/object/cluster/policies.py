@@ -17,7 +17,7 @@ class PolicyError(ValueError):
     """Policies that do not fit together; the text is for the operator."""
 
 
-class Policy(msgspec.Struct, frozen=True, kw_only=True):
+class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`replicas` are of kind `replication`; `ec_data` and `ec_parity` of kind `erasure`."""
 
     index: int

@@ -3,7 +3,7 @@
 import msgspec
 
 
-class Interval(msgspec.Struct, frozen=True, kw_only=True):
+class Interval(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Seconds between the end of a round and the next of each daemon."""
 
     replicator: float = 30.0
@@ -18,7 +18,7 @@ class Interval(msgspec.Struct, frozen=True, kw_only=True):
     container_sync: float = 300.0
 
 
-class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
+class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All of them."""
 
     enabled: bool = True

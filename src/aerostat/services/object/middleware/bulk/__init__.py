@@ -27,7 +27,7 @@ ARCHIVES = {"tar": "", "tar.gz": "gz", "tar.bz2": "bz2"}
 log = structlog.get_logger(__name__)
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[object.middleware.bulk]`"""
 
     enabled: bool = True
