@@ -186,6 +186,14 @@ async def test_damage_is_named(folder, capsys):
     assert "there is no device d9 here" in capsys.readouterr().err
 
 
+def test_a_device_that_is_away_is_named_and_the_others_are_read(folder, tmp_path, capsys):
+    (folder / "object" / "devices" / "d1").rename(tmp_path / "gone")
+    assert main(["object", "verify", "--state", str(folder)]) == 1
+    said = capsys.readouterr()
+    assert "devices/d1: cannot be read: No such file or directory" in said.out
+    assert "0 damaged, 1 devices not read" in said.err
+
+
 async def test_what_daemons_did_is_told(folder, capsys):
     async with opened(folder / "object", devices=3, replicas=2) as store:
         await store.put("/v1/A/c")
