@@ -187,7 +187,9 @@ async def test_damage_is_named(folder, capsys):
 
 
 def test_a_device_that_is_away_is_named_and_the_others_are_read(folder, tmp_path, capsys):
-    (folder / "object" / "devices" / "d1").rename(tmp_path / "gone")
+    device = folder / "object" / "devices" / "d1"
+    device.rename(tmp_path / "gone")
+    device.symlink_to(tmp_path / "not mounted")
     assert main(["object", "verify", "--state", str(folder)]) == 1
     said = capsys.readouterr()
     assert "devices/d1: cannot be read: No such file or directory" in said.out
