@@ -1,6 +1,7 @@
 """`aerostat object`: a store of its own, its rings, and where things are."""
 
 import argparse
+import json
 import signal
 import subprocess
 import sys
@@ -76,6 +77,29 @@ def test_where_a_path_is(folder, capsys):
     assert out.count("  holder   ") == 2
     assert out.count("  handoff  ") == 1
     assert "nothing there" in out
+
+
+@pytest.mark.parametrize("kind", ["replication", "erasure"])
+async def test_an_object_is_found_whatever_its_policy(tmp_path, capsys, kind):
+    policies = [
+        {"index": 0, "name": "one", "replicas": 1, "is_default": True},
+        {"index": 1, "name": "other", "kind": kind, "replicas": 2, "ec_data": 2, "ec_parity": 1},
+    ]
+    async with opened(tmp_path / "object", devices=4, policies=policies) as store:
+        await store.put("/v1/A/c", x_storage_policy="other")
+        await store.put("/v1/A/c/o", b"bytes")
+    tables = [
+        "[[object.policies]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in policy.items())
+        for policy in policies
+    ]
+    (tmp_path / "aerostat.toml").write_text("".join(tables))
+    for more in ([], ["--policy", "other"]):
+        assert main(["object", "nodes", "A/c/o", "--state", str(tmp_path), *more]) == 0
+        out = capsys.readouterr().out
+        assert out.startswith("object A/c/o of policy other: partition ")
+        assert out.count(" bytes)") == (2 if kind == "replication" else 3)
+    assert main(["object", "nodes", "A/c/none", "--state", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.startswith("object A/c/none of policy one: partition ")
 
 
 def test_more_copies_than_devices_are_refused(tmp_path, capsys):
