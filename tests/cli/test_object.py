@@ -1,6 +1,7 @@
 """`aerostat object`: a store of its own, its rings, and where things are."""
 
 import argparse
+import json
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from aerostat.kernel.state_folder import StateFolder
 from aerostat.services.object.config import ObjectConfig
 from aerostat.services.object.daemons.progress import Report
 from aerostat.services.object.places import Places
+from aerostat.services.object.ring import RingError
 from tests.object.kit import opened
 
 
@@ -56,8 +58,6 @@ def test_a_policy_that_is_new_gets_a_ring(folder, capsys):
         '[[object.policies]]\nindex = 0\nname = "p"\nis_default = true\n\n'
         '[[object.policies]]\nindex = 1\nname = "coded"\nkind = "erasure"\nec_data = 2\nec_parity = 1\n'
     )
-    assert main(["object", "up", "--state", str(folder)]) == 1
-    assert "(object-1): aerostat object ring make" in capsys.readouterr().err
     assert main(["object", "ring", "make", "--state", str(folder)]) == 0
     ring = Places(folder / "object").ring("object-1")
     assert (ring.replicas, ring.parts) == (3, 16)
@@ -145,10 +145,101 @@ def test_a_store_of_another_version_is_refused(tmp_path, capsys):
         assert "was written by an older version (its format is 1" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("kind", ["replication", "erasure"])
+async def test_an_object_is_found_whatever_its_policy(tmp_path, capsys, kind):
+    policies = [
+        {"index": 0, "name": "one", "replicas": 1, "is_default": True},
+        {"index": 1, "name": "other", "kind": kind, "replicas": 2, "ec_data": 2, "ec_parity": 1},
+    ]
+    async with opened(tmp_path / "object", devices=4, policies=policies) as store:
+        await store.put("/v1/A/c", x_storage_policy="other")
+        await store.put("/v1/A/c/o", b"bytes")
+    tables = [
+        "[[object.policies]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in policy.items())
+        for policy in policies
+    ]
+    (tmp_path / "aerostat.toml").write_text("".join(tables))
+    for more in ([], ["--policy", "other"]):
+        assert main(["object", "nodes", "A/c/o", "--state", str(tmp_path), *more]) == 0
+        out = capsys.readouterr().out
+        assert out.startswith("object A/c/o of policy other: partition ")
+        assert out.count(" bytes)") == (2 if kind == "replication" else 3)
+    assert main(["object", "nodes", "A/c/none", "--state", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.startswith("object A/c/none of policy one: partition ")
+
+
 def test_more_copies_than_devices_are_refused(tmp_path, capsys):
     assert main(["object", "up", "--replicas", "3", "--state", str(tmp_path / "s")]) == 1
     assert "3 copies need as many devices" in capsys.readouterr().err
     assert not (tmp_path / "s").exists()
+
+
+USER = '[object.middleware.tempauth.users."a:a"]\nkey = "k"\n'
+
+
+def written(tmp_path, settings):
+    """A folder with these settings and nothing else."""
+    folder = tmp_path / "wrong"
+    folder.mkdir()
+    (folder / "aerostat.toml").write_text(settings + USER)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("[object]\nreplicas = 0\n", "Policy-0 needs a replica at least."),
+        ("[object]\npart_power = 99\n", "A ring has 2**0 to 2**32 partitions."),
+        ('[[object.policies]]\nindex = 1\nname = "x"\n', "One policy must have the index 0."),
+        ('[[object.policies]]\nindex = 0\nname = "x y"\n', "'x y' is no name of a policy"),
+        ('[[object.policies]]\nindex = 0\nname = "x"\nkind = "erasure"\n', "x needs 6 devices: --devices D1"),
+        ("[object.daemons]\nauditer = 1\n", "unknown field `auditer`"),
+        ("[object.limits]\nmax_files = 1\n", "unknown field `max_files`"),
+    ],
+)
+def test_settings_of_which_no_store_can_be_made(tmp_path, capsys, settings, told):
+    folder = written(tmp_path, settings)
+    assert main(["object", "up", "--detach", "--port", "0", "--state", str(folder)]) == 1
+    assert told in capsys.readouterr().err
+    assert not (folder / "object" / "rings" / "account.ring").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (
+            "[object.middleware.tmpauth]\n",
+            "[object.middleware.tmpauth]: there is no such middleware; there is tempauth",
+        ),
+        (
+            '[object.middleware.tempurl]\nmethod = ["GET"]\n',
+            "[object.middleware.tempurl]: Object contains unknown",
+        ),
+        ('[object.middleware.tempauth.users."b"]\nkey = "k"\n', "a user is ACCOUNT:USER and has a key: 'b'"),
+        ('[object]\nnode = "elsewhere"\n', "object.node = 'elsewhere' is no HOST:PORT"),
+        ('[object]\nnode = "192.0.2.1:6201"\n', "cannot listen on 192.0.2.1:6201"),
+    ],
+)
+def test_why_a_store_does_not_start_is_told_at_the_terminal(tmp_path, capsys, settings, told):
+    folder = written(tmp_path, settings)
+    assert main(["object", "up", "--detach", "--port", "0", "--state", str(folder)]) == 1
+    [line] = [line for line in capsys.readouterr().err.splitlines() if "did not start" in line]
+    assert told in line
+
+
+def test_a_policy_that_comes_later_gets_a_ring(folder, capsys):
+    def asked(*policies):
+        settings = msgspec.convert({"policies": policies}, ObjectConfig)
+        Places(folder / "object").add_policies(settings)
+
+    first = {"index": 0, "name": "two", "replicas": 2, "is_default": True}
+    asked(first, {"index": 3, "name": "three", "replicas": 3})
+    ring = Places(folder / "object").ring("object-3")
+    assert (ring.replicas, {one.name for one in ring.devices.values()}) == (3, {"d1", "d2", "d3"})
+    asked(first, {"index": 3, "name": "three", "replicas": 1})  # it is as it was made
+    assert Places(folder / "object").ring("object-3").replicas == 3
+    with pytest.raises(RingError, match="needs 6 devices; there are 3"):
+        asked(first, {"index": 4, "name": "coded", "kind": "erasure"})
 
 
 def test_a_store_starts_answers_and_stops(tmp_path, capsys):
@@ -186,6 +277,16 @@ async def test_damage_is_named(folder, capsys):
     assert "1 damaged" in captured.err
     assert main(["object", "verify", "d9", "--state", str(folder)]) == 1
     assert "there is no device d9 here" in capsys.readouterr().err
+
+
+def test_a_device_that_is_away_is_named_and_the_others_are_read(folder, tmp_path, capsys):
+    device = folder / "object" / "devices" / "d1"
+    device.rename(tmp_path / "gone")
+    device.symlink_to(tmp_path / "not mounted")
+    assert main(["object", "verify", "--state", str(folder)]) == 1
+    said = capsys.readouterr()
+    assert "devices/d1: cannot be read: No such file or directory" in said.out
+    assert "0 damaged, 1 devices not read" in said.err
 
 
 async def test_what_daemons_did_is_told(folder, capsys):

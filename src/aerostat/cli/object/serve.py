@@ -19,6 +19,8 @@ from aerostat.kernel import log
 from aerostat.kernel.config import Config
 from aerostat.services.object.config import ObjectConfig
 
+ALONE = ObjectConfig().node
+"""What a machine is called that no other one asks."""
 PROXY, STORAGE = ROLES = ("proxy", "storage")
 
 
@@ -118,6 +120,7 @@ async def _answer(
 ) -> None:
     """`listener` is for users, `nodes` for other nodes."""
     from aerostat.app_http import serving
+    from aerostat.services.object.cluster.policies import PolicyError
     from aerostat.services.object.places import Places
     from aerostat.services.object.ring import RingError
     from aerostat.services.object.room import ObjectStore
@@ -128,7 +131,7 @@ async def _answer(
         store = ObjectStore(_settings(config), places)
     except FileNotFoundError as error:
         raise CommandError(f"{config.state} has no object store ({error.filename} is missing)") from None
-    except (RingError, OtherFormat) as error:
+    except (RingError, OtherFormat, PolicyError) as error:
         raise CommandError(str(error)) from None
     if listener is not None and not {"tempauth", "keystone"} & set(store.layers):
         raise CommandError(
@@ -155,10 +158,10 @@ def _node_listener(node: str) -> socket.socket | None:
     """Where other nodes reach this one; None where there are no others."""
     from aerostat.app_http import listen
 
-    host, _, port = node.rpartition(":")
-    if not host:
+    if node == ALONE:
         return None
-    if not port.isdigit():
+    host, _, port = node.rpartition(":")
+    if not (host and port.isascii() and port.isdigit() and int(port) < 1 << 16):
         raise CommandError(f"object.node = {node!r} is no HOST:PORT")
     try:
         return listen(host.strip("[]"), int(port))

@@ -24,6 +24,8 @@ from aerostat.cli.settings import folder_of
 from aerostat.cli.up import check_port_free, find_free_port, port_number, remember
 from aerostat.kernel.config import Config
 from aerostat.kernel.state_folder import StateFolder, write_private
+from aerostat.services.object.cluster.policies import PolicyError
+from aerostat.services.object.ring import RingError
 
 DEFAULT_PORT = 8080
 START_LIMIT_S = 60.0
@@ -46,16 +48,21 @@ def run(args: argparse.Namespace) -> int:
     with folder.created() as keep:
         config = prepared(args, folder)
         check_port_free(config)
-        found(config, args)
+        try:
+            found(config, args)
+        except (PolicyError, RingError) as error:
+            raise CommandError(f"the store cannot be made: {error}") from None
         keep()
     words = ["--state", str(folder.path), "--workers", str(args.workers), "--port", str(config.kernel.port)]
     if args.config:
         words += ["--config", str(Path(args.config).absolute())]
     if not args.detach:
         signal.signal(signal.SIGTERM, _interrupted)
+    log = folder.log / f"{PROCESS}.log" if args.detach else None
+    begins_at = log.stat().st_size if log is not None and log.exists() else 0
     child = start(folder, words, detached=args.detach)
     try:
-        wait_ready(folder, child)
+        wait_ready(folder, child, log, begins_at)
         print("\n".join(closing_words(config)))
         sys.stdout.flush()
         return 0 if args.detach else child.wait()
@@ -101,7 +108,7 @@ def first_settings() -> str:
 
 def found(config: Config, args: argparse.Namespace) -> None:
     """Rings and devices, at the first start."""
-    from aerostat.services.object.config import ObjectConfig
+    from aerostat.services.object.config import ObjectConfig, policies_of
     from aerostat.services.object.places import Places
     from aerostat.services.object.stores.mark import OtherFormat, check_format
 
@@ -117,9 +124,7 @@ def found(config: Config, args: argparse.Namespace) -> None:
             raise CommandError(
                 f"the store in {config.state} has its rings; to change them: {typed()} object ring --help"
             )
-        if missing := places.missing_rings(settings):
-            words = f"{typed()} object ring make --state {config.state}"
-            raise CommandError(f"policies have no rings yet ({', '.join(missing)}): {words}")
+        places.add_policies(settings)
         return
     devices = [path.expanduser().resolve() for path in args.devices or ()]
     replicas = args.replicas or settings.replicas
@@ -127,6 +132,12 @@ def found(config: Config, args: argparse.Namespace) -> None:
         raise CommandError(f"{replicas:g} copies need as many devices: --devices D1 D2 …")
     if len(set(devices)) < len(devices):
         raise CommandError("a device is named twice")
+    is_alone = settings.node == ObjectConfig().node  # devices of other nodes come later
+    for policy in policies_of(settings) if settings.policies and is_alone else ():
+        if policy.devices > max(len(devices), 1):
+            raise CommandError(
+                f"the storage policy {policy.name} needs {policy.devices:g} devices: --devices D1 D2 …"
+            )
     names = [f"d{index + 1}" for index in range(len(devices) or 1)]
     places.devices.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, path in zip(names, devices, strict=False):
@@ -165,18 +176,29 @@ def start(folder: StateFolder, words: list[str], *, detached: bool) -> "subproce
         os.close(log)
 
 
-def wait_ready(folder: StateFolder, child: "subprocess.Popen[bytes]") -> None:
-    """Raises `CommandError` when it ends or takes too long."""
+def wait_ready(
+    folder: StateFolder, child: "subprocess.Popen[bytes]", log: Path | None, begins_at: int
+) -> None:
+    """Raises `CommandError` when it ends or takes too long. `log`: what it says, from `begins_at` on; None where the
+    terminal shows that already.
+    """
     give_up_at = time.monotonic() + START_LIMIT_S
     while not ready_file_of(folder, PROCESS).exists():
         if child.poll() is not None:
+            why = last_words(log, begins_at) if log is not None else ""
             raise CommandError(
-                f"the store did not start; more in {folder.log}", exit_code=child.returncode or 1
+                f"the store did not start{why}; more in {folder.log}", exit_code=child.returncode or 1
             )
         if time.monotonic() > give_up_at:
             child.kill()
             raise CommandError(f"the store was not ready after {START_LIMIT_S:.0f} s; more in {folder.log}")
         time.sleep(0.02)
+
+
+def last_words(log: Path, begins_at: int) -> str:
+    """The last line of it, which says why it ended."""
+    lines = log.read_bytes()[begins_at:].decode(errors="replace").strip().splitlines()
+    return f": {lines[-1].removeprefix('aerostat: ')}" if lines else ""
 
 
 def closing_words(config: Config) -> list[str]:

@@ -36,14 +36,20 @@ def run(args: argparse.Namespace) -> int:
     if unknown := sorted(set(names) - set(there)):
         raise CommandError(f"there is no device {unknown[0]} here; there are {', '.join(there)}")
     look = Look(Hasher(places.secret()))
+    away = 0
     for name in names:
-        for path, why in look.damaged(places.device(name)):
-            print(f"{path}: {why}")
+        try:
+            for path, why in look.damaged(places.device(name)):
+                print(f"{path}: {why}")
+        except OSError as error:
+            away += 1
+            print(f"{places.device(name)}: cannot be read: {error.strerror}")
     print(
-        f"{look.files} files and {look.databases} databases, {look.bytes / 1e6:.1f} MB read; {look.bad} damaged",
+        f"{look.files} files and {look.databases} databases, {look.bytes / 1e6:.1f} MB read; {look.bad} damaged"
+        + (f", {away} devices not read" if away else ""),
         file=sys.stderr,
     )
-    return 1 if look.bad else 0
+    return 1 if look.bad or away else 0
 
 
 class Look:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from .config import ObjectConfig, policies_of
-from .ring import Builder, Ring
+from .ring import Builder, Ring, RingError
 
 SECRET_BYTES = 32
 
@@ -98,6 +98,25 @@ class Places:
         for one in first.devices.values():
             builder.add(node=one.node, name=one.name, weight=one.weight, region=one.region, zone=one.zone)
         self._save_first(name, builder)
+
+    def add_policies(self, settings: ObjectConfig) -> None:
+        """Rings of policies that are new in the settings, over the devices that hold the objects of the first one.
+
+        Raises `RingError` where rings are not made but taken from another node, or there are too few devices.
+        """
+        for policy in policies_of(settings):
+            name = ring_name(policy.index)
+            if self.ring_file(name).exists():
+                continue
+            first = self.builder_file(ring_name(0))
+            if not first.exists():
+                raise RingError(f"there is no ring for the storage policy {policy.name}: take the rings anew")
+            count = sum(one.weight > 0 for one in Builder.load(first).devices.values())
+            if policy.devices > count:
+                raise RingError(
+                    f"the storage policy {policy.name} needs {policy.devices:g} devices; there are {count}"
+                )
+            self.add_ring(name, policy.devices)
 
     def join(self, secret: bytes) -> None:
         """Be of the cluster that has this secret. Raises FileExistsError where there is another one."""
