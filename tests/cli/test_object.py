@@ -140,7 +140,7 @@ def test_a_store_of_another_version_is_refused(tmp_path, capsys):
     places = Places(state / "object")
     places.found(ObjectConfig(part_power=4), ["d1"])
     (places.device("d1") / "device-id").write_text("0123456789abcdef0123456789abcdef\n")
-    for words in (["up", "--detach", "--port", "0"], ["serve"]):
+    for words in (["up", "--detach", "--port", "0"], ["serve"], ["verify"]):
         assert main(["object", *words, "--state", str(state)]) == 1
         assert "was written by an older version (its format is 1" in capsys.readouterr().err
 

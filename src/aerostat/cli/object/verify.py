@@ -17,6 +17,7 @@ from aerostat.cli.settings import folder_of
 from aerostat.services.object.daemons.auditor import check_database, is_named_right
 from aerostat.services.object.places import Places
 from aerostat.services.object.ring import Hasher
+from aerostat.services.object.stores.mark import OtherFormat, check_format
 from aerostat.services.object.stores.object_file import Damaged, read, read_piece, read_revision
 from aerostat.services.object.stores.sums import PIECE
 
@@ -35,6 +36,11 @@ def run(args: argparse.Namespace) -> int:
     names = args.device or there
     if unknown := sorted(set(names) - set(there)):
         raise CommandError(f"there is no device {unknown[0]} here; there are {', '.join(there)}")
+    try:
+        for name in names:
+            check_format(places.device(name))
+    except OtherFormat as error:
+        raise CommandError(str(error)) from None
     look = Look(Hasher(places.secret()))
     away = 0
     for name in names:
