@@ -100,6 +100,14 @@ async def test_containers_change_though_a_clock_is_behind(store, ahead):
     assert (await store("GET", "/v1/a/d")).lines == ["o"]
 
 
+async def test_accounts_change_though_a_clock_is_behind(store, ahead):
+    ahead(HOUR)
+    assert (await store("POST", "/v1/a", headers={"x-account-meta-a": "1"})).status == 204
+    ahead(0)
+    assert (await store("POST", "/v1/a", headers={"x-account-meta-a": "2"})).status == 204
+    assert (await store("HEAD", "/v1/a")).headers["x-account-meta-a"] == "2"
+
+
 async def test_a_container_on_one_device_is_made_again_though_the_clock_was_set_back(tmp_path, ahead):
     async with opened(tmp_path) as store:
         ahead(HOUR)

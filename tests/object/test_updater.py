@@ -8,6 +8,7 @@ import sys
 import time
 
 import msgspec
+import pytest
 
 from aerostat.services.object.cluster.policies import Policy
 from aerostat.services.object.daemons.presence import POWER_S, Presence, died
@@ -20,6 +21,9 @@ from aerostat.services.object.stores.pending import Pending
 
 from .daemons_kit import DAY_S, UNHURRIED, WEEK_S, world
 from .faults import facts
+
+GOLD = Policy(index=0, name="gold", replicas=3)
+CODED = Policy(index=0, name="coded", kind="erasure", ec_data=2, ec_parity=1)
 
 
 async def listed(device, place):
@@ -240,9 +244,10 @@ async def test_only_what_is_as_young_is_told_again(tmp_path):
         assert [entry.name for entry in await containers.list("a", "c", Asked())] == ["young"]
 
 
-async def test_what_a_proxy_elsewhere_died_before_it_told_is_told_by_the_first_holder(tmp_path):
+@pytest.mark.parametrize("policy", [GOLD, CODED], ids=lambda one: one.name)
+async def test_what_a_proxy_elsewhere_died_before_it_told_is_told_by_the_first_holder(tmp_path, policy):
     settings = msgspec.structs.replace(UNHURRIED, retell_s=3600)
-    async with world(tmp_path, 4, settings=settings) as made:
+    async with world(tmp_path, 4, [policy], settings=settings) as made:
         containers, at = made.cluster.containers, made.at()
         await containers.make("a", "c", at, 0, {})
         retelling = Retelling(made.station)
@@ -263,8 +268,7 @@ async def test_what_a_proxy_elsewhere_died_before_it_told_is_told_by_the_first_h
 
 
 async def test_a_listing_is_told_the_size_of_the_object_and_not_of_its_fragment(tmp_path):
-    coded = Policy(index=0, name="coded", kind="erasure", ec_data=2, ec_parity=1)
-    async with world(tmp_path, 3, [coded]) as made:
+    async with world(tmp_path, 3, [CODED]) as made:
         containers, at = made.cluster.containers, made.at()
         await containers.make("a", "c", at, 0, {})
         await made.cluster.objects(0).put("a", "c", "o", b"x" * 1000, facts(b"x" * 1000, at, "o"))

@@ -97,8 +97,13 @@ class Retelling:
         """From when on what is in a partition is to be told."""
         notes = step.progress.report.notes
         since = notes.get(SINCE)
-        first = next(iter(self._station.layout(step.store).holders(step.part)), None)
-        if ALL_SINCE not in notes or first is None or first.key != step.key:
+        if ALL_SINCE not in notes:
+            return since
+        try:
+            first = next(iter(self._station.layout(step.store).holders(step.part)), None)
+        except KeyError:
+            return since  # of a policy that is gone
+        if first is None or first.key != step.key:
             return since
         return notes[ALL_SINCE] if since is None else min(since, notes[ALL_SINCE])
 

@@ -90,8 +90,8 @@ class Accounts:
 
     async def _post(self, request: Request, account: str) -> Response:
         await request.check(None)
+        info = await self._known(request, account)
         said = words(request, "account", (), self._limits, request.moment())
-        info = await self._room.infos.account(account, fresh=True)
         check_together(info.headers if info is not None else {}, said, "account", self._limits)
         if info is None:
             if not self._room.settings.account_autocreate:
@@ -104,6 +104,7 @@ class Accounts:
 
     async def _put(self, request: Request, account: str) -> Response:
         await request.check(None)
+        await self._known(request, account)
         said = words(request, "account", (), self._limits, request.moment())
         is_new = await self._room.cluster.accounts.make(account, request.moment(), said)
         self._room.infos.forget(account)
@@ -112,11 +113,19 @@ class Accounts:
     async def _delete(self, request: Request, account: str) -> Response:
         """What it holds is taken away afterwards, by the reaper."""
         await request.check(None)
+        await self._known(request, account)
         deleted = await self._room.cluster.accounts.delete(account, request.moment())
         self._room.infos.forget(account)
         if deleted is None:
             raise Refusal(404)
         return Response(204, {"content-type": HTML})
+
+    async def _known(self, request: Request, account: str) -> AccountInfo | None:
+        """What is there; the request's change comes after it, be it by a clock that was ahead."""
+        info: AccountInfo | None = await self._room.infos.account(account, fresh=True)
+        if info is not None:
+            request.come_after(info.modified_at)
+        return info
 
 
 def _nothing_yet(account: str) -> AccountInfo:

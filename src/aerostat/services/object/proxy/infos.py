@@ -34,6 +34,8 @@ class AccountInfo(msgspec.Struct, frozen=True):
 
     status: AccountStatus
     headers: Mapping[str, str]
+    modified_at: Timestamp = 0
+    """It was made, or something was said of it."""
 
 
 class ContainerInfo(msgspec.Struct, frozen=True):
@@ -100,7 +102,10 @@ class Infos:
 
         async def load() -> AccountInfo | None:
             found = await self._cluster().accounts.status(account)
-            return AccountInfo(found[0], _live(found[1])) if found is not None else None
+            if found is None:
+                return None
+            status, said = found
+            return AccountInfo(status, _live(said), max(status.put_at, _said_at(said)))
 
         return await self._get(account, load, fresh)
 
@@ -115,8 +120,7 @@ class Infos:
             if found is None:
                 return None
             status, said = found
-            modified_at = max((at for _, at in said.values()), default=0)
-            return ContainerInfo(status, _live(said), max(status.put_at, modified_at))
+            return ContainerInfo(status, _live(said), max(status.put_at, _said_at(said)))
 
         return await self._get(f"{account}/{container}", load, fresh)
 
@@ -140,3 +144,7 @@ class Infos:
 
 def _live(said: Said) -> dict[str, str]:
     return {name: value for name, (value, _) in said.items() if value}
+
+
+def _said_at(said: Said) -> Timestamp:
+    return max((at for _, at in said.values()), default=0)
