@@ -444,3 +444,18 @@ async def test_what_was_made_twice_goes_though_its_room_is_away_for_a_moment(wor
         await asyncio.gather(first, second)
     await created(world, stack_id)
     assert len(refused) == 1
+
+
+async def test_what_was_given_up_half_made_goes_with_the_stack(world: World) -> None:
+    """It is outside, and its row does not say so: the run that made it could not write that down, and the next one
+    failed for another reason.
+    """
+    stack_id = await start_create(world)
+    await world.settle()
+    await created(world, stack_id)
+    await world.store.update(
+        model.RESOURCES, {"name": "port"}, physical_id=None, state="CREATE_FAILED", current=False
+    )
+    await world.delete(stack_id)
+    await world.settle()
+    await deleted(world, stack_id)
