@@ -16,6 +16,7 @@ from .founding import HOSTS
 LONGEST_OUTAGE_S = 25.0
 LONGEST_DARK_S = 60.0
 LONGEST_STOP_S = 45.0  # leases last 15
+LEAST_STOP_AT_WORK_S = 16.0  # of an engine that has work in hands: another one takes it over
 MOST_STEPS_BEFORE_DEATH = 600
 LONGEST_LIFE_S = 6.0  # of one that is marked for death and has little to do
 
@@ -137,12 +138,12 @@ class Misfortune:
     async def _stop(self) -> None:
         """SIGSTOP, and SIGCONT some time later: who wakes up does not know that others took over."""
         rng, cloud = self._rng, self._cloud
-        name = rng.choice(sorted(cloud.processes))
+        name, least_s = rng.choice(sorted(cloud.processes)), 0.0
         if rng.random() < 0.7 and (engines := cloud.alive("engine")):
-            name = rng.choice(engines)
+            name, least_s = rng.choice(engines), LEAST_STOP_AT_WORK_S
             await self._worst_moment(name)
         process = cloud.processes[name]
-        for_s = rng.random() * LONGEST_STOP_S
+        for_s = rng.uniform(least_s, LONGEST_STOP_S)
         process.stopped_until_s = cloud.loop.time() + for_s
         cloud.history.fault("stops", process.name, f"stopped for {for_s:.1f} s")
 
