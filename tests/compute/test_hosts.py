@@ -15,6 +15,7 @@ from aerostat.services.compute.host.orders import (
     PROTOCOL,
     Hello,
     Welcome,
+    WhoLeft,
 )
 from aerostat.services.compute.hosts import HostDesk
 
@@ -239,6 +240,32 @@ async def test_who_may_be_a_host(cloud: Cloud, standing_clock: None) -> None:
     assert await greet(cloud, name="fake-1") == Welcome(at=clock.now())
     clock.step(seconds=61)  # the first is silent, so the second may take its place
     assert await greet(cloud, name="fake-1", machine_id="m2") == Welcome(at=clock.now())
+
+
+async def test_what_a_server_has_left_while_its_owner_decides_on_a_resize(cloud: Cloud) -> None:
+    """Found by the simulator: files of an earlier move lay on a host for as long as nobody confirmed the resize."""
+    desk, store = HostDesk(cloud.house.state["compute"]), cloud.house.store
+    server_id = await cloud.active_server()
+
+    async def left(host: str) -> bool:
+        return await desk.who_left(WhoLeft(host, (server_id,))) == [server_id]
+
+    move = {"server_id": server_id, "project_id": "p1", "user_id": "alice", "number": 1}
+    await store.insert(
+        model.MIGRATIONS, **move, kind="live-migration", status="completed", source_host="before"
+    )
+    await store.insert(
+        model.MIGRATIONS,
+        **{**move, "number": 2},
+        kind="migration",
+        status="finished",
+        source_host="came-from",
+        dest_host="fake-1",
+    )
+    await store.update(model.SERVERS, {"id": server_id}, state="resized")
+    assert [await left(host) for host in ("before", "came-from", "fake-1")] == [True, False, False]
+    await store.update(model.SERVERS, {"id": server_id}, state="resizing")
+    assert not await left("before")
 
 
 async def test_a_report_of_a_host_that_may_not_serve_is_not_taken(cloud: Cloud) -> None:

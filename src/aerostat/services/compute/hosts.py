@@ -91,10 +91,21 @@ class HostDesk:
 
     async def who_left(self, question: WhoLeft) -> list[str]:
         """Servers that are deleted, or rest on another host. Of one that is not known nothing is said: there may be
-        a row of it in a database that is still to come back.
+        a row of it in a database that is still to come back. One whose owner has yet to confirm a move or a resize may
+        go back to where it came from, and has left every other host.
         """
         rows = await self._house.store.all(model.SERVERS, {"id": list(question.server_ids)})
-        return sorted(row.id for row in rows if _has_left(row, question.host))
+        undecided = [row.id for row in rows if row.state == "resized"]
+        moves = await self._house.store.all(model.MIGRATIONS, {"server_id": undecided}) if undecided else []
+        held = {
+            move.server_id
+            for move in moves
+            if move.status not in ENDED_MOVES and question.host in (move.source_host, move.dest_host)
+        }
+        host = question.host
+        left = {row.id for row in rows if _has_left(row, host)}
+        left |= {row.id for row in rows if row.state == "resized" and row.host != host} - held
+        return sorted(left)
 
     async def who_comes(self, question: WhoComes) -> list[str]:
         """Ports of the servers that move to a host: their cards are plugged there before the guest comes."""
