@@ -9,4 +9,5 @@ source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build"]
 myst_heading_anchors = 3
 # Pages point at source files, for readers of the repository; there is nothing to build of those.
-suppress_warnings = ["myst.xref_missing"]
+# Graphs in the words of mermaid are drawn where the repository is browsed; here they stay words.
+suppress_warnings = ["myst.xref_missing", "misc.highlighting_failure"]

@@ -1,6 +1,8 @@
-"""Requests that are cut off at any of the points at which they wait."""
+"""Requests that are cut off at any of the points at which they wait, or of the requests that they make themselves."""
 
 import types
+
+from .dying import Died
 
 
 class Cut(BaseException):
@@ -24,3 +26,20 @@ def until(work, waits):
             error = raised
     steps.close()
     raise Cut
+
+
+def dying_after(below, steps, *, is_done):
+    """What lies below a layer, for so many requests; with the next the process dies, before it or after it."""
+    left = steps
+
+    async def dying(request):
+        nonlocal left
+        left -= 1
+        if left < 0 and not is_done:
+            raise Died
+        response = await below(request)
+        if left < 0:
+            raise Died
+        return response
+
+    return dying

@@ -16,9 +16,9 @@ from .faults import read as read_object
 from .faults import write as write_object
 from .kit import opened
 from .nodes import until
+from .slo_kit import made
 from .test_encryption import on
 from .test_objects_on_disk import device_at
-from .test_slo import made
 
 SIZE = 5 * PIECE + 1234
 CODED = {"policies": [{"index": 0, "name": "coded", "kind": "erasure", "ec_data": 3, "ec_parity": 2}]}
@@ -178,7 +178,7 @@ async def test_a_copy_of_damaged_bytes_is_not_made(tmp_path):
         assert copied.status == 503
         assert (await store("GET", "/v1/a/c/other")).status == 404
         assert (await store("GET", "/v1/a/c")).lines == ["o"]
-        await until(lambda: not leftovers(tmp_path / "devices"))  # it is closed aside
+        await until(lambda: not leftovers(tmp_path / "devices"))  # lanes are closed aside
 
 
 async def test_encrypted_bytes_that_rot_are_not_decrypted(tmp_path):

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from aerostat.services.object.cluster.errors import NoQuorum
 from aerostat.services.object.config import Limits
 from aerostat.services.object.http import front
 from aerostat.services.object.http.request import Request
@@ -15,21 +16,21 @@ from .kit import Answer, ask
 ENDED: list[bool] = []
 
 
-async def pieces(count: int) -> AsyncIterator[bytes]:
+async def pieces(count: int, error: Exception | None = None) -> AsyncIterator[bytes]:
     try:
         for _ in range(count):
             yield b"x" * 100
-        if not count:
-            raise Refusal(409, "not any more")
+        if error is not None:
+            raise error
     finally:
         ENDED.append(True)
 
 
-async def asked(count: int, version: str) -> Answer:
+async def asked(count: int, version: str, error: Exception | None = None) -> Answer:
     """For an answer of so many pieces, whose length nobody knows."""
 
     async def handler(request: Request) -> Response:
-        return Response(200, {"content-type": "text/plain"}, stream=pieces(count))
+        return Response(200, {"content-type": "text/plain"}, stream=pieces(count, error))
 
     ENDED.clear()
     scope: dict[str, Any] = {
@@ -59,5 +60,10 @@ async def test_what_is_too_much_for_the_memory_is_not_put_together(monkeypatch: 
     assert (await asked(11, "1.1")).status == 200
 
 
-async def test_a_refusal_in_the_middle_is_the_answer_where_nothing_was_sent() -> None:
-    assert (await asked(0, "1.0")).status == 409
+@pytest.mark.parametrize(
+    ("error", "status"), [(Refusal(409, "not any more"), 409), (NoQuorum("o", 1, 2), 503)]
+)
+async def test_what_goes_wrong_in_the_middle_is_the_answer_where_nothing_was_sent(
+    error: Exception, status: int
+) -> None:
+    assert (await asked(3, "1.0", error)).status == status

@@ -106,7 +106,7 @@ async def test_sums_of_many_containers_are_told_in_the_end(four, containers, acc
         await containers.hear("a", f"c{number}", [entry()])
     assert (await accounts.status("a"))[0].objects == 0, "too many to wait for"
     await containers.sums.flush_all()
-    assert (await accounts.status("a"))[0].objects == 60
+    assert (await accounts.status("a", newest=True))[0].objects == 60  # a device that is slow may hear later
 
 
 async def test_sums_that_could_not_be_told_are_told_later(four, containers, accounts):

@@ -13,6 +13,8 @@ from aerostat.services.object.http.response import Refusal
 from aerostat.services.object.middleware.object_versioning import Middleware
 from aerostat.services.object.middleware.object_versioning.names import MARKER_TYPE
 
+from .dying import Died
+from .dying_requests import dying_after
 from .kit import Answer, Store, opened
 
 C = "/v1/AUTH_a/c"
@@ -394,10 +396,6 @@ async def test_concurrent_writes_lose_no_version(tmp_path: Path) -> None:
         assert (await store("GET", f"{C}/o")).headers[VERSION] == latest == max(made)
 
 
-class Died(BaseException):
-    """The process was killed here."""
-
-
 @pytest.mark.parametrize("operation", ["put", "delete", "restore", "remove", "put over null", "enable"])
 @pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
 async def test_whatever_dies_something_is_current(
@@ -420,18 +418,7 @@ async def test_whatever_dies_something_is_current(
             elif operation != "enable":
                 await store.put(f"{path}/o", b"two")
             before = await state(store, path)
-            left = steps
-
-            async def dying(request: Any, below: Any = below) -> Any:
-                nonlocal left
-                left -= 1
-                if left < 0 and not is_done:
-                    raise Died
-                response = await below(request)
-                if left < 0:
-                    raise Died
-                return response
-
+            dying = dying_after(below, steps, is_done=is_done)
             for part in parts:
                 monkeypatch.setattr(part, "_next", dying)
             try:

@@ -7,6 +7,8 @@ import pytest
 
 from aerostat.services.object.middleware.object_versioning.names import MARKER_TYPE
 
+from .dying import Died
+from .dying_requests import dying_after
 from .kit import Answer, Store, opened
 
 A = "/v1/AUTH_a"
@@ -180,10 +182,6 @@ async def test_writers_need_no_right_to_the_versions(tmp_path: Path) -> None:
         assert await read(admin) == b"one"
 
 
-class Died(BaseException):
-    """The process was killed here."""
-
-
 @pytest.mark.parametrize("operation", ["put", "restore", "push", "unmark"])
 @pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
 async def test_whatever_dies_nothing_is_lost_and_nothing_is_there_twice(
@@ -202,18 +200,7 @@ async def test_whatever_dies_nothing_is_lost_and_nothing_is_there_twice(
             if operation == "unmark":
                 await store("DELETE", f"{path}/o")
                 await store("POST", path, headers={STACK: location})
-            left = steps
-
-            async def dying(request: Any, below: Any = below) -> Any:
-                nonlocal left
-                left -= 1
-                if left < 0 and not is_done:
-                    raise Died
-                response = await below(request)
-                if left < 0:
-                    raise Died
-                return response
-
+            dying = dying_after(below, steps, is_done=is_done)
             monkeypatch.setattr(layer, "_next", dying)
             try:
                 await act(store, operation, path)

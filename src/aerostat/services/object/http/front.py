@@ -131,6 +131,8 @@ async def _whole(response: Response, stream: AsyncIterator[bytes]) -> Response:
                 return refusal(505)
     except Refusal as refused:
         return refused.response()
+    except BROKEN:
+        return refusal(503)
     finally:
         await _end(stream)
     response.stream, response.body = None, bytes(body)
