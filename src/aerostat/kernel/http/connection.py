@@ -9,6 +9,7 @@ Applications may ask `scope["extensions"]["aerostat.is_gone"]()` whether anybody
 """
 
 import asyncio
+import re
 import string
 import sys
 from typing import Any
@@ -35,6 +36,7 @@ UNWANTED_LIMIT_S = 10.0
 """It must have come to its end by then: pieces that trickle would hold the connection for ever."""
 
 VERSIONS = ("1.0", "1.1")
+_OFFER = re.compile(rb"\r\nupgrade[ \t]*:([^\r\n]*)", re.IGNORECASE)
 IS_GONE = "aerostat.is_gone"
 
 _PAGES = {
@@ -85,7 +87,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._is_in_head and not self._head_bytes:
-            data = _readable(data)
+            data = _without_offers(_readable(data))
         self._has_completed = False
         super().data_received(data)
         if self._is_in_head and not self._has_completed and not self.transport.is_closing():
@@ -220,6 +222,17 @@ class HttpProtocol(HttpToolsProtocol):
                 cycle.disconnected = True
                 cycle.message_event.set()
         self.transport.close()
+
+
+def _without_offers(data: bytes) -> bytes:
+    """The beginning of a request, without an offer to go on in another protocol than WebSocket (`Upgrade: h2c` comes
+    with every request of some clients): it is not taken up, and the parser would read no body after it.
+    """
+    end = data.find(b"\r\n\r\n")
+    offer = _OFFER.search(data, 0, end + 2 if end >= 0 else len(data))
+    if offer is None or offer[1].strip().lower() == b"websocket":
+        return data
+    return data[: offer.start(0) + 2] + b"x-offered-" + data[offer.start(0) + 2 :]
 
 
 def _readable(data: bytes) -> bytes:
