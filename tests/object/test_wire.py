@@ -239,3 +239,14 @@ async def test_an_offer_of_another_protocol_takes_nothing_from_the_request(say: 
     said = await say(put, put_chunked, request("GET /v1/A/c/chunked HTTP/1.1"))
     assert said.count(b"HTTP/1.1 201 Created") == 2
     assert said.endswith(b"\r\n\r\nbytes")
+
+
+async def test_trailers_are_no_headers(say: Say) -> None:
+    head = b"PUT /v1/A/c/trailed HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbytes\r\n0\r\n"
+    trailers = b"X-Object-Meta-Word: behind\r\nX-Delete-After: 1\r\n\r\n"
+    said = await say(head + trailers + request("GET /v1/A/c/trailed HTTP/1.1"))
+    assert b" 201 Created" in said
+    assert said.endswith(b"\r\n\r\nbytes")
+    assert b"X-Object-Meta-Word" not in said
+    assert b"X-Delete-At" not in said
+    assert b" 400 " in await say(head + b"".join(b"X-%d: v\r\n" % number for number in range(300)) + b"\r\n")

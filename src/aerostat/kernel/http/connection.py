@@ -68,6 +68,7 @@ class HttpProtocol(HttpToolsProtocol):
         """With what was received last: most of that was a body."""
         self._too_large: int | None = None
         self._unwanted_bytes = 0
+        self._trailers = 0
         self._unread_timer: asyncio.TimerHandle | None = None
         self._unwanted_timer: asyncio.TimerHandle | None = None
         self._head_timer: asyncio.TimerHandle | None = self.loop.call_later(HEAD_LIMIT_S, self._head_late)
@@ -122,7 +123,7 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._is_in_head = True
-        self._head_bytes = self._unwanted_bytes = 0
+        self._head_bytes = self._unwanted_bytes = self._trailers = 0
         if self._head_timer is None:
             self._head_timer = self.loop.call_later(HEAD_LIMIT_S, self._head_late)
 
@@ -132,8 +133,12 @@ class HttpProtocol(HttpToolsProtocol):
             self._end(414)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value)
-        if len(self.headers) > MOST_HEADERS:
+        """What comes behind the chunks of a body is no header: it would count or not as it happens to come."""
+        if self._is_in_head:
+            super().on_header(name, value)
+        else:
+            self._trailers += 1
+        if len(self.headers) + self._trailers > MOST_HEADERS:
             self._end(400)
 
     def on_headers_complete(self) -> None:
