@@ -1,7 +1,9 @@
 """`aerostat object`: a store of its own, its rings, and where things are."""
 
 import argparse
+import contextlib
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import pytest
 from aerostat.cli import main
 from aerostat.cli.object import up
 from aerostat.cli.parts import own_environment
+from aerostat.cli.settings import settings_of
 from aerostat.cli.up import find_free_port
 from aerostat.kernel.state_folder import StateFolder
 from aerostat.services.object.config import ObjectConfig
@@ -240,6 +243,29 @@ def test_a_policy_that_comes_later_gets_a_ring(folder, capsys):
     assert Places(folder / "object").ring("object-3").replicas == 3
     with pytest.raises(RingError, match="needs 6 devices; there are 3"):
         asked(first, {"index": 4, "name": "coded", "kind": "erasure"})
+
+
+def test_a_change_of_the_rings_is_whole_when_nobody_reads_of_it(folder, monkeypatch):
+    class Gone:
+        def write(self, text):
+            raise BrokenPipeError
+
+        def flush(self):
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stdout", Gone())
+    with contextlib.suppress(BrokenPipeError):
+        main(["object", "ring", "replicas", "3", "--state", str(folder)])
+    places = Places(folder / "object")
+    assert {places.ring(name).replicas for name in ("account", "container", "object")} == {3}
+
+
+def test_the_line_to_try_is_one_for_a_shell(tmp_path):
+    (tmp_path / "aerostat.toml").write_text('[object.middleware.tempauth.users."a:b c"]\nkey = "it\'s $5"\n')
+    args = argparse.Namespace(state=str(tmp_path), config=None)
+    [line] = [line for line in up.closing_words(settings_of(args)) if line.startswith("  try ")]
+    words = shlex.split(line)
+    assert (words[5], words[7]) == ("a:b c", "it's $5")
 
 
 def test_a_store_starts_answers_and_stops(tmp_path, capsys):

@@ -235,3 +235,11 @@ async def test_other_bytes_than_utf8_where_they_are_not_looked_for(tmp_path: Pat
         asked = "multipart-manifest=delete&version-id=%ff"
         answer = await owner("DELETE", "/v1/AUTH_a/c/o", query=asked)
         assert "Invalid version parameter" in answer.text or "400 Bad Request" in answer.text
+
+
+@pytest.mark.parametrize("referrer", ["http://[::1", "http://[x]/", "//[", "http://a.good.example@b/"])
+async def test_a_page_that_is_none_lets_nobody_in(store: Store, referrer: str) -> None:
+    owner = await user(store, "a:a")
+    await owner.put("/v1/AUTH_a/c", x_container_read=".r:.good.example")
+    await owner.put("/v1/AUTH_a/c/o", b"bytes")
+    assert (await store("GET", "/v1/AUTH_a/c/o", headers={"referer": referrer})).status == 401

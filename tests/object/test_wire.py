@@ -218,3 +218,35 @@ async def test_names_of_headers_stand_in_capitals(say: Say) -> None:
     names = {line.partition(b":")[0] for line in lines[1:]}
     assert {b"X-Object-Meta-Word", b"Etag", b"X-Trans-Id", b"Content-Type"} <= names
     assert (b"content-length: 5" in lines, answer.endswith(b"bytes")) == (True, True)
+
+
+@pytest.mark.parametrize(
+    "offer",
+    [
+        (
+            "Upgrade: h2c",
+            "Connection: Upgrade, HTTP2-Settings",
+            "HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA",
+        ),
+        ("connection: upgrade", "UPGRADE:foo"),
+    ],
+)
+async def test_an_offer_of_another_protocol_takes_nothing_from_the_request(say: Say, offer: Any) -> None:
+    """Java's client offers HTTP/2 with every request."""
+    put = request("PUT /v1/A/c/offered HTTP/1.1", "Content-Length: 5", *offer, body=b"bytes", closes=False)
+    chunked = b"Transfer-Encoding: chunked\r\n\r\n5\r\nbytes\r\n0\r\n\r\n"
+    put_chunked = request("PUT /v1/A/c/chunked HTTP/1.1", *offer, closes=False)[:-2] + chunked
+    said = await say(put, put_chunked, request("GET /v1/A/c/chunked HTTP/1.1"))
+    assert said.count(b"HTTP/1.1 201 Created") == 2
+    assert said.endswith(b"\r\n\r\nbytes")
+
+
+async def test_trailers_are_no_headers(say: Say) -> None:
+    head = b"PUT /v1/A/c/trailed HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbytes\r\n0\r\n"
+    trailers = b"X-Object-Meta-Word: behind\r\nX-Delete-After: 1\r\n\r\n"
+    said = await say(head + trailers + request("GET /v1/A/c/trailed HTTP/1.1"))
+    assert b" 201 Created" in said
+    assert said.endswith(b"\r\n\r\nbytes")
+    assert b"X-Object-Meta-Word" not in said
+    assert b"X-Delete-At" not in said
+    assert b" 400 " in await say(head + b"".join(b"X-%d: v\r\n" % number for number in range(300)) + b"\r\n")

@@ -78,8 +78,8 @@ def run(args: argparse.Namespace) -> int:
                 print("\n".join(told(name, places.ring(name))))
             return 0
         with _alone(places):
-            for name in names:
-                print(changed(places, name, change, now=args.now))
+            lines = [changed(places, name, change, now=args.now) for name in names]
+        print("\n".join(lines))  # all is done by then, whether or not somebody reads it
     except RingError as error:
         raise CommandError(str(error)) from None
     return 0

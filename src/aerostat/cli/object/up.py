@@ -7,6 +7,7 @@ named), and two users. Later starts take it as it is. Without --detach it stays 
 import argparse
 import os
 import secrets
+import shlex
 import signal
 import subprocess
 import sys
@@ -212,8 +213,8 @@ def closing_words(config: Config) -> list[str]:
         lines.append(f"              {url}/v1/AUTH_{user.partition(':')[0]}")
     if users:
         name = "demo:demo" if "demo:demo" in users else next(iter(users))
-        key = users[name].get("key", "")
-        lines.append(f"  try         swift -A {url}/auth/v1.0 -U {name} -K {key} upload things README.md")
+        who = f"-U {shlex.quote(name)} -K {shlex.quote(users[name].get('key', ''))}"
+        lines.append(f"  try         swift -A {url}/auth/v1.0 {who} upload things README.md")
     lines.append(f"  settings    {config.folder.settings}")
     lines.append(f"  stop        {typed()} object down --state {config.state}")
     return lines

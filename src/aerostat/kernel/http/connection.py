@@ -9,6 +9,7 @@ Applications may ask `scope["extensions"]["aerostat.is_gone"]()` whether anybody
 """
 
 import asyncio
+import re
 import string
 import sys
 from typing import Any
@@ -35,6 +36,7 @@ UNWANTED_LIMIT_S = 10.0
 """It must have come to its end by then: pieces that trickle would hold the connection for ever."""
 
 VERSIONS = ("1.0", "1.1")
+_OFFER = re.compile(rb"\r\nupgrade[ \t]*:([^\r\n]*)", re.IGNORECASE)
 IS_GONE = "aerostat.is_gone"
 
 _PAGES = {
@@ -66,6 +68,7 @@ class HttpProtocol(HttpToolsProtocol):
         """With what was received last: most of that was a body."""
         self._too_large: int | None = None
         self._unwanted_bytes = 0
+        self._trailers = 0
         self._unread_timer: asyncio.TimerHandle | None = None
         self._unwanted_timer: asyncio.TimerHandle | None = None
         self._head_timer: asyncio.TimerHandle | None = self.loop.call_later(HEAD_LIMIT_S, self._head_late)
@@ -85,7 +88,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._is_in_head and not self._head_bytes:
-            data = _readable(data)
+            data = _without_offers(_readable(data))
         self._has_completed = False
         super().data_received(data)
         if self._is_in_head and not self._has_completed and not self.transport.is_closing():
@@ -120,7 +123,7 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._is_in_head = True
-        self._head_bytes = self._unwanted_bytes = 0
+        self._head_bytes = self._unwanted_bytes = self._trailers = 0
         if self._head_timer is None:
             self._head_timer = self.loop.call_later(HEAD_LIMIT_S, self._head_late)
 
@@ -130,8 +133,12 @@ class HttpProtocol(HttpToolsProtocol):
             self._end(414)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value)
-        if len(self.headers) > MOST_HEADERS:
+        """What comes behind the chunks of a body is no header: it would count or not as it happens to come."""
+        if self._is_in_head:
+            super().on_header(name, value)
+        else:
+            self._trailers += 1
+        if len(self.headers) + self._trailers > MOST_HEADERS:
             self._end(400)
 
     def on_headers_complete(self) -> None:
@@ -220,6 +227,17 @@ class HttpProtocol(HttpToolsProtocol):
                 cycle.disconnected = True
                 cycle.message_event.set()
         self.transport.close()
+
+
+def _without_offers(data: bytes) -> bytes:
+    """The beginning of a request, without an offer to go on in another protocol than WebSocket (`Upgrade: h2c` comes
+    with every request of some clients): it is not taken up, and the parser would read no body after it.
+    """
+    end = data.find(b"\r\n\r\n")
+    offer = _OFFER.search(data, 0, end + 2 if end >= 0 else len(data))
+    if offer is None or offer[1].strip().lower() == b"websocket":
+        return data
+    return data[: offer.start(0) + 2] + b"x-offered-" + data[offer.start(0) + 2 :]
 
 
 def _readable(data: bytes) -> bytes:

@@ -61,7 +61,10 @@ def parse(acl: str | None) -> tuple[list[str], list[str]]:
 def lets_referrer(referrer: str | None, entries: list[str]) -> bool:
     """Whether a request from there may read: the last entry that fits decides."""
     allowed = False
-    host = urlsplit(referrer or "").hostname or "unknown"
+    try:
+        host = urlsplit(referrer or "").hostname or "unknown"
+    except ValueError:
+        host = "unknown"
     for entry in entries:
         negated = entry.startswith("-")
         wanted = entry[1:] if negated else entry

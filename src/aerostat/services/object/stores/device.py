@@ -1,5 +1,6 @@
 """A device of this node: one folder, one disk, and threads of its own, so that a slow disk holds up nobody else."""
 
+import errno
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -39,6 +40,8 @@ T = TypeVar("T")
 Opened = TypeVar("Opened", bound=Found | Writing | None)
 
 THREADS = 8
+RESERVE = 0.01
+"""Of a device's space: kept for what makes room again, for a deletion is written down too. As upstream."""
 
 
 class LocalDevice:
@@ -85,6 +88,12 @@ class LocalDevice:
         """As `_run`; what was opened for somebody who went away meanwhile is closed."""
         return self._threads.run(self._checked(work), _close_opened)
 
+    def _check_room(self, size: int) -> None:
+        """Raises OSError ENOSPC where an object of so many bytes would take what is kept for deletions."""
+        disk = os.statvfs(self.root)
+        if disk.f_bavail * disk.f_frsize - size < RESERVE * disk.f_blocks * disk.f_frsize:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.root))
+
     def _run_anyway(self, work: Callable[[], T]) -> Awaitable[T]:
         return self._threads.run(work)
 
@@ -110,6 +119,7 @@ class LocalDevice:
 
     async def _begin(self, begin: Callable[[], Writing], size: int | None) -> "LocalWriting":
         def open_() -> Writing:
+            self._check_room(size or 0)
             writing = begin()
             if size:
                 try:
@@ -123,7 +133,12 @@ class LocalDevice:
 
     async def put(self, policy: int, place: Place, data: bytes, facts: Facts) -> None:
         objects = self.objects(policy)
-        await self._run(lambda: objects.put(place.part, place.hashed, data, facts))
+
+        def put() -> None:
+            self._check_room(len(data))
+            objects.put(place.part, place.hashed, data, facts)
+
+        await self._run(put)
 
     async def delete(self, policy: int, place: Place, path: str, at: Timestamp) -> Facts | None:
         objects = self.objects(policy)
