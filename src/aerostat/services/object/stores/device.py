@@ -32,6 +32,7 @@ from .opened import Found, Writing
 from .pending import Note, Pending
 from .protocol import Place
 from .shelf import InThread, Shelf
+from .space import Space
 from .threads import Threads
 from .tree import QUARANTINED, Tree, listed
 
@@ -53,6 +54,7 @@ class LocalDevice:
         self._objects: dict[int, Objects] = {}
         self._fragments: dict[int, Fragments] = {}
         self._pending = Pending(root)
+        self._space = Space(root)
         self._containers = Shelf(Tree(root, CONTAINERS), ContainerDb, self._run)
         self._accounts = Shelf(Tree(root, ACCOUNTS), AccountDb, self._run)
 
@@ -110,6 +112,7 @@ class LocalDevice:
 
     async def _begin(self, begin: Callable[[], Writing], size: int | None) -> "LocalWriting":
         def open_() -> Writing:
+            self._space.check(size or 0)
             writing = begin()
             if size:
                 try:
@@ -119,11 +122,16 @@ class LocalDevice:
                     raise
             return writing
 
-        return LocalWriting(self._run, self._run_anyway, await self._open(open_))
+        return LocalWriting(self._run, self._run_anyway, await self._open(open_), self._space)
 
     async def put(self, policy: int, place: Place, data: bytes, facts: Facts) -> None:
         objects = self.objects(policy)
-        await self._run(lambda: objects.put(place.part, place.hashed, data, facts))
+
+        def put() -> None:
+            self._space.check(len(data))
+            objects.put(place.part, place.hashed, data, facts)
+
+        await self._run(put)
 
     async def delete(self, policy: int, place: Place, path: str, at: Timestamp) -> Facts | None:
         objects = self.objects(policy)
@@ -351,13 +359,19 @@ class LocalFragment(LocalObject):
 class LocalWriting:
     """See `ObjectWriting`."""
 
-    def __init__(self, run: InThread, run_anyway: InThread, writing: Writing) -> None:
+    def __init__(self, run: InThread, run_anyway: InThread, writing: Writing, space: Space) -> None:
         self._run = run
         self._run_anyway = run_anyway
         self._writing = writing
+        self._space = space
 
     async def write(self, data: bytes) -> None:
-        await self._run(lambda: self._writing.write(data))
+        def write() -> None:
+            if not self._writing.is_reserved:
+                self._space.check(len(data))
+            self._writing.write(data)
+
+        await self._run(write)
 
     async def commit(self, facts: Facts) -> None:
         await self._run(lambda: self._writing.commit(facts))
