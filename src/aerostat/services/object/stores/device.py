@@ -1,6 +1,5 @@
 """A device of this node: one folder, one disk, and threads of its own, so that a slow disk holds up nobody else."""
 
-import errno
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -33,6 +32,7 @@ from .opened import Found, Writing
 from .pending import Note, Pending
 from .protocol import Place
 from .shelf import InThread, Shelf
+from .space import Space
 from .threads import Threads
 from .tree import QUARANTINED, Tree, listed
 
@@ -40,8 +40,6 @@ T = TypeVar("T")
 Opened = TypeVar("Opened", bound=Found | Writing | None)
 
 THREADS = 8
-RESERVE = 0.01
-"""Of a device's space: kept for what makes room again, for a deletion is written down too. As upstream."""
 
 
 class LocalDevice:
@@ -56,6 +54,7 @@ class LocalDevice:
         self._objects: dict[int, Objects] = {}
         self._fragments: dict[int, Fragments] = {}
         self._pending = Pending(root)
+        self._space = Space(root)
         self._containers = Shelf(Tree(root, CONTAINERS), ContainerDb, self._run)
         self._accounts = Shelf(Tree(root, ACCOUNTS), AccountDb, self._run)
 
@@ -88,12 +87,6 @@ class LocalDevice:
         """As `_run`; what was opened for somebody who went away meanwhile is closed."""
         return self._threads.run(self._checked(work), _close_opened)
 
-    def _check_room(self, size: int) -> None:
-        """Raises OSError ENOSPC where an object of so many bytes would take what is kept for deletions."""
-        disk = os.statvfs(self.root)
-        if disk.f_bavail * disk.f_frsize - size < RESERVE * disk.f_blocks * disk.f_frsize:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.root))
-
     def _run_anyway(self, work: Callable[[], T]) -> Awaitable[T]:
         return self._threads.run(work)
 
@@ -119,7 +112,7 @@ class LocalDevice:
 
     async def _begin(self, begin: Callable[[], Writing], size: int | None) -> "LocalWriting":
         def open_() -> Writing:
-            self._check_room(size or 0)
+            self._space.check(size or 0)
             writing = begin()
             if size:
                 try:
@@ -129,13 +122,13 @@ class LocalDevice:
                     raise
             return writing
 
-        return LocalWriting(self._run, self._run_anyway, await self._open(open_))
+        return LocalWriting(self._run, self._run_anyway, await self._open(open_), self._space)
 
     async def put(self, policy: int, place: Place, data: bytes, facts: Facts) -> None:
         objects = self.objects(policy)
 
         def put() -> None:
-            self._check_room(len(data))
+            self._space.check(len(data))
             objects.put(place.part, place.hashed, data, facts)
 
         await self._run(put)
@@ -366,13 +359,19 @@ class LocalFragment(LocalObject):
 class LocalWriting:
     """See `ObjectWriting`."""
 
-    def __init__(self, run: InThread, run_anyway: InThread, writing: Writing) -> None:
+    def __init__(self, run: InThread, run_anyway: InThread, writing: Writing, space: Space) -> None:
         self._run = run
         self._run_anyway = run_anyway
         self._writing = writing
+        self._space = space
 
     async def write(self, data: bytes) -> None:
-        await self._run(lambda: self._writing.write(data))
+        def write() -> None:
+            if not self._writing.is_reserved:
+                self._space.check(len(data))
+            self._writing.write(data)
+
+        await self._run(write)
 
     async def commit(self, facts: Facts) -> None:
         await self._run(lambda: self._writing.commit(facts))

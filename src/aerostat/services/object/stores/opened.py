@@ -103,6 +103,11 @@ class Writing:
         while view:
             view = view[os.write(self._fd, view) :]
 
+    @property
+    def is_reserved(self) -> bool:
+        """Its room was there before its bytes came."""
+        return self._reserved > 0
+
     def reserve(self, size: int) -> None:
         """Be sure of the room before the bytes are sent. Raises OSError."""
         os.posix_fallocate(self._fd, 0, size)
