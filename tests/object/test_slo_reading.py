@@ -116,7 +116,7 @@ async def test_refusals_leave_nothing_open(store):
     assert (await store("COPY", "/v1/a/c/n", headers={"destination": "c/t"})).status == 409
     assert (await put(store, [{"path": "/c/n"}, {"path": "no/ne"}], "/v1/a/c/o")).status == 400
     assert (await store("DELETE", "/v1/a/c/big", query=DELETE)).status == 200
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before  # files of an earlier test may be closed late
 
 
 async def spoil(store, how, name):
@@ -242,7 +242,7 @@ async def test_a_reader_that_goes_away_leaves_nothing_open(store):
     with pytest.raises(ConnectionResetError):
         await store.room.app(scope, receive, send)
     await asyncio.sleep(0)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before  # files of an earlier test may be closed late
 
 
 async def test_segments_are_read_as_the_reader_may(tmp_path):
