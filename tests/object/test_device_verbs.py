@@ -215,6 +215,22 @@ async def test_what_moved_on_is_forgotten(device):
     assert (await device.status()).stores == ["objects", "objects-2"]
 
 
+async def test_a_device_without_room_for_digests_is_compared_all_the_same(device, local, monkeypatch):
+    monkeypatch.setattr("aerostat.services.object.stores.tree.SETTLED_NS", -1)
+    await device.put(0, PLACE, b"x", facts(b"x"))
+    written = await device.digests("objects", 3)
+    await device.put(0, OTHER, b"x", facts(b"x"))
+
+    def full(*_args, **_more):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = [path for path in (local.root / "tmp").rglob("*") if path.is_file()]
+    monkeypatch.setattr("aerostat.services.object.stores.tree.os.rename", full)
+    assert written.items() < (await device.digests("objects", 3)).items()
+    left = [path for path in (local.root / "tmp").rglob("*") if path.is_file()]
+    assert left == before, "nothing is left of what could not be kept"
+
+
 async def test_digests_tell_every_change(device, monkeypatch):
     monkeypatch.setattr("aerostat.services.object.stores.tree.SETTLED_NS", -1)
     seen = []

@@ -160,6 +160,24 @@ async def test_a_lost_device_is_filled_again(tmp_path):
             made.mend()
 
 
+async def test_a_device_that_is_full_keeps_nobody_from_mending_another(tmp_path):
+    async with world(tmp_path, 4, POLICIES) as made:
+        store, data = made.cluster.objects(1), os.urandom(300_000)
+        holders = made.of("a", "c", "o", policy=1)
+        for full in range(4):
+            holders[full].full = True
+            await write(store, data, made.at() + full)
+            for lost in (number for number in range(4) if number != full):
+                place = place_of(made)
+                for path in holders[lost].device.root.glob(f"fragments-1/{place.part}/*/{place.hashed}*"):
+                    path.unlink()
+                await converge(made)
+                found = await indexes(made)
+                assert found[lost] == [(lost, True)], f"{lost} is not mended while {full} is full"
+            made.mend()
+            await converge(made)
+
+
 async def test_fragments_of_a_handoff_go_home(tmp_path):
     async with world(tmp_path, 5, POLICIES) as made:
         store, data = made.cluster.objects(1), os.urandom(1_500_000)

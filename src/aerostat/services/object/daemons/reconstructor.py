@@ -119,12 +119,15 @@ class Reconstructor:
             )
             place = Place(step.part, hashed)
             code = code_of(policy.ec_data, policy.ec_parity)
+            has_failed = False
             for action in plan_fragments(now):
+                if has_failed and isinstance(action, Forget):
+                    continue  # what could not be made elsewhere may need it
                 try:
                     await self._do(step, targets, place, code, action)
                 except (NoQuorum, SourceDamaged, *FAULTS) as error:
                     step.progress.fail(error)
-                    break  # what comes after it may stand on it
+                    has_failed = True  # one that is full is no reason not to mend another
 
     async def _do(
         self, step: Step, targets: dict[str, DeviceVerbs], place: Place, code: Code, action: Action

@@ -163,13 +163,22 @@ class Tree:
             else:
                 passing[suffix] = found
         if now != kept:
-            os.makedirs(self._digests, exist_ok=True)
-            unnamed = self.new_path()
-            with open(unnamed, "xb") as file:
-                file.write(msgspec.msgpack.encode(now))
-            os.rename(unnamed, kept_path)
+            self._keep(kept_path, msgspec.msgpack.encode(now))
         whole = passing | {suffix: found for suffix, (_, found) in now.items()}
         return {suffix: whole[suffix] for suffix in sorted(whole) if whole[suffix]}
+
+    def _keep(self, path: str, digests: bytes) -> None:
+        """What cannot be kept is worked out again: a device that is full is compared, and emptied, all the same."""
+        unnamed = self.new_path()
+        try:
+            os.makedirs(self._digests, exist_ok=True)
+            with open(unnamed, "xb") as file:
+                file.write(digests)
+            os.rename(unnamed, path)
+        except OSError as error:
+            log.info("digests_not_kept", store=self.root, why=str(error))
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(unnamed)
 
     def clear_unnamed(self, older_than_s: float, now_s: float) -> int:
         """Remove what writers that died have left; answers how many files it was."""
