@@ -13,6 +13,7 @@ import os
 import random
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
@@ -189,7 +190,7 @@ async def test_what_was_acknowledged_is_there(tmp_path: Path) -> None:
             await asyncio.gather(storm, *work)
             cluster.heal()
             await _comes_to_rest(cluster, session, writers)
-        told = {
+        told: dict[str, Any] = {
             "operations": sum(writer.done for writer in writers),
             "refused": sum(writer.refused for writer in writers),
             "unanswered": sum(writer.unanswered for writer in writers),

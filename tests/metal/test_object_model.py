@@ -49,12 +49,12 @@ class Served:
         *,
         query: str = "",
     ) -> Answer:
-        sent = {name: value.encode() for name, value in (headers or {}).items()}
+        sent = {name.encode(): value.encode() for name, value in (headers or {}).items()}
         parts = path.split("/", 4)
         if method == "PUT" and len(parts) == 4:
-            sent["x-storage-policy"] = self._policy.encode()
+            sent[b"x-storage-policy"] = self._policy.encode()
         elif method in ("GET", "HEAD") and len(parts) == 5:
-            sent["x-newest"] = b"true"
+            sent[b"x-newest"] = b"true"
         node = self.only or self.alive[next(self._turn) % len(self.alive)]
         url = node.url + quote(path.replace("/v1/A", f"/v1/{self._account}", 1))
         content = body if isinstance(body, bytes) or body is None else _pieces(body)
