@@ -3,7 +3,7 @@
 import msgspec
 
 
-class Waits(msgspec.Struct, frozen=True, kw_only=True):
+class Waits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`away_s`: how long a node or a device is not asked after it kept us waiting."""
 
     connect_s: float = 0.5

@@ -1,7 +1,7 @@
 """Objects. https://docs.openstack.org/api-ref/object-store/#objects"""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from .. import timestamp
@@ -30,8 +30,6 @@ OTHER_BYTES = "\0"
 
 T = TypeVar("T")
 Made = TypeVar("Made", bound=Facts | None)
-Footers = Callable[[int, str], Mapping[str, str]]
-"""`request.state["footers"]`: headers that are only known with the size and the MD5 of the bytes."""
 
 
 class Objects:
