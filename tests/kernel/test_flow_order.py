@@ -34,7 +34,9 @@ async def test_parallel_flows_do_not_wait_for_each_other(world: World, standing_
     lamp_id = await start(world, one)
     await start(world, two, lamp_id)
     await engine_for(world, one, two).run_due()
-    assert sorted(calls) == ["one.first", "two.first", "two.second"], "in whatever order the database lets them"
+    assert sorted(calls) == ["one.first", "two.first", "two.second"], (
+        "in whatever order the database lets them"
+    )
 
 
 async def test_flows_of_different_subjects_are_not_ordered(world: World, standing_clock: Any) -> None:
@@ -43,7 +45,9 @@ async def test_flows_of_different_subjects_are_not_ordered(world: World, standin
     await start(world, one)
     await start(world, two)
     await engine_for(world, one, two).run_due()
-    assert sorted(calls) == ["one.first", "two.first", "two.second"], "in whatever order the database lets them"
+    assert sorted(calls) == ["one.first", "two.first", "two.second"], (
+        "in whatever order the database lets them"
+    )
 
 
 async def test_a_superseding_flow_waits_for_the_step_that_runs(world: World, standing_clock: Any) -> None:
