@@ -17,6 +17,8 @@ from .passwords import hash_password
 
 # From the strongest down; each brings the next.
 ROLE_CHAIN = ("admin", "manager", "member", "reader")
+OTHER_ROLES = ("service", "ResellerAdmin")
+"""Who calls for others; and who may do all in all accounts of the object store, and sets their quotas."""
 
 
 async def bootstrap(house: House) -> None:
@@ -38,7 +40,7 @@ async def bootstrap(house: House) -> None:
             description="The default domain",
         )
         roles = {}
-        for name in (*ROLE_CHAIN, "service"):
+        for name in (*ROLE_CHAIN, *OTHER_ROLES):
             roles[name] = await _ensure(
                 tx, model.ROLES, {"name": name, "domain_id": ""}, options={"immutable": True}
             )
