@@ -17,12 +17,14 @@ import time
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Protocol
 
 from aerostat.cli.up import find_free_port
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 COMMAND_LIMIT_S = 120
+SOAKED_NAMES = 5000
 USER, KEY = "bench:bench", "bench"
 SETTINGS = f"""
 [object.middleware.tempauth.users."{USER}"]
@@ -63,8 +65,10 @@ class Store:
         return Connection(self.port, self.token)
 
     def cpu_s(self) -> float:
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) * TICK_S
+        return cpu_s_of(self.pid)
+
+    def open_files(self) -> int:
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     def pss_mib(self) -> float:
         for line in Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines():
@@ -73,8 +77,14 @@ class Store:
         return 0.0
 
 
+def cpu_s_of(pid: int) -> float:
+    """What a process has taken until now, in user and kernel mode."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * TICK_S
+
+
 class Connection:
-    """Calls on one connection. Raises AssertionError on an answer that is no success."""
+    """Calls on one connection. Raises AssertionError on an answer that is no success, and is none of `beside`."""
 
     def __init__(self, port: int, token: str) -> None:
         self._http = HTTPConnection("127.0.0.1", port, timeout=120)
@@ -87,18 +97,28 @@ class Connection:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def __call__(self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None):  # type: ignore[no-untyped-def]
+    def __call__(self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None,
+                 beside: tuple[int, ...] = ()):  # type: ignore[no-untyped-def]  # fmt: skip
         self._http.request(method, path, body=body, headers={**self._headers, **(headers or {})})  # type: ignore[arg-type]
         answer = self._http.getresponse()
         self.body = answer.read() if (answer.length or 0) < 64 * MIB else b""
         while not answer.isclosed() and answer.read(MIB):
             pass
-        assert answer.status < 300, (method, path, answer.status, self.body[:200])
+        assert answer.status < 300 or answer.status in beside, (method, path, answer.status, self.body[:200])
         return answer.headers
 
 
+class Measured(Protocol):
+    """A server."""
+
+    def connection(self) -> Connection: ...
+
+    def cpu_s(self) -> float:
+        """Of all its processes, until now."""
+
+
 def timed(
-    store: Store, at_once: int, count: int, one: Callable[[Connection, int], object]
+    store: Measured, at_once: int, count: int, one: Callable[[Connection, int], object]
 ) -> tuple[float, float]:
     """CPU ms and wall ms of one operation, `count` of them on `at_once` connections."""
     failed: list[BaseException] = []
@@ -172,6 +192,37 @@ def listings(store: Store, names: int) -> Iterator[tuple[str, int, float, float]
     yield f"listing page of 100 among {names:,}", 1, *timed(store, 1, 300, lambda ask, _: ask("GET", short))
 
 
+def soak(store: Store, requests: int) -> Iterator[tuple[int, float, float, int]]:
+    """Requests of all kinds in no order: how many there were, CPU ms of each since the last row, MiB, open files."""
+    bodies = [random.Random(size).randbytes(size) for size in (0, KIB, 40 * KIB, 200 * KIB)]
+    container = f"{store.account}/soak"
+    with store.connection() as ask:
+        ask("PUT", container)
+    yield 0, 0.0, store.pss_mib(), store.open_files()
+
+    def one(ask: Connection, number: int) -> None:
+        dice = random.Random(number)
+        path, missing = f"{container}/{dice.randrange(SOAKED_NAMES):05d}", (404,)
+        what = dice.random()
+        if what < 0.3:
+            ask("PUT", path, dice.choice(bodies))
+        elif what < 0.65:
+            ask("GET", path, beside=missing)
+        elif what < 0.75:
+            ask("HEAD", path, beside=missing)
+        elif what < 0.85:
+            ask("DELETE", path, beside=missing)
+        elif what < 0.95:
+            ask("POST", path, headers={"X-Object-Meta-Number": str(number)}, beside=missing)
+        else:
+            ask("GET", f"{container}?format=json&limit=100&marker={dice.randrange(SOAKED_NAMES):05d}")
+
+    tenth = requests // 10
+    for part in range(10):
+        cpu_ms, _ = timed(store, 8, tenth, lambda ask, n, first=part * tenth: one(ask, first + n))
+        yield (part + 1) * tenth, cpu_ms, store.pss_mib(), store.open_files()
+
+
 def spread(number: int) -> str:
     """A name in no order, as keys often are."""
     return hashlib.md5(str(number).encode(), usedforsecurity=False).hexdigest()
@@ -185,6 +236,9 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=2000, help="small objects in each row")
     parser.add_argument("--names", type=int, default=100_000, help="in the container that is listed; 0: none")
     parser.add_argument("--size", type=int, default=1024, metavar="MIB", help="of the one stream; 0: none")
+    parser.add_argument(
+        "--soak", type=int, default=0, metavar="N", help="so many requests of all kinds; 0: none"
+    )
     args = parser.parse_args()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     for devices, replicas in ((1, 1), (4, 3)):
@@ -205,6 +259,10 @@ def main() -> None:
                         for name, at_once, cpu_ms, wall_ms in rows:
                             print(f"| {name} | {at_once} | {cpu_ms:.2f} | {wall_ms:.2f} |", flush=True)
                 print(f"\nPSS after these: {store.pss_mib():.0f} MiB")
+                if replicas == 1 and args.soak:
+                    print("\n| requests | CPU ms each | PSS, MiB | open files |\n|---:|---:|---:|---:|")
+                    for count, cpu_ms, pss_mib, files in soak(store, args.soak):
+                        print(f"| {count:,} | {cpu_ms:.2f} | {pss_mib:.0f} | {files} |", flush=True)
             finally:
                 store.close()
         finally:
