@@ -233,7 +233,7 @@ def test_why_a_store_does_not_start_is_told_at_the_terminal(tmp_path, capsys, se
 def test_a_policy_that_comes_later_gets_a_ring(folder, capsys):
     def asked(*policies):
         settings = msgspec.convert({"policies": policies}, ObjectConfig)
-        Places(folder / "object").add_policies(settings)
+        Places(folder / "object").add_missing_rings(settings)
 
     first = {"index": 0, "name": "two", "replicas": 2, "is_default": True}
     asked(first, {"index": 3, "name": "three", "replicas": 3})

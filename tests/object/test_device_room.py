@@ -26,7 +26,6 @@ def free(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
         return SimpleNamespace(f_blocks=BLOCKS, f_bavail=int(BLOCKS * left), f_frsize=BLOCK)
 
     monkeypatch.setattr(os, "statvfs", statvfs)
-    monkeypatch.setattr("aerostat.services.object.stores.space.AMPLE_S", 0.0)
     return say
 
 

@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "renew":
         return renewed(places, _one(args.what))
     if args.action == "make":
-        return made(places, store_settings_of(args).section(ObjectConfig))
+        return make_missing(places, store_settings_of(args).section(ObjectConfig))
     names = args.ring or sorted(path.stem for path in places.rings.glob("*.builder"))
     for name in names:
         if not places.builder_file(name).exists():
@@ -160,13 +160,12 @@ def taken(places: Places, file: Path) -> int:
     return 0
 
 
-def made(places: Places, settings: ObjectConfig) -> int:
+def make_missing(places: Places, settings: ObjectConfig) -> int:
     with _alone(places):
-        missing = places.missing_rings(settings)
-        for name, replicas in missing.items():
-            places.add_ring(name, replicas)
-            print(f"{name}: over the devices of the ring object, {replicas:g} of them for each partition")
-    if not missing:
+        made = places.add_missing_rings(settings)
+    for name, replicas in made.items():
+        print(f"{name}: over the devices of the ring object, {replicas:g} of them for each partition")
+    if not made:
         print("every policy has its ring")
     return 0
 

@@ -125,7 +125,7 @@ def found(config: Config, args: argparse.Namespace) -> None:
             raise CommandError(
                 f"the store in {config.state} has its rings; to change them: {typed()} object ring --help"
             )
-        places.add_policies(settings)
+        places.add_missing_rings(settings)
         return
     devices = [path.expanduser().resolve() for path in args.devices or ()]
     replicas = args.replicas or settings.replicas

@@ -89,34 +89,28 @@ class Places:
         amounts |= {ring_name(policy.index): policy.devices for policy in policies_of(settings)}
         return {name: amount for name, amount in amounts.items() if not self.ring_file(name).exists()}
 
-    def add_ring(self, name: str, replicas: float) -> None:
-        """Of a policy that is new, over the devices of objects of policy 0. Raises `RingError`."""
-        first = Builder.load(self.builder_file(ring_name(0)))
-        builder = Builder(
-            first.part_power, replicas, min_part_hours=first.min_part_hours, overload=first.overload
-        )
-        for one in first.devices.values():
-            builder.add(node=one.node, name=one.name, weight=one.weight, region=one.region, zone=one.zone)
-        self._save_first(name, builder)
-
-    def add_policies(self, settings: ObjectConfig) -> None:
-        """Rings of policies that are new in the settings, over the devices that hold the objects of the first one.
+    def add_missing_rings(self, settings: ObjectConfig) -> dict[str, float]:
+        """Of policies that are new in the settings, over the devices that hold the objects of policy 0; answers which,
+        each with its replicas.
 
         Raises `RingError` where rings are not made but taken from another node, or there are too few devices.
         """
-        for policy in policies_of(settings):
-            name = ring_name(policy.index)
-            if self.ring_file(name).exists():
-                continue
-            first = self.builder_file(ring_name(0))
-            if not first.exists():
-                raise RingError(f"there is no ring for the storage policy {policy.name}: take the rings anew")
-            count = sum(one.weight > 0 for one in Builder.load(first).devices.values())
-            if policy.devices > count:
-                raise RingError(
-                    f"the storage policy {policy.name} needs {policy.devices:g} devices; there are {count}"
-                )
-            self.add_ring(name, policy.devices)
+        missing = self.missing_rings(settings)
+        for name, replicas in missing.items():
+            file = self.builder_file(ring_name(0))
+            if not file.exists():
+                raise RingError(f"there is no ring {name}: rings are made elsewhere, take them anew")
+            first = Builder.load(file)
+            count = sum(one.weight > 0 for one in first.devices.values())
+            if replicas > count:
+                raise RingError(f"the storage policy of {name} needs {replicas:g} devices; there are {count}")
+            builder = Builder(
+                first.part_power, replicas, min_part_hours=first.min_part_hours, overload=first.overload
+            )
+            for one in first.devices.values():
+                builder.add(node=one.node, name=one.name, weight=one.weight, region=one.region, zone=one.zone)
+            self._save_first(name, builder)
+        return missing
 
     def join(self, secret: bytes) -> None:
         """Be of the cluster that has this secret. Raises FileExistsError where there is another one."""

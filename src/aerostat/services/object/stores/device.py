@@ -32,7 +32,7 @@ from .opened import Found, Writing
 from .pending import Note, Pending
 from .protocol import Place
 from .shelf import InThread, Shelf
-from .space import Space
+from .space import check_room
 from .threads import Threads
 from .tree import QUARANTINED, Tree, listed
 
@@ -54,7 +54,6 @@ class LocalDevice:
         self._objects: dict[int, Objects] = {}
         self._fragments: dict[int, Fragments] = {}
         self._pending = Pending(root)
-        self._space = Space(root)
         self._containers = Shelf(Tree(root, CONTAINERS), ContainerDb, self._run)
         self._accounts = Shelf(Tree(root, ACCOUNTS), AccountDb, self._run)
 
@@ -112,7 +111,7 @@ class LocalDevice:
 
     async def _begin(self, begin: Callable[[], Writing], size: int | None) -> "LocalWriting":
         def open_() -> Writing:
-            self._space.check(size or 0)
+            check_room(self.root, size or 0)
             writing = begin()
             if size:
                 try:
@@ -122,13 +121,13 @@ class LocalDevice:
                     raise
             return writing
 
-        return LocalWriting(self._run, self._run_anyway, await self._open(open_), self._space)
+        return LocalWriting(self._run, self._run_anyway, await self._open(open_), self.root)
 
     async def put(self, policy: int, place: Place, data: bytes, facts: Facts) -> None:
         objects = self.objects(policy)
 
         def put() -> None:
-            self._space.check(len(data))
+            check_room(self.root, len(data))
             objects.put(place.part, place.hashed, data, facts)
 
         await self._run(put)
@@ -359,16 +358,16 @@ class LocalFragment(LocalObject):
 class LocalWriting:
     """See `ObjectWriting`."""
 
-    def __init__(self, run: InThread, run_anyway: InThread, writing: Writing, space: Space) -> None:
+    def __init__(self, run: InThread, run_anyway: InThread, writing: Writing, root: Path) -> None:
         self._run = run
         self._run_anyway = run_anyway
         self._writing = writing
-        self._space = space
+        self._root = root
 
     async def write(self, data: bytes) -> None:
         def write() -> None:
             if not self._writing.is_reserved:
-                self._space.check(len(data))
+                check_room(self._root, len(data))
             self._writing.write(data)
 
         await self._run(write)
