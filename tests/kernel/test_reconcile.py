@@ -284,6 +284,22 @@ async def test_what_another_process_began_and_did_not_end_is_heard_of(
     await asyncio.gather(running, return_exceptions=True)
 
 
+async def test_after_a_round_that_was_overtaken_comes_another(store: Store, standing_clock: Any) -> None:
+    """What it did last may be older than what the round did that overtook it."""
+    await lease.ensure_leases(store, ["town.lamps"])
+    token, stopped = await lease.take_lease(store, "town.lamps", "stopped", wanted=False)
+    assert token is not None
+    clock.step(seconds=16)
+    town = Town()
+    other = engine_for(store, town)
+    await other.run_due()
+    await lease.release_lease(store, stopped, every=timedelta(minutes=10))
+    assert (await store.get(leases, name="town.lamps")).next_at == lease.AT_ONCE
+    await engine_for(store, town, "third").run_due()
+    assert town.runs == 2
+    assert (await store.get(leases, name="town.lamps")).next_at > clock.now()
+
+
 def test_half_a_reconciler_is_refused() -> None:
     with pytest.raises(ValueError, match="observe, plan and apply, or run"):
         Reconciler("half", every=1, observe=observe, plan=plan)

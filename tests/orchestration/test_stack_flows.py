@@ -112,7 +112,10 @@ class World:
             await ask_delete(tx, self.house, OWNER, await tx.get(model.STACKS, id=stack_id))
 
     async def settle(self, name: str = "engine") -> None:
-        await Engine(self.store, self.bus, self.house, FLOWS.values(), name=name).settle()
+        await self.engine(name).settle()
+
+    def engine(self, name: str) -> Engine:
+        return Engine(self.store, self.bus, self.house, FLOWS.values(), name=name)
 
     async def things(self) -> dict[str, int]:
         """What there is outside, and rows that stand for it."""
@@ -356,14 +359,21 @@ class Held:
                 turn = self._turns.pop(0)
                 turn.reached.set()
                 await turn.go_on.wait()
+                made = await call(*args, **values)
+                if turn.is_last:
+                    raise Died
+                return made
             return await call(*args, **values)
 
         return maybe_wait
 
 
 class Turn:
-    def __init__(self) -> None:
+    """A call that is held; if it `is_last`, its process dies when it is done."""
+
+    def __init__(self, *, is_last: bool = False) -> None:
         self.reached, self.go_on = asyncio.Event(), asyncio.Event()
+        self.is_last = is_last
 
 
 async def is_made(world: World, name: str) -> bool:
@@ -444,6 +454,44 @@ async def test_what_was_made_twice_goes_though_its_room_is_away_for_a_moment(wor
         await asyncio.gather(first, second)
     await created(world, stack_id)
     assert len(refused) == 1
+
+
+@pytest.mark.parametrize("died", ["before it told", "before it deleted"])
+async def test_what_was_made_twice_goes_though_its_maker_dies(world: World, died: str) -> None:
+    stack_id = await start_create(world)
+    old, new = Turn(is_last=died == "before it told"), Turn()
+    waiting = [old, new]
+    client = type(world.house).client
+    deletions: list[str] = []
+
+    class Dying(Held):
+        def __getattr__(self, name: str) -> Any:
+            if name == "delete_port" and died == "before it deleted" and not deletions:
+                return self._die
+            return super().__getattr__(name)
+
+        async def _die(self, port_id: str) -> None:
+            deletions.append(port_id)
+            raise Died
+
+    world.house.client = lambda room, context: Dying(  # type: ignore[method-assign]
+        client(world.house, room, context), "create_port", waiting
+    )
+    first = asyncio.create_task(world.settle("first"))
+    await old.reached.wait()
+    clock.step(seconds=60)
+    second = asyncio.create_task(world.engine("second").run_due())
+    await new.reached.wait()
+    new.go_on.set()
+    async with asyncio.timeout(20):
+        while not await is_made(world, "port"):
+            await asyncio.sleep(0.005)
+        old.go_on.set()
+        ends = await asyncio.gather(first, second, return_exceptions=True)
+    assert [type(end) for end in ends].count(Died) == 1
+    await world.settle("third")
+    await created(world, stack_id)
+    assert await world.store.count(model.LEFTOVERS) == 0
 
 
 async def test_what_was_given_up_half_made_goes_with_the_stack(world: World) -> None:

@@ -77,17 +77,20 @@ async def release_lease(
 ) -> datetime:
     """Give back the lease that was `taken`; answers when it is due again.
 
-    That is `every` after it was taken, or at once if it was wanted meanwhile; after a failure, at `retry_at`.
+    That is `every` after it was taken, or at once if it was wanted meanwhile; after a failure, at `retry_at`. If
+    another has taken it over, at once too: what was done last may be older than what the other did.
     """
     given_back: dict[str, Any] = {"token": None, "until": None, "failures": failures}
     ours = {"name": taken.name, "token": taken.token}
     async with store.transaction() as tx:
         if retry_at is not None:
-            await tx.update(leases, ours, next_at=retry_at, **given_back)
-        elif not await tx.update(
-            leases, {**ours, "next_at": taken.next_at}, next_at=taken.next_at + every, **given_back
-        ):
-            await tx.update(leases, ours, **given_back)
+            was_ours = await tx.update(leases, ours, next_at=retry_at, **given_back)
+        else:
+            unwanted = {**ours, "next_at": taken.next_at}
+            was_ours = await tx.update(leases, unwanted, next_at=taken.next_at + every, **given_back)
+            was_ours = was_ours or await tx.update(leases, ours, **given_back)
+        if not was_ours:
+            await tx.update(leases, {"name": taken.name}, next_at=AT_ONCE)
         return (await tx.get(leases, name=taken.name)).next_at  # type: ignore[no-any-return]
 
 

@@ -84,6 +84,22 @@ RESOURCES = new_table(
     Index("orchestration_resources_physical", "physical_id"),
 )
 
+# Things outside that no resource stands for: made by a run that another had overtaken. Each has a flow that deletes it.
+LEFTOVERS = new_table(
+    TABLES,
+    "orchestration_leftovers",
+    uuid_id(),
+    Column("stack_id", String(36), nullable=False),
+    Column("name", String(255), nullable=False),  # of the resource, and the rest as its row had it
+    Column("kind", String(255), nullable=False),
+    Column("physical_name", String(255)),
+    Column("physical_id", Text),  # null: whether there is one has to be looked up by the name
+    Column("properties", Sealed, nullable=False),
+    Column("metadata", Sealed, nullable=False),
+    Column("data", Sealed, nullable=False),
+    Column("created_at", UtcTime, nullable=False),  # of the resource
+)
+
 EVENTS = new_table(
     TABLES,
     "orchestration_events",

@@ -3,8 +3,6 @@
 Each step may find what an earlier run left half done, and goes on from there.
 """
 
-import asyncio
-
 from aerostat.kernel import clock
 from aerostat.kernel.db import Row, StoreUnavailable, Transaction
 from aerostat.kernel.errors import ApiError
@@ -15,6 +13,7 @@ from .failures import is_passing
 from .hooks import hook_behind
 from .kinds import find_kind
 from .ledger import Superseded, add_resource_event
+from .leftovers import look_later, may_be_made_twice
 from .run import BEFORE, CALLED, FINISHED, TRIES, Run
 from .states import action_of, complete, failed, progress, status_of
 from .template import ResourceDefinition
@@ -24,7 +23,6 @@ from .types.resource_type import Replace, ResourceType
 from .wanted import Wanted
 
 _EXTERNAL = "external_id"  # key of a row's data: what it stands for was there before the stack
-_PAUSES_S = (0.2, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0)
 
 
 class ResourceLife:
@@ -86,7 +84,11 @@ class ResourceLife:
         wanted.apply(row, self._run.generation)
         thing = self._run.thing_for(row, wanted)
         if row.physical_id is None:
-            await self._make(thing, await wanted.kind.find_made(thing) if wanted.kind.outside else None)
+            found = await wanted.kind.find_made(thing) if wanted.kind.outside else None
+            if found is None and may_be_made_twice(thing):
+                # Whoever began may still be at it: what comes of that is looked for when it cannot come any more.
+                await self._run.ledger.begin(lambda tx: look_later(tx, thing))
+            await self._make(thing, found)
         await self._settle(thing, await wanted.kind.is_created(thing))
 
     async def _make(self, thing: Thing, found: str | None = None) -> None:
@@ -99,7 +101,6 @@ class ResourceLife:
             if thing.kind.outside and outside_id is not None:
                 await thing.claim(outside_id)  # at once: what is made and not written down would be lost
         except MadeTwice:
-            await _take_back(thing)
             kept = await thing.db.find(model.RESOURCES, id=thing.row.id)
             if kept is None:
                 raise Superseded from None
@@ -282,20 +283,6 @@ class ResourceLife:
         await self._run.ledger.write(finish)
         del self._run.rows[row.id]
         return True
-
-
-async def _take_back(thing: Thing) -> None:
-    """Delete what was made in vain. Nobody else knows of it: a room that cannot answer now is asked again, here."""
-    for pause_s in _PAUSES_S:
-        try:
-            await thing.kind.delete(thing)
-        except Exception as error:
-            if not is_passing(error):
-                raise
-            await asyncio.sleep(pause_s)
-        else:
-            return
-    await thing.kind.delete(thing)
 
 
 def _may_change(kind: ResourceType, name: str) -> bool:

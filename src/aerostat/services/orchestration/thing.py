@@ -8,6 +8,7 @@ from aerostat.kernel.db import Row
 from aerostat.kernel.house import House
 
 from . import model
+from .leftovers import leave
 from .plans import Plan
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Thing:
     async def claim(self, physical_id: str) -> None:
         """Write down now that the resource is this thing outside, with `data`. The first run that does has it.
 
-        Raises `MadeTwice` for every other, and nothing is stored.
+        Raises `MadeTwice` for every other: what it made is a leftover, and will be deleted.
         """
         self.row.physical_id = physical_id
         values = {"physical_id": physical_id, "data": self.row.data}
@@ -115,6 +116,8 @@ class Thing:
             is_first = known is not None and known.physical_id in (None, physical_id)
             if is_first:
                 await tx.update(model.RESOURCES, {"id": self.row.id}, **values)
+            else:
+                await leave(tx, self)
 
         await self._store(store)
         if not is_first:
