@@ -483,10 +483,12 @@ async def test_what_was_made_twice_goes_though_its_maker_dies(world: World, died
     second = asyncio.create_task(world.engine("second").run_due())
     await new.reached.wait()
     new.go_on.set()
+    for _ in range(1000):
+        if await is_made(world, "port"):
+            break
+        await asyncio.sleep(0.005)
+    old.go_on.set()
     async with asyncio.timeout(20):
-        while not await is_made(world, "port"):
-            await asyncio.sleep(0.005)
-        old.go_on.set()
         ends = await asyncio.gather(first, second, return_exceptions=True)
     assert [type(end) for end in ends].count(Died) == 1
     await world.settle("third")

@@ -9,7 +9,6 @@ from aerostat.kernel.errors import ApiError
 
 from . import model
 from .errors import ResourceFailure
-from .failures import is_passing
 from .hooks import hook_behind
 from .kinds import find_kind
 from .ledger import Superseded, add_resource_event
