@@ -14,6 +14,7 @@ from .resources.auth import Auth
 from .resources.credential import Credential
 from .resources.domain import Domain
 from .resources.group import Group
+from .resources.limit import Limit, RegisteredLimit
 from .resources.project import Project
 from .resources.role import Role
 from .resources.service import CatalogEndpoint, CatalogService, Region
@@ -59,6 +60,8 @@ SERVICE = Service(
         Trust,
         Credential,
         SignedRequest,
+        RegisteredLimit,
+        Limit,
     ],
     tables=model.TABLES,
     client=IdentityClient,

@@ -224,3 +224,37 @@ CREDENTIALS = new_table(
     created_at(),
     Index("identity_credentials_user", "user_id", "type"),
 )
+
+REGISTERED_LIMITS = new_table(
+    TABLES,
+    "identity_registered_limits",
+    hex_id(),
+    Column("service_id", String(64), ForeignKey("identity_services.id", ondelete="CASCADE"), nullable=False),
+    Column("region_id", String(255), nullable=False, default=""),  # empty: in every region
+    Column("resource_name", String(255), nullable=False),
+    Column("default_limit", Integer, nullable=False),
+    Column("description", Text, nullable=True),
+    UniqueConstraint("service_id", "region_id", "resource_name"),
+)
+
+# What a limit is of, it has from its registered limit, which does not change as long as there are limits below it.
+LIMITS = new_table(
+    TABLES,
+    "identity_limits",
+    hex_id(),
+    Column(
+        "registered_limit_id",
+        String(64),
+        ForeignKey("identity_registered_limits.id", ondelete="CASCADE"),  # when its service goes
+        nullable=False,
+    ),
+    Column("service_id", String(64), nullable=False),
+    Column("region_id", String(255), nullable=False, default=""),
+    Column("resource_name", String(255), nullable=False),
+    Column("project_id", String(64), nullable=True, index=True),  # one of these two
+    Column("domain_id", String(64), nullable=True, index=True),
+    Column("resource_limit", Integer, nullable=False),
+    Column("description", Text, nullable=True),
+    UniqueConstraint("registered_limit_id", "project_id"),
+    UniqueConstraint("registered_limit_id", "domain_id"),
+)
