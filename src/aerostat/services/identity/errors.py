@@ -120,3 +120,19 @@ class RegisteredLimitInUse(Forbidden):
 
 class InvalidLimit(Forbidden):
     message = "Invalid resource limit: %(reason)s."
+
+
+class PolicyNotFound(NotFound):
+    message = "Could not find policy: %(id)s."
+
+
+class EndpointGroupNotFound(NotFound):
+    message = "Could not find Endpoint Group: %(id)s."
+
+
+class DomainConfigNotFound(NotFound):
+    message = "Could not find %(what)s in domain configuration for domain %(id)s."
+
+
+class InvalidDomainConfig(Forbidden):
+    message = "Invalid domain specific configuration: %(reason)s."

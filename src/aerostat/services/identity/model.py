@@ -258,3 +258,62 @@ LIMITS = new_table(
     UniqueConstraint("registered_limit_id", "project_id"),
     UniqueConstraint("registered_limit_id", "domain_id"),
 )
+
+POLICIES = new_table(
+    TABLES,
+    "identity_policies",
+    hex_id(),
+    Column("type", String(255), nullable=False),
+    Column("blob", Text, nullable=False),
+    Column("extra", Json, nullable=False, default=dict),
+)
+
+POLICY_ASSOCIATIONS = new_table(
+    TABLES,
+    "identity_policy_associations",
+    # An endpoint; or a service, everywhere or in one region. What is not named is empty.
+    Column("endpoint_id", String(64), primary_key=True, default=""),
+    Column("service_id", String(64), primary_key=True, default=""),
+    Column("region_id", String(255), primary_key=True, default=""),
+    Column("policy_id", String(64), ForeignKey("identity_policies.id", ondelete="CASCADE"), nullable=False),
+)
+
+PROJECT_ENDPOINTS = new_table(
+    TABLES,
+    "identity_project_endpoints",
+    Column(
+        "endpoint_id", String(64), ForeignKey("identity_endpoints.id", ondelete="CASCADE"), primary_key=True
+    ),
+    Column("project_id", String(64), primary_key=True, index=True),
+)
+
+ENDPOINT_GROUPS = new_table(
+    TABLES,
+    "identity_endpoint_groups",
+    hex_id(),
+    Column("name", String(255), nullable=False),
+    Column("description", Text, nullable=True),
+    Column("filters", Json, nullable=False),
+)
+
+PROJECT_ENDPOINT_GROUPS = new_table(
+    TABLES,
+    "identity_project_endpoint_groups",
+    Column(
+        "endpoint_group_id",
+        String(64),
+        ForeignKey("identity_endpoint_groups.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("project_id", String(64), primary_key=True, index=True),
+)
+
+DOMAIN_OPTIONS = new_table(
+    TABLES,
+    "identity_domain_options",
+    Column("domain_id", String(64), primary_key=True),
+    Column("group", String(255), primary_key=True),
+    Column("option", String(255), primary_key=True),
+    Column("value", Sealed, nullable=True),  # among them is the password of a directory
+)
+"""What a domain is configured with. Which options there are is in `domain_options.py`."""

@@ -207,6 +207,8 @@ async def remove_project(tx: Transaction, project_id: str) -> None:
     await tx.delete(model.TRUSTS, project_id=project_id)
     await tx.delete(model.CREDENTIALS, project_id=project_id)
     await tx.delete(model.LIMITS, project_id=project_id)
+    await tx.delete(model.PROJECT_ENDPOINTS, project_id=project_id)
+    await tx.delete(model.PROJECT_ENDPOINT_GROUPS, project_id=project_id)
     await tx.update(model.USERS, {"default_project_id": project_id}, default_project_id=None)
     await tx.delete(model.PROJECTS, id=project_id)
 
