@@ -99,11 +99,17 @@ def on(project: str) -> dict[str, object]:
 
 
 @pytest.fixture
-async def cloud(tmp_path: Path) -> AsyncIterator[Client]:
+def settings() -> dict[str, object]:
+    """Of identity; a test that wants others names them: `@pytest.mark.parametrize("settings", [{…}])`."""
+    return {}
+
+
+@pytest.fixture
+async def cloud(tmp_path: Path, settings: dict[str, object]) -> AsyncIterator[Client]:
     """Not signed in."""
-    config = load(
-        StateFolder(tmp_path), {"identity": IdentityConfig}, environ={"AEROSTAT_IDENTITY_BCRYPT_ROUNDS": "4"}
-    )
+    given = {"bcrypt_rounds": 4, **settings}
+    environ = {f"AEROSTAT_IDENTITY_{name.upper()}": str(value) for name, value in given.items()}
+    config = load(StateFolder(tmp_path), {"identity": IdentityConfig}, environ=environ)
     store = await open_store(f"sqlite:///{tmp_path}/identity.sqlite?synchronous=off", Seal("third"))
     assert SERVICE.tables is not None
     await create_schema(store, [kernel_model.metadata, SERVICE.tables])

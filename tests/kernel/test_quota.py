@@ -6,7 +6,7 @@ import pytest
 
 from aerostat.kernel.db import Store, Transaction, create_schema, open_store
 from aerostat.kernel.errors import OverQuota
-from aerostat.kernel.quota import EVERYONE, UNLIMITED, Quota, Quotas
+from aerostat.kernel.quota import EVERYONE, UNLIMITED, Quota, Quotas, UnifiedLimits
 
 from .toy_flows import lamps, metadata
 
@@ -88,3 +88,19 @@ async def test_an_unknown_name_is_a_mistake_of_ours(store: Store) -> None:
             await QUOTAS.check(tx, "p1", {"candles": 1})
         with pytest.raises(KeyError):
             await QUOTAS.set_limits(tx, "p1", {"candles": 1})
+
+
+async def test_unified_limits_go_before_the_rooms_own_and_may_be_shared(store: Store) -> None:
+    async def asked(unified: UnifiedLimits) -> None:
+        async with store.transaction() as tx:
+            await QUOTAS.check(tx, "p1", {"lamps": 1}, unified)
+
+    await add_lamp(store, 3)
+    with pytest.raises(TooManyLamps):
+        await asked(UnifiedLimits({"elsewhere": 9}))  # not registered: the room's own limit stands
+    await asked(UnifiedLimits({"lamps": 4}))
+    await asked(UnifiedLimits({"lamps": 4}, {"lamps": 4}, ("p0", "p1")))
+    async with store.transaction() as tx:
+        await tx.insert(lamps, name="x", state="lit", socket="p0")
+    with pytest.raises(TooManyLamps, match="4 of 4 used"):
+        await asked(UnifiedLimits({"lamps": 4}, {"lamps": 4}, ("p0", "p1")))

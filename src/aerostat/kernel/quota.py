@@ -2,11 +2,12 @@
 
 A room lists what it limits, once: `QUOTAS = Quotas("volume", Quota("volumes", 10, count_volumes), …)`, and
 checks in the transaction that inserts the rows. A limit comes from the project's own row, else from the row
-of `EVERYONE`, else from the code; -1 is no limit.
+of `EVERYONE`, else from the code; -1 is no limit. Before all of these go unified limits, which the identity room
+keeps for every room: a room that obeys them asks for them before its transaction and hands them to `check`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .db import Store, Transaction
@@ -28,6 +29,19 @@ class Quota:
     count: Count
 
 
+@dataclass(frozen=True, slots=True)
+class UnifiedLimits:
+    """What the identity room limits one project to; resources that are not registered there are in neither.
+
+    `own` is the project's own limit of each resource, else the registered default. `shared` bounds what `projects`
+    have together: those of the project's domain, where limits are shared (`strict_two_level`).
+    """
+
+    own: Mapping[str, int]
+    shared: Mapping[str, int] = field(default_factory=dict)
+    projects: tuple[str, ...] = ()
+
+
 class Quotas:
     """The limits of one room. `error` is the room's own `OverQuota`, raised with resource, asked, used,
     limit.
@@ -42,21 +56,33 @@ class Quotas:
     def names(self) -> tuple[str, ...]:
         return tuple(self._quotas)
 
-    async def check(self, tx: Transaction, project_id: str, asked: Mapping[str, int]) -> None:
+    async def check(
+        self,
+        tx: Transaction,
+        project_id: str,
+        asked: Mapping[str, int],
+        unified: UnifiedLimits | None = None,
+    ) -> None:
         """Raise the room's `OverQuota` unless `asked` more of each resource still fits.
 
         Call it in the transaction that then inserts the rows: until that ends no other check for the project
-        goes on, so two at once cannot both take the last place.
+        goes on, so two at once cannot both take the last place. `unified` limits go before the room's own.
         """
-        await tx.lock(f"quota.{self.service}.{project_id}")
-        limits = await self.limits(tx, project_id)
+        shared = unified.shared if unified is not None else {}
+        # Who shares a limit waits for each other: one lock for all of them, by whichever of their ids is the least.
+        sharers = sorted({project_id, *(unified.projects if unified is not None and shared else ())})
+        await tx.lock(f"quota.{self.service}.{sharers[0]}")
+        limits = await self.limits(tx, project_id) | dict(unified.own if unified is not None else {})
         for name, count in asked.items():
-            limit = limits[name]
-            if limit == UNLIMITED or count <= 0:
+            if count <= 0:
                 continue
-            used = await self._quotas[name].count(tx, project_id)
-            if used + count > limit:
-                raise self.error(resource=name, asked=count, used=used, limit=limit)
+            bounds = [(limits[name], [project_id]), (shared.get(name, UNLIMITED), sharers)]
+            for limit, among in bounds:
+                if limit == UNLIMITED:
+                    continue
+                used = sum([await self._quotas[name].count(tx, one) for one in among])
+                if used + count > limit:
+                    raise self.error(resource=name, asked=count, used=used, limit=limit)
 
     async def limits(self, db: Store | Transaction, project_id: str = EVERYONE) -> dict[str, int]:
         """Limit of each resource for the project; for `EVERYONE`, the defaults in force."""

@@ -82,8 +82,9 @@ class Policy:
     """The rules of one resource: a name for each verb, and who may by default.
 
     `{verb}` in the name is filled with upstream's word for the verb: `index` for `list`, otherwise the verb
-    itself; `verbs` says where it differs (`{"list": "get_all"}`). `per_verb` gives a verb its own default.
-    `scopes` are the token scopes for which the rules are meant ("project", "domain", "system"; none: any).
+    itself; `verbs` says where it differs (`{"list": "get_all"}`; a word with a colon is the whole name). `per_verb`
+    gives a verb its own default. `scopes` are the token scopes for which the rules are meant ("project", "domain",
+    "system"; none: any), `verb_scopes` those of single verbs.
     """
 
     def __init__(
@@ -93,12 +94,14 @@ class Policy:
         default: Term,
         verbs: Mapping[str, str] | None = None,
         scopes: Iterable[str] = (),
+        verb_scopes: Mapping[str, Iterable[str]] | None = None,
         **per_verb: Term,
     ) -> None:
         self.template = name
         self.default = default
         self.per_verb = per_verb
         self.scopes = tuple(scopes)
+        self.verb_scopes = {verb: tuple(some) for verb, some in (verb_scopes or {}).items()}
         self._words = {"list": "index", **(verbs or {})}
         self._names: dict[str, str] = {}
 
@@ -106,7 +109,8 @@ class Policy:
         """The rule that guards `verb`, as upstream names it."""
         name = self._names.get(verb)
         if name is None:
-            name = self._names[verb] = self.template.replace("{verb}", self._words.get(verb, verb))
+            word = self._words.get(verb, verb)
+            name = self._names[verb] = word if ":" in word else self.template.replace("{verb}", word)
         return name
 
     def rules(self, verbs: Iterable[str]) -> Iterator[Rule]:
@@ -116,4 +120,5 @@ class Policy:
             name = self.name(verb)
             if name not in seen:
                 seen.add(name)
-                yield Rule(name=name, text=self.per_verb.get(verb, self.default).text, scopes=self.scopes)
+                text = self.per_verb.get(verb, self.default).text
+                yield Rule(name=name, text=text, scopes=self.verb_scopes.get(verb, self.scopes))

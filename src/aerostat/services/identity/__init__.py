@@ -13,11 +13,15 @@ from .resources.assignment import Assignment
 from .resources.auth import Auth
 from .resources.credential import Credential
 from .resources.domain import Domain
+from .resources.domain_config import DomainConfig
+from .resources.endpoint_filter import EndpointGroup
 from .resources.group import Group
+from .resources.limit import Limit, RegisteredLimit
 from .resources.project import Project
 from .resources.role import Role
 from .resources.service import CatalogEndpoint, CatalogService, Region
 from .resources.signed import SignedRequest
+from .resources.stored_policy import StoredPolicy
 from .resources.trust import Trust
 from .resources.user import User
 from .resources.versions import VersionDocuments
@@ -59,6 +63,11 @@ SERVICE = Service(
         Trust,
         Credential,
         SignedRequest,
+        RegisteredLimit,
+        Limit,
+        StoredPolicy,
+        EndpointGroup,
+        DomainConfig,
     ],
     tables=model.TABLES,
     client=IdentityClient,

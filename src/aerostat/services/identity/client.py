@@ -3,6 +3,7 @@
 from typing import Any
 
 from aerostat.kernel.client import Caller
+from aerostat.kernel.quota import UnifiedLimits
 
 Thing = dict[str, Any]
 
@@ -67,6 +68,42 @@ class IdentityClient:
     async def delete(self, kind: str, id: str) -> None:
         await self._caller.delete(f"/v3/{_PLURALS[kind]}/{id}")
 
+    # Limits
+
+    async def limits_of(self, service: str, project_id: str) -> UnifiedLimits:
+        """What identity limits a project to in one service (`"image"`), by the names registered there.
+
+        This is how a room obeys unified limits. It asks as the cloud itself, since a user does not see what its domain
+        may have, and before its transaction, since none is open while another room is called:
+
+            asking = req.house.client("identity", internal_context(req.request_id))
+            unified = await asking.limits_of("image", project_id)
+            async with req.db.transaction() as tx:
+                await QUOTAS.check(tx, project_id, {"image_count_total": 1}, unified)
+                …
+
+        The names of the room's quotas are those under which an operator registers them. What nobody registered is in
+        neither map, and the room's own limit stands.
+        """
+        caller = self._caller
+        ids = [one["id"] for one in (await caller.get("/v3/services", type=service))["services"]]
+        if not ids:
+            return UnifiedLimits({})
+        region = caller.house.config.kernel.region
+        registered = (await caller.get("/v3/registered_limits", service_id=ids))["registered_limits"]
+        defaults = _by_resource(registered, "default_limit", region)
+        if not defaults:
+            return UnifiedLimits({})
+        found = (await caller.get("/v3/limits", service_id=ids, project_id=project_id))["limits"]
+        own = defaults | _by_resource(found, "resource_limit", region)
+        if (await caller.get("/v3/limits/model"))["model"]["name"] == "flat":
+            return UnifiedLimits(own)
+        domain_id = (await self.get_project(project_id))["domain_id"]
+        found = (await caller.get("/v3/limits", service_id=ids, domain_id=domain_id))["limits"]
+        projects = await self.list_projects(domain_id=domain_id)
+        shared = defaults | _by_resource(found, "resource_limit", region)
+        return UnifiedLimits(own, shared, tuple(one["id"] for one in projects))
+
     # Roles and groups
 
     async def grant(self, role_id: str, **who_and_where: str) -> None:
@@ -108,6 +145,14 @@ _PLURALS = {
     "service": "services",
     "user": "users",
 }
+
+
+def _by_resource(found: list[Thing], key: str, region: str) -> dict[str, int]:
+    """Limits by what they limit; one of this region goes before one of every region."""
+    here = [one for one in found if one["region_id"] in (None, region)]
+    return {
+        one["resource_name"]: one[key] for one in sorted(here, key=lambda one: one["region_id"] is not None)
+    }
 
 
 def _grant_path(role_id: str, who_and_where: dict[str, str]) -> str:

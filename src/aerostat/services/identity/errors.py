@@ -56,6 +56,10 @@ class ProjectNotLeaf(Forbidden):
     message = "Cannot delete the project %(id)s since it is not a leaf in the hierarchy."
 
 
+class TooDeep(Forbidden):
+    message = "Max hierarchy depth reached for %(id)s branch: at most %(deepest)s levels, the domain counted."
+
+
 class RoleImmutable(Forbidden):
     message = "Cannot modify %(kind)s %(id)s: it is immutable. Unset the immutable option first."
 
@@ -96,3 +100,39 @@ class Delegated(Forbidden):
 
 class ProhibitedImplication(Forbidden):
     message = "%(implied)s cannot be an implied roles"
+
+
+class RegisteredLimitNotFound(NotFound):
+    message = "Could not find registered limit for %(id)s."
+
+
+class LimitNotFound(NotFound):
+    message = "Could not find limit for %(id)s."
+
+
+class NoRegisteredLimit(Forbidden):
+    message = "Unable to create a limit that has no corresponding registered limit."
+
+
+class RegisteredLimitInUse(Forbidden):
+    message = "Unable to update or delete registered limit %(id)s because there are project limits associated with it."
+
+
+class InvalidLimit(Forbidden):
+    message = "Invalid resource limit: %(reason)s."
+
+
+class PolicyNotFound(NotFound):
+    message = "Could not find policy: %(id)s."
+
+
+class EndpointGroupNotFound(NotFound):
+    message = "Could not find Endpoint Group: %(id)s."
+
+
+class DomainConfigNotFound(NotFound):
+    message = "Could not find %(what)s in domain configuration for domain %(id)s."
+
+
+class InvalidDomainConfig(Forbidden):
+    message = "Invalid domain specific configuration: %(reason)s."

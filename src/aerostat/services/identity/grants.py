@@ -96,11 +96,8 @@ async def roles_on_project(store: Store, user_id: str, project: Row) -> list[Row
     """Effective roles on a project: direct, through groups, inherited from its domain and its parents."""
     held = await _role_ids(store, user_id, "project", project.id, inherited=False)
     held |= await _role_ids(store, user_id, "domain", project.domain_id, inherited=True)
-    parent_id = project.parent_id
-    while parent_id and parent_id != project.domain_id:
-        held |= await _role_ids(store, user_id, "project", parent_id, inherited=True)
-        parent = await store.find(model.PROJECTS, id=parent_id)
-        parent_id = parent.parent_id if parent else None
+    for parent in await above(store, project):
+        held |= await _role_ids(store, user_id, "project", parent.id, inherited=True)
     return await with_implied(store, held)
 
 
@@ -153,6 +150,19 @@ async def domains_of(store: Store, user_id: str) -> list[Row]:
         if actor_ids:
             ids |= {row.target_id for row in await store.all(model.ASSIGNMENTS, where)}
     return await store.all(model.PROJECTS, {"id": ids, "enabled": True, "is_domain": True}) if ids else []
+
+
+async def above(store: Store, project: Row) -> list[Row]:
+    """The projects above one, the nearest first; its domain is not among them."""
+    found: list[Row] = []
+    parent_id = project.parent_id
+    while parent_id and parent_id != project.domain_id:
+        parent = await store.find(model.PROJECTS, id=parent_id)
+        if parent is None:
+            break
+        found.append(parent)
+        parent_id = parent.parent_id
+    return found
 
 
 async def below(store: Store, project_id: str) -> set[str]:

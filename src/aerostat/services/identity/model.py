@@ -224,3 +224,96 @@ CREDENTIALS = new_table(
     created_at(),
     Index("identity_credentials_user", "user_id", "type"),
 )
+
+REGISTERED_LIMITS = new_table(
+    TABLES,
+    "identity_registered_limits",
+    hex_id(),
+    Column("service_id", String(64), ForeignKey("identity_services.id", ondelete="CASCADE"), nullable=False),
+    Column("region_id", String(255), nullable=False, default=""),  # empty: in every region
+    Column("resource_name", String(255), nullable=False),
+    Column("default_limit", Integer, nullable=False),
+    Column("description", Text, nullable=True),
+    UniqueConstraint("service_id", "region_id", "resource_name"),
+)
+
+# What a limit is of, it has from its registered limit, which does not change as long as there are limits below it.
+LIMITS = new_table(
+    TABLES,
+    "identity_limits",
+    hex_id(),
+    Column(
+        "registered_limit_id",
+        String(64),
+        ForeignKey("identity_registered_limits.id", ondelete="CASCADE"),  # when its service goes
+        nullable=False,
+    ),
+    Column("service_id", String(64), nullable=False),
+    Column("region_id", String(255), nullable=False, default=""),
+    Column("resource_name", String(255), nullable=False),
+    Column("project_id", String(64), nullable=True, index=True),  # one of these two
+    Column("domain_id", String(64), nullable=True, index=True),
+    Column("resource_limit", Integer, nullable=False),
+    Column("description", Text, nullable=True),
+    UniqueConstraint("registered_limit_id", "project_id"),
+    UniqueConstraint("registered_limit_id", "domain_id"),
+)
+
+POLICIES = new_table(
+    TABLES,
+    "identity_policies",
+    hex_id(),
+    Column("type", String(255), nullable=False),
+    Column("blob", Text, nullable=False),
+    Column("extra", Json, nullable=False, default=dict),
+)
+
+POLICY_ASSOCIATIONS = new_table(
+    TABLES,
+    "identity_policy_associations",
+    # An endpoint; or a service, everywhere or in one region. What is not named is empty.
+    Column("endpoint_id", String(64), primary_key=True, default=""),
+    Column("service_id", String(64), primary_key=True, default=""),
+    Column("region_id", String(255), primary_key=True, default=""),
+    Column("policy_id", String(64), ForeignKey("identity_policies.id", ondelete="CASCADE"), nullable=False),
+)
+
+PROJECT_ENDPOINTS = new_table(
+    TABLES,
+    "identity_project_endpoints",
+    Column(
+        "endpoint_id", String(64), ForeignKey("identity_endpoints.id", ondelete="CASCADE"), primary_key=True
+    ),
+    Column("project_id", String(64), primary_key=True, index=True),
+)
+
+ENDPOINT_GROUPS = new_table(
+    TABLES,
+    "identity_endpoint_groups",
+    hex_id(),
+    Column("name", String(255), nullable=False),
+    Column("description", Text, nullable=True),
+    Column("filters", Json, nullable=False),
+)
+
+PROJECT_ENDPOINT_GROUPS = new_table(
+    TABLES,
+    "identity_project_endpoint_groups",
+    Column(
+        "endpoint_group_id",
+        String(64),
+        ForeignKey("identity_endpoint_groups.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("project_id", String(64), primary_key=True, index=True),
+)
+
+DOMAIN_OPTIONS = new_table(
+    TABLES,
+    "identity_domain_options",
+    Column("domain_id", String(64), primary_key=True),
+    Column("group", String(255), primary_key=True),
+    Column("option", String(255), primary_key=True),
+    Column("value", Sealed, nullable=True),  # among them is the password of a directory
+)
+"""What a domain is configured with. Which options there are is in `domain_options.py`."""

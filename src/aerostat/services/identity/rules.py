@@ -3,9 +3,14 @@
 https://docs.openstack.org/keystone/latest/configuration/policy.html
 """
 
-from aerostat.kernel.policy import Rule
+from collections.abc import Mapping
+
+from aerostat.kernel.policy import Policy, Rule, Term, admin
 
 ADMIN = "rule:admin_required"
+ANY_SCOPE = ("system", "domain", "project")
+CLOUD_SCOPES = ("system", "project")
+"""Of rules about things that belong to no domain: a domain's own token is refused, whatever its roles."""
 SYSTEM_READER = f"{ADMIN} or (role:reader and system_scope:all)"
 DOMAIN_READER = f"({SYSTEM_READER}) or (role:reader and domain_id:%(target.domain_id)s)"
 
@@ -34,6 +39,31 @@ def managed(kind: str) -> str:
     return f"{ADMIN} or (role:manager and domain_id:%(target.{kind}.domain_id)s)"
 
 
-def rules(texts: dict[str, str]) -> tuple[Rule, ...]:
-    """`{"create_trust": "user_id:…"}` as rules of identity."""
-    return tuple(Rule(name=f"identity:{name}", text=text) for name, text in texts.items())
+def rules(texts: dict[str, str], scopes: tuple[str, ...] = ()) -> tuple[Rule, ...]:
+    """`{"create_trust": "user_id:…"}` as rules of identity, for tokens of these scopes (none: any)."""
+    return tuple(Rule(name=f"identity:{name}", text=text, scopes=scopes) for name, text in texts.items())
+
+
+def policy_of(
+    kind: str,
+    plural: str,
+    *,
+    default: Term = admin,
+    scopes: tuple[str, ...] = CLOUD_SCOPES,
+    verb_scopes: Mapping[str, tuple[str, ...]] | None = None,
+    **per_verb: Term,
+) -> Policy:
+    """The rules of one kind of thing under upstream's names: `identity:get_user`, `identity:list_users`."""
+    verbs = {"list": f"identity:list_{plural}", "show": "get"}
+    return Policy(
+        f"identity:{{verb}}_{kind}",
+        default=default,
+        scopes=scopes,
+        verb_scopes=verb_scopes,
+        verbs=verbs,
+        **per_verb,
+    )
+
+
+LOOK = Term(SYSTEM_READER, 0)
+"""Who reads what belongs to the cloud as a whole: administrators, and readers of the system."""

@@ -78,6 +78,8 @@ class Domain(Named):
                     await tx.delete(model.ASSIGNMENTS, actor_kind=kind, actor_id=ids)
                     await tx.delete(table, id=ids)
             await tx.delete(model.ROLES, domain_id=row.id)
+            await tx.delete(model.LIMITS, domain_id=row.id)
+            await tx.delete(model.DOMAIN_OPTIONS, domain_id=row.id)
             await tx.delete(model.ASSIGNMENTS, target_kind="domain", target_id=row.id)
             await tx.delete(model.PROJECTS, id=row.id)
         req.house.state["identity"].changed()

@@ -14,8 +14,9 @@ from aerostat.kernel.http import Request, Response
 from aerostat.kernel.policy import Policy, Term
 from aerostat.kernel.resource import Conditions, route
 
-from .. import grants, model
-from ..errors import BadParent, DomainNotFound, ProjectNotFound, ProjectNotLeaf, UserNotFound
+from .. import grants, limits, model
+from ..config import IdentityConfig
+from ..errors import BadParent, DomainNotFound, ProjectNotFound, ProjectNotLeaf, TooDeep, UserNotFound
 from ..rules import DOMAIN_READER, looked_at, managed, rules
 from .shape import DOMAIN_ID, OPTIONS, Named, changed, check_mutable, links
 
@@ -78,6 +79,7 @@ class Project(Named):
             if new.get("domain_id") not in (None, own):
                 raise BadParent(reason="Cannot create project: the parent must be in the same domain.")
             new["domain_id"] = own
+            await self._check_depth(req, parent)
         new["domain_id"] = (
             new.get("domain_id") or req.context.domain_id or req.context.project_domain_id or "default"
         )
@@ -184,6 +186,14 @@ class Project(Named):
             raise NotFound(f"Could not find project tag: {tag}.")
         await req.db.update(model.PROJECTS, {"id": row.id}, tags=[one for one in row.tags if one != tag])
 
+    async def _check_depth(self, req: Request, parent: Row) -> None:
+        """Raises `TooDeep` when a project below `parent` would lie deeper than projects may."""
+        config = req.house.config.section(IdentityConfig)
+        deepest = limits.MODELS[config.enforcement_model].max_depth or config.max_project_tree_depth
+        depth = 2 if parent.is_domain else len(await grants.above(req.db, parent)) + 3
+        if depth > deepest:
+            raise TooDeep(id=parent.id, deepest=deepest)
+
     async def _for(self, req: Request, project_id: str, rule: str) -> Row:
         row = await self.find(req, project_id)
         req.check(f"identity:{rule}", self.target(row))
@@ -196,6 +206,9 @@ async def remove_project(tx: Transaction, project_id: str) -> None:
     await tx.delete(model.APPLICATION_CREDENTIALS, project_id=project_id)
     await tx.delete(model.TRUSTS, project_id=project_id)
     await tx.delete(model.CREDENTIALS, project_id=project_id)
+    await tx.delete(model.LIMITS, project_id=project_id)
+    await tx.delete(model.PROJECT_ENDPOINTS, project_id=project_id)
+    await tx.delete(model.PROJECT_ENDPOINT_GROUPS, project_id=project_id)
     await tx.update(model.USERS, {"default_project_id": project_id}, default_project_id=None)
     await tx.delete(model.PROJECTS, id=project_id)
 

@@ -139,7 +139,8 @@ class Region(Named):
         return await super().update(req, row, changes)
 
     async def delete(self, req: Request, row: Row) -> None:
-        if await req.db.count(model.REGIONS, parent_region_id=row.id):
+        limited = await req.db.count(model.REGISTERED_LIMITS, region_id=row.id)
+        if limited or await req.db.count(model.REGIONS, parent_region_id=row.id):
             raise Forbidden(
                 f"Unable to delete region {row.id} because it or its child regions have associated endpoints."
             )

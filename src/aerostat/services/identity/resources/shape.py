@@ -3,7 +3,7 @@
 Identity's resources may carry attributes of the client's own (`extra`), shown beside the known ones.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Table, func
@@ -21,14 +21,21 @@ DESCRIPTION = {"type": ["string", "null"]}
 DOMAIN_ID = {"type": ["string", "null"]}
 
 
-def links() -> Field:
-    """`{"links": {"self": …}}`"""
-    return Field(dict, compute=lambda row, req: {"self": f"{_collection(req)}/{row['id']}"})
+def links(below: str = "") -> Field:
+    """`{"links": {"self": …}}`; `below` is what stands between the version and the plural, with its slash."""
+    return Field(dict, compute=lambda row, req: {"self": f"{_collection(req, below)}/{row['id']}"})
 
 
-def _collection(req: Request) -> str:
+def collection(req: Request, plural: str, rows: Iterable[Mapping[str, Any]], kind: str) -> dict[str, Any]:
+    """A list of another kind's things, all on one page: `{"users": […], "links": …}`."""
+    resource = req.service.resources[kind]
+    own = {"self": req.url, "previous": None, "next": None}
+    return {plural: [resource.view(req, row) for row in rows], "links": own}
+
+
+def _collection(req: Request, below: str) -> str:
     kind = req.state.get("identity_kind", "")
-    return f"{req.base_url}{req.service.prefix}/v3/{kind}"
+    return f"{req.base_url}{req.service.prefix}/v3/{below}{kind}"
 
 
 async def insert_named(req: Request, kind: str, table: Table, values: dict[str, Any]) -> Row:
