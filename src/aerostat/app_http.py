@@ -37,7 +37,7 @@ def for_roles(application: Any, roles: frozenset[str]) -> Any:
         if scope["type"] == "lifespan" or path in WATCHED_PATHS:
             await application(scope, receive, send)
             return
-        role = _role_of(application, path)
+        role = _role_of(application, scope)
         if role in roles:
             await application(scope, receive, send)
             return
@@ -53,10 +53,10 @@ def for_roles(application: Any, roles: frozenset[str]) -> Any:
     return gate
 
 
-def _role_of(application: Any, path: str) -> str:
-    if path.startswith(CONSOLE_PATHS):
+def _role_of(application: Any, scope: Scope) -> str:
+    if scope.get("path", "").startswith(CONSOLE_PATHS):
         return "console"
-    owner = application.own_room(path)
+    owner = application.own_room(scope)
     return str(owner.own_role) if owner is not None else "api"
 
 

@@ -87,6 +87,7 @@ class _Room:
         self.prefix = f"/{name}"
         self.catalog = None
         self.own_paths = ()
+        self.own_hosts = None
         self.base_url = None
 
 

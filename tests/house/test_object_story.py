@@ -45,6 +45,36 @@ def test_nothing_is_made_before_somebody_asks(tmp_path: Path) -> None:
         assert cloud.connect("demo").object_store.download_object("a", container="kept") == b"bytes"
 
 
+SETTINGS = """
+[object]
+public_url = "http://objects.test:8080"
+
+[object.middleware.domain_remap]
+storage_domain = ["example.net"]
+"""
+
+
+def test_hosts_of_its_own(tmp_path: Path) -> None:
+    """Under a host that names an account all paths are names of its; where only the store is, no path is unknown."""
+    (tmp_path / "aerostat.toml").write_text(SETTINGS)
+    (tmp_path / "aerostat.toml").chmod(0o600)
+    with Cloud(state=tmp_path, log_level="error") as cloud:
+        demo = cloud.connect("demo")
+        token = {"x-auth-token": demo.session.get_token()}
+
+        def ask(host: str, path: str, method: str = "GET", **about: Any) -> httpx.Response:
+            return httpx.request(method, cloud.url + path, headers={**token, "host": host}, **about)
+
+        account = f"auth-{demo.current_project_id}.EXAMPLE.net:80"
+        assert ask(account, "/c", "PUT").status_code == 201
+        assert ask(f"c.{account}", "/compute/v2.1", "PUT", content=b"bytes").status_code == 201
+        assert ask(f"c.{account}", "/compute/v2.1").content == b"bytes"
+        assert ask("objects.test:8080", f"/v1/AUTH_{demo.current_project_id}/c").text == "compute/v2.1\n"
+        assert ask("objects.test:8080", "/info and more").status_code == 412
+        assert ask("objects.test:8080", "/identity/v3").status_code == 200
+        assert ask("elsewhere.test", "/info and more").status_code == 404
+
+
 def test_users_by_their_own_client(cloud: Cloud) -> None:
     demo, admin = cloud.connect("demo"), cloud.connect("admin")
     store = demo.object_store

@@ -63,6 +63,10 @@ class Client:
                     found += piece
         return found
 
+    def end(self) -> None:
+        """Nothing more will be sent; what comes is read."""
+        self._writer.write_eof()
+
     def go(self) -> None:
         self._writer.transport.abort()
 
@@ -234,6 +238,64 @@ async def test_a_body_that_makes_no_sense_does_not_cost_the_answer(coding: bytes
         client = await connect()
         await client.send(b"PUT / HTTP/1.1\r\nhost: h\r\n" + coding + b"\r\nno message\r\n")
         assert (await client.rest()).startswith(b"HTTP/1.1 200 ")
+
+
+CHUNKED = b"PUT / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+async def test_chunks_that_make_no_sense_are_told_so_though_more_comes() -> None:
+    """What is on its way when the answer is given does not take the answer from the client."""
+    application = Application()
+    async with answered(application) as connect:
+        client = await connect()
+        await client.send(CHUNKED + b"3\r\nabc\r\n")
+        await client.send(b"no number\r\n" + bytes(500_000))
+        assert (await client.rest()).startswith(b"HTTP/1.1 400 ")
+        await asyncio.wait_for(application.ended.wait(), LIMIT_S)
+
+
+async def test_who_ends_the_own_half_is_answered() -> None:
+    async with answered(Application()) as connect:
+        client = await connect()
+        await client.send(b"PUT / HTTP/1.1\r\nhost: h\r\ncontent-length: 3\r\n\r\nabc" + GET + b"\r\n")
+        client.end()
+        found = await client.rest()
+        assert (found.count(b"HTTP/1.1 200 "), b"got 3" in found, b"got 0" in found) == (2, True, True)
+        broken = await connect()
+        await broken.send(b"PUT / HTTP/1.1\r\nhost: h\r\ncontent-length: 3\r\n\r\nab")
+        broken.end()
+        assert await broken.rest() == b""
+
+
+async def test_an_application_hears_of_a_client_that_ended_its_half_and_has_gone() -> None:
+    application = Application()
+    application.sends = 1 << 40
+    async with answered(application) as connect:
+        client = await connect()
+        await client.send(GET + b"\r\n")
+        client.end()
+        await client.until(b"\r\n\r\n")
+        client.go()
+        await asyncio.wait_for(application.ended.wait(), LIMIT_S)
+
+
+@pytest.mark.parametrize(
+    ("version", "expected", "status"),
+    [
+        (b"1.1", b"100-continue", b"100"),
+        (b"1.1", b"100-Continue, 100-continue", b"100"),
+        (b"1.1", b"wonders", b"417"),
+        (b"1.1", b"100-continue, wonders", b"417"),
+        (b"1.0", b"100-continue", b"200"),
+        (b"1.0", b"wonders", b"200"),
+    ],
+)
+async def test_nothing_is_expected_but_to_go_on(version: bytes, expected: bytes, status: bytes) -> None:
+    head = b"PUT / HTTP/%s\r\nhost: h\r\nexpect: %s\r\ncontent-length: 3\r\n\r\n"
+    async with answered(Application()) as connect:
+        client = await connect()
+        await client.send(head % (version, expected) + b"abc")
+        assert (await client.until(b"\r\n")).startswith(b"HTTP/1.1 %s " % status)
 
 
 async def test_what_trickles_in_after_the_answer_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:

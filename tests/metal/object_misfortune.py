@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.metal.object_cluster import DEVICE, READY_LIMIT_S, Cluster, NodeProcess
+from tests.metal.object_cluster import DEVICE, Cluster, NodeProcess
 
 SKEW_S = 1.5
 """Clocks are wrong by so much at most."""
@@ -149,10 +149,8 @@ class Misfortune:
     async def killed_worker(self) -> None:
         """One of the processes of a node, perhaps the one with the daemons; another takes its place."""
         (node,) = [node for node in self.cluster.nodes if node.workers > 1]
-        async with asyncio.timeout(READY_LIMIT_S):
-            while not node.is_ready:  # noqa: ASYNC110  # who dies before he has begun ends them all
-                await asyncio.sleep(0.05)
-        node.kill_worker(self._rng.choice(node.worker_ids()))
+        if workers := node.worker_ids():
+            node.kill_worker(self._rng.choice(workers))
 
     async def put_clock(self) -> None:
         self._rng.choice(self.cluster.members).put_clock(self._rng.uniform(-SKEW_S, SKEW_S))

@@ -189,8 +189,10 @@ async def test_what_was_acknowledged_is_there(tmp_path: Path) -> None:
             over.set()
             await asyncio.gather(storm, *work)
             cluster.heal()
+            ended_s = time.monotonic()
             await _comes_to_rest(cluster, session, writers)
         told: dict[str, Any] = {
+            "rest_s": round(time.monotonic() - ended_s, 1),
             "operations": sum(writer.done for writer in writers),
             "refused": sum(writer.refused for writer in writers),
             "unanswered": sum(writer.unanswered for writer in writers),

@@ -13,6 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from aerostat.kernel.config import ConfigError
+from aerostat.services.object import housed
+from aerostat.services.object.config import ObjectConfig
 from aerostat.services.object.crypto.keymaster import Keymaster, SecretError
 from aerostat.services.object.crypto.sealed import Unreadable, seal, unseal
 from aerostat.services.object.crypto.stream import BodyKey
@@ -173,6 +176,30 @@ async def test_neither_ciphertext_nor_rubbish_is_served(tmp_path: Path, options:
         assert set((await listed(store)).values()) == {"<unknown>"}
         await store.put("/v1/A/c/o", b"anew")
         assert (await store("GET", "/v1/A/c/o")).body == b"anew"
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({}, "nothing would be encrypted"),
+        ({"root_secrets": {}}, "nothing would be encrypted"),
+        ({"root_secrets": {"1": "short"}}, "root secret 1"),
+        ({"root_secrets_file": "/nowhere/secrets.toml"}, "/nowhere/secrets.toml cannot be read"),
+        ({"root_secrets": SECRETS, "root_secrets_file": "/nowhere/secrets.toml"}, "one would be ignored"),
+    ],
+)
+async def test_who_asks_for_encryption_is_not_given_plain_bytes(
+    tmp_path: Path, options: dict[str, Any], told: str
+) -> None:
+    """Where a store stands alone, and where a cloud starts, long before its store is opened."""
+    settings = msgspec.convert({"middleware": {"encryption": options}}, ObjectConfig)
+    with pytest.raises(ConfigError, match=told):
+        housed.check(settings)
+    with pytest.raises(ConfigError, match=told):
+        async with opened(tmp_path, middleware={"encryption": options}):
+            pass
+    off = msgspec.structs.replace(settings, middleware={"encryption": {**options, "enabled": False}})
+    housed.check(off)
 
 
 async def test_plain_objects_from_before_are_read(tmp_path: Path) -> None:

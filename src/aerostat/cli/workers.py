@@ -1,9 +1,9 @@
 """`serve --workers N`: one listening socket, N processes that take connections from it.
 
 The parent only keeps the socket and the children. A child that dies is started again, at growing distances; what it
-had not yet taken from the socket the others take. SIGHUP replaces them one after another, each when its successor
-answers, so that new code or settings come into use without a refused connection. SIGTERM ends all, after they have
-answered what they had accepted.
+had not yet taken from the socket the others take. All end when none can begin, or one not after several attempts.
+SIGHUP replaces them one after another, each when its successor answers, so that new code or settings come into use
+without a refused connection. SIGTERM ends all, after they have answered what they had accepted.
 """
 
 import argparse
@@ -25,6 +25,8 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 15.0
 READY_LIMIT_S = 60.0
 END_LIMIT_S = 25.0
 STEADY_AFTER_S = 30.0
+MOST_BEGINNINGS = 5
+"""Who has never been ready after so many attempts will not be."""
 
 logger = log.get_logger(__name__)
 
@@ -66,10 +68,12 @@ class Pool:
         self._seats = [_Seat(number) for number in range(1, count + 1)]
         self._stopping = asyncio.Event()
         self._replacing: asyncio.Task[None] | None = None
+        self._why = ""
+        """What ended them all, in words."""
         self._alive_read, self._alive_write = os.pipe()  # closed when we die: the workers end as well
 
     def keep(self, parent_fd: int | None = None) -> int:
-        """Until told to end, or `parent_fd` closes; returns the exit code."""
+        """Until told to end, or `parent_fd` closes; answers the exit code. Raises `CommandError`: one never begins."""
         try:
             return asyncio.run(self.run(parent_fd))
         finally:
@@ -100,6 +104,8 @@ class Pool:
         await asyncio.wait([ready])
         with contextlib.suppress(asyncio.CancelledError):  # they ended before all of them were
             ready.result()
+        if self._why:
+            raise CommandError(self._why)
         return max(codes)
 
     def _orphaned(self, parent_fd: int) -> None:
@@ -108,7 +114,7 @@ class Pool:
 
     async def _keep(self, seat: "_Seat") -> int:
         """One worker after another; answers the exit code of one that could not even begin."""
-        pause_s = FIRST_PAUSE_S
+        pause_s, beginnings = FIRST_PAUSE_S, 0
         loop = asyncio.get_running_loop()
         while not self._stopping.is_set():
             began_s = loop.time()
@@ -120,7 +126,12 @@ class Pool:
             if self._stopping.is_set() or seat.successor is not None:
                 continue
             if not seat.ready.is_set():
-                return code or 1  # it has said why
+                beginnings += 1
+                if code >= 0 and not any(one.ready.is_set() for one in self._seats):
+                    return code or 1  # it has said what keeps them all from beginning
+                if beginnings == MOST_BEGINNINGS:
+                    self._why = f"worker {seat.number} {_ended(code)} {beginnings} times before it was ready"
+                    return 1
             logger.warning("worker.ended", worker=seat.number, exit=code, again_in_s=pause_s)
             await asyncio.sleep(pause_s)
             steady = loop.time() - began_s > STEADY_AFTER_S
@@ -184,6 +195,10 @@ class _Seat:
         self.child: asyncio.subprocess.Process | None = None
         self.successor: asyncio.subprocess.Process | None = None
         self.ready = asyncio.Event()
+
+
+def _ended(code: int) -> str:
+    return f"ended with {code}" if code >= 0 else f"was killed ({signal.Signals(-code).name})"
 
 
 async def _end(child: asyncio.subprocess.Process) -> None:

@@ -47,8 +47,9 @@ class Service:
     `flows`, `reconcilers`, `sweepers` are what the engine runs. `request_id_header` is a second header in which the
     room's clients look for the request id. `start` runs once when the process is up, before the first request.
     What is no API of resources is answered by `own_app`, an ASGI application that is also given the house: all that is
-    below the `own_paths` (`"/v1"`), in processes with the role `own_role`. `base_url` answers where the room is reached
-    when that is not where the API is.
+    below the `own_paths` (`"/v1"`) or asked of the `own_hosts`, in processes with the role `own_role`. Of a host that
+    begins with a dot these are all paths, of others those that no room has.
+    `base_url` answers where the room is reached when that is not where the API is.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Service:
         bootstrap: Hook | None = None,
         websockets: Mapping[str, Callable[..., Awaitable[None]]] | None = None,
         own_paths: Sequence[str] = (),
+        own_hosts: Callable[["Config"], Sequence[str]] | None = None,
         own_app: Callable[..., Awaitable[None]] | None = None,
         own_role: str = "api",
         base_url: Callable[["Config"], str] | None = None,
@@ -118,6 +120,7 @@ class Service:
         self.bootstrap = bootstrap
         self.websockets = dict(websockets or {})
         self.own_paths = own_paths
+        self.own_hosts = own_hosts
         self.own_app = own_app
         self.own_role = own_role
         self.base_url = base_url

@@ -51,6 +51,11 @@ class Application:
         house.dispatch = self
         self._prefixes = {service.prefix: service for service in house.services.values()}
         self._own = {path: service for service in house.services.values() for path in service.own_paths}
+        self._own_hosts = [
+            (host.lower(), service)
+            for service in house.services.values()
+            for host in (service.own_hosts(house.config) if service.own_hosts is not None else ())
+        ]
         self.journal = Journal(house.store)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,13 +66,27 @@ class Application:
         elif scope["type"] == "lifespan":
             await _lifespan(receive, send)
 
-    def own_room(self, path: str) -> Service | None:
-        """The room that answers this path by an application of its own."""
+    def own_room(self, scope: Scope) -> Service | None:
+        """The room that answers this request by an application of its own."""
+        path: str = scope["path"]
         end = path.find("/", 1)
-        return self._own.get(path if end < 0 else path[:end])
+        owner = self._own.get(path if end < 0 else path[:end])
+        return owner if owner is not None or not self._own_hosts else self._room_of_host(scope, path)
+
+    def _room_of_host(self, scope: Scope, path: str) -> Service | None:
+        asked = next(
+            (value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), ""
+        ).lower()
+        for host, service in self._own_hosts:
+            if host.startswith("."):
+                if asked.partition(":")[0].endswith(host):
+                    return service
+            elif asked == host and self._room(path)[0] is None:
+                return service
+        return None
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if (owner := self.own_room(scope["path"])) is not None and owner.own_app is not None:
+        if (owner := self.own_room(scope)) is not None and owner.own_app is not None:
             await owner.own_app(self.house, scope, receive, send)
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}

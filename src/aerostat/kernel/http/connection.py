@@ -3,7 +3,7 @@
 uvicorn leaves to what stands before it: how long the head of a request may be, how many headers it may have, how long
 it may take to come, for how long nobody reads an answer, how much may be sent after the answer is given, and how many
 may be connected (`crowd`). Nothing stands before us. And it reads no line with spaces or raw UTF-8 in its path, which
-clients of object stores send.
+clients of object stores send. Who ends only its own half of a connection is waiting for an answer, and gets it.
 
 Applications may ask `scope["extensions"]["aerostat.is_gone"]()` whether anybody is still there to be answered.
 """
@@ -29,9 +29,9 @@ HEAD_LIMIT_S = 60.0
 UNREAD_LIMIT_S = 60.0
 """An answer of which nothing is taken for so long is broken off."""
 ANSWER_LIMIT_S = 0.5
-"""For the answer to a request whose body makes no sense."""
+"""For the application's own answer to a request whose body makes no sense; then it is a 400."""
 MOST_UNWANTED_BYTES = 1 << 20
-"""Of a body that goes on after the answer to it."""
+"""Of a body that goes on after the answer to it, and of all that comes after the last answer."""
 UNWANTED_LIMIT_S = 10.0
 """It must have come to its end by then: pieces that trickle would hold the connection for ever."""
 
@@ -43,13 +43,14 @@ _PAGES = {
     400: (b"Bad Request", b"The head of the request is too large."),
     405: (b"Method Not Allowed", b"There is no such method."),
     408: (b"Request Timeout", b"The head of the request did not come in time."),
+    417: (b"Expectation Failed", b"Nothing is expected of us but 100-continue."),
     414: (b"Request-URI Too Long", b"The request's line is too long."),
     503: (b"Service Unavailable", b"Too many are connected. Please try again later."),
 }
 
 
-class _TooLarge(Exception):
-    """The head; `status` is the answer."""
+class _Refused(Exception):
+    """A head; `status` is the answer."""
 
     def __init__(self, status: int) -> None:
         self.status = status
@@ -66,7 +67,9 @@ class HttpProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._has_completed = False
         """With what was received last: most of that was a body."""
-        self._too_large: int | None = None
+        self._is_over = False
+        """Nothing that comes now is read: it made no sense, or was too much."""
+        self._refusal: int | None = None
         self._unwanted_bytes = 0
         self._trailers = 0
         self._unread_timer: asyncio.TimerHandle | None = None
@@ -77,7 +80,8 @@ class HttpProtocol(HttpToolsProtocol):
         if self.client is not None:
             self.address = self.client[0]
         if not self._crowd.enter(self):
-            self._refuse(503)
+            self._say(503)
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._crowd.leave(self)
@@ -87,6 +91,9 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._is_over:
+            self._drop(len(data))
+            return
         if self._is_in_head and not self._head_bytes:
             data = _without_offers(_readable(data))
         self._has_completed = False
@@ -96,19 +103,28 @@ class HttpProtocol(HttpToolsProtocol):
             if self._head_bytes > MOST_HEAD_BYTES:
                 self._refuse(400)
 
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """Nothing more will come. True: what came is still to be answered."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete or cycle.more_body or self._is_over:
+            return None
+        cycle.keep_alive = False
+        return True
+
     def send_400_response(self, msg: str) -> None:
         """What cannot be parsed, and what a limit of ours made an end of."""
-        if self._too_large is not None:
-            self._refuse(self._too_large)
+        if self._refusal is not None:
+            self._refuse(self._refusal)
         elif self.cycle is None or self.cycle.response_complete:
             if isinstance(sys.exception(), httptools.HttpParserInvalidMethodError):
                 self._refuse(405)
             else:
                 self._refuse(400, msg.encode())
         else:  # an answer is under way: another one would be read as a part of it
+            self._is_over = True
             self.cycle.keep_alive = False
             if self.cycle.more_body:
-                self.loop.call_later(ANSWER_LIMIT_S, self.transport.close)
+                self.loop.call_later(ANSWER_LIMIT_S, self._refuse, 400, msg.encode())
 
     def give_way(self) -> None:
         """See `Guest`."""
@@ -123,6 +139,8 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._is_in_head = True
+        self._is_asking_more = False
+        """It expects what we do not know."""
         self._head_bytes = self._unwanted_bytes = self._trailers = 0
         if self._head_timer is None:
             self._head_timer = self.loop.call_later(HEAD_LIMIT_S, self._head_late)
@@ -136,6 +154,10 @@ class HttpProtocol(HttpToolsProtocol):
         """What comes behind the chunks of a body is no header: it would count or not as it happens to come."""
         if self._is_in_head:
             super().on_header(name, value)
+            if self.headers[-1][0] == b"expect":
+                expected = {one.strip() for one in value.lower().split(b",")}
+                self.expect_100_continue |= b"100-continue" in expected
+                self._is_asking_more |= bool(expected - {b"100-continue"})
         else:
             self._trailers += 1
         if len(self.headers) + self._trailers > MOST_HEADERS:
@@ -144,8 +166,14 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._is_in_head = False
         self._stop_head_timer()
-        if self.parser.get_http_version() not in VERSIONS:
+        if (version := self.parser.get_http_version()) not in VERSIONS:
             self._end(400)
+        if version == "1.0":
+            self.expect_100_continue = (
+                False  # it was not known then, and the client would take 100 for the answer
+            )
+        elif self._is_asking_more:
+            self._end(417)
         before = self.cycle
         super().on_headers_complete()
         if (cycle := self.cycle) is not before:
@@ -155,9 +183,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         if self.cycle is not None and self.cycle.response_complete:
-            self._unwanted_bytes += len(body)
-            if self._unwanted_bytes > MOST_UNWANTED_BYTES:
-                self.transport.close()
+            self._drop(len(body))
             return
         super().on_body(body)
 
@@ -209,24 +235,45 @@ class HttpProtocol(HttpToolsProtocol):
             self._unwanted_timer.cancel()
             self._unwanted_timer = None
 
+    def _drop(self, size: int) -> None:
+        self._unwanted_bytes += size
+        if self._unwanted_bytes > MOST_UNWANTED_BYTES:
+            self.transport.close()
+
     def _end(self, status: int) -> Any:
-        self._too_large = status
-        raise _TooLarge(status)
+        self._refusal = status
+        raise _Refused(status)
 
     def _refuse(self, status: int, text: bytes = b"") -> None:
         """Answer, unless an answer is under way, of which it would be taken for a part; and make an end."""
+        if self.transport.is_closing():
+            return
         cycle = self.cycle
         if cycle is None or cycle.response_complete or not (cycle.response_started or self.pipeline):
-            reason, page = _PAGES[status]
-            text = text or page
-            self.transport.write(
-                b"HTTP/1.1 %d %s\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n"
-                b"connection: close\r\n\r\n%s" % (status, reason, len(text), text)
-            )
+            self._say(status, text)
             if cycle is not None:
                 cycle.disconnected = True
                 cycle.message_event.set()
-        self.transport.close()
+        self._part()
+
+    def _say(self, status: int, text: bytes = b"") -> None:
+        reason, page = _PAGES[status]
+        text = text or page
+        self.transport.write(
+            b"HTTP/1.1 %d %s\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n"
+            b"connection: close\r\n\r\n%s" % (status, reason, len(text), text)
+        )
+
+    def _part(self) -> None:
+        """Say that nothing more will be said, and close when the client has heard: while bytes of its are on the way
+        that nobody reads, closing would take the answer from it.
+        """
+        self._is_over = True
+        self._crowd.wait(self)
+        self.transport.write_eof()
+        self.flow.resume_reading()
+        self._stop_unwanted_timer()
+        self._unwanted_timer = self.loop.call_later(UNWANTED_LIMIT_S, self.transport.close)
 
 
 def _without_offers(data: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """The object store as a service of a cloud."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from aerostat.kernel.config import Config
 from aerostat.kernel.house import House
@@ -32,6 +33,17 @@ def base_url(config: Config) -> str:
     return config.section(ObjectConfig).public_url
 
 
+def own_hosts(config: Config) -> list[str]:
+    """Where the proxies are, if that is not where the API is too, and the domains whose hosts name accounts."""
+    settings = config.section(ObjectConfig)
+    hosts = {urlsplit(settings.public_url).netloc} - {urlsplit(config.kernel.public_url).netloc, ""}
+    if "domain_remap" in settings.middleware:
+        from .middleware.domain_remap import domains_of
+
+        hosts.update(domains_of(settings))
+    return sorted(hosts)
+
+
 SERVICE = Service(
     "object",
     type="object-store",
@@ -46,6 +58,7 @@ SERVICE = Service(
     start=start,
     stop=stop,
     own_paths=("/v1", "/v1.0", "/info", "/auth", "/endpoints", "/crossdomain.xml", "/recon", HEALTH),
+    own_hosts=own_hosts,
     own_app=answer,
     own_role="object",
     base_url=base_url,

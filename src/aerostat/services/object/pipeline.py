@@ -109,7 +109,9 @@ def build(room: ObjectStore, core: Handler) -> tuple[Handler, dict[str, Layer]]:
 
 
 def check_options(settings: ObjectConfig) -> None:
-    """What the settings say of middlewares is understood. Raises `ConfigError`."""
+    """What the settings say of middlewares is understood, and makes sense to those that have a `check` of their own.
+    Raises `ConfigError`.
+    """
     for name in settings.middleware:
         if name not in ORDER:
             near = difflib.get_close_matches(name, ORDER, n=1) or sorted(ORDER)
@@ -119,6 +121,8 @@ def check_options(settings: ObjectConfig) -> None:
         module = _module(name)
         kind = getattr(module, "Settings", NoOptions)
         options_of(settings, name, kind, apart=getattr(module, "APART", ()))
+        if hasattr(module, "check") and settings.middleware[name].get("enabled", True):
+            module.check(settings)
 
 
 def _module(name: str) -> ModuleType:

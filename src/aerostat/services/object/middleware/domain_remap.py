@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from ..config import options_of
+from ..config import ObjectConfig, options_of
 from ..http.request import Handler, Request
 from ..http.response import Refusal, Response
 
@@ -38,8 +38,7 @@ class Middleware:
     def __init__(self, room: "ObjectStore", next: Handler) -> None:
         settings = options_of(room.settings, "domain_remap", Settings)
         self._next = next
-        domains = _several(settings.storage_domain)
-        self._domains = tuple(one if one.startswith(".") else "." + one for one in domains)
+        self._domains = domains_of(room.settings)
         self._root = settings.path_root.strip("/")
         self._prefixes = {one.lower(): one for one in _several(settings.reseller_prefixes)}
         self._default_prefix = settings.default_reseller_prefix
@@ -47,7 +46,7 @@ class Middleware:
 
     async def __call__(self, request: Request) -> Response:
         host = request.host.rpartition(":")[0] if ":" in request.host else request.host
-        domain = next((one for one in self._domains if host.endswith(one)), None)
+        domain = next((one for one in self._domains if host.lower().endswith(one)), None)
         if domain is None:
             return await self._next(request)
         parts = host[: -len(domain)].strip(".").split(".")
@@ -83,6 +82,15 @@ class Middleware:
 
     def info(self) -> Mapping[str, Any]:
         return {"domain_remap": {"default_reseller_prefix": self._default_prefix}}
+
+
+def domains_of(settings: ObjectConfig) -> tuple[str, ...]:
+    """Each with a dot before it, without capitals. None where this is off. Raises `ConfigError`."""
+    options = settings.middleware.get("domain_remap", {})
+    domains = _several(options_of(settings, "domain_remap", Settings).storage_domain)
+    if not options.get("enabled", True):
+        return ()
+    return tuple("." + one.lower().removeprefix(".") for one in domains)
 
 
 def _several(value: str | Sequence[str]) -> list[str]:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import structlog
 
-from ..config import options_of
-from ..crypto.keymaster import Keymaster, UnknownSecret
+from ..config import ObjectConfig, options_of
+from ..crypto.keymaster import Keymaster, SecretError, UnknownSecret
 from ..crypto.sealed import Unreadable, is_sealed, seal, secret_id_of, unseal
 from ..crypto.stream import BodyKey
 from ..http import constraints
@@ -53,6 +53,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A TOML file with them instead (`crypto/keymaster.py`), which may change while the store runs."""
     disable_encryption: bool = False
     """Read what is encrypted, write plain bytes."""
+
+
+def check(settings: ObjectConfig) -> None:
+    """Who asks for encryption gets it, or is told why not. Raises `SecretError`."""
+    options = options_of(settings, "encryption", Settings)
+    if _keymaster(options) is None and not options.disable_encryption:
+        raise SecretError(
+            "[object.middleware.encryption]: without root_secrets or a root_secrets_file nothing would be encrypted; "
+            "to store plain bytes leave the section out"
+        )
 
 
 class Middleware:
@@ -195,9 +205,16 @@ class Middleware:
 
 
 def _keymaster(settings: Settings) -> Keymaster | None:
-    """None where no secret is told. Raises `SecretError`, OSError."""
+    """None where no secret is told. Raises `SecretError`."""
     if settings.root_secrets_file:
-        return Keymaster({}, None, Path(settings.root_secrets_file))
+        if settings.root_secrets:
+            raise SecretError(
+                "[object.middleware.encryption]: root_secrets and a root_secrets_file; one would be ignored"
+            )
+        try:
+            return Keymaster({}, None, Path(settings.root_secrets_file))
+        except OSError as error:
+            raise SecretError(f"{settings.root_secrets_file} cannot be read: {error.strerror}") from None
     if settings.root_secrets:
         return Keymaster(settings.root_secrets, settings.active_root_secret_id)
     return None
