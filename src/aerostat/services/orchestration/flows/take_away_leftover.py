@@ -15,9 +15,11 @@ from ..types.property import readable
 
 _POLL_S = 1.0
 
+take_away = TAKE_AWAY
 
-@TAKE_AWAY.step(attempts=1000)
-async def take_away(work: Work, leftover: Any) -> Outcome | None:
+
+@take_away.step(attempts=1000)
+async def remove(work: Work, leftover: Any) -> Outcome | None:
     """Find it if it has to be found, delete it, and look whether there is another."""
     stack = await work.db.find(model.STACKS, id=leftover.stack_id)
     if stack is None:  # long gone, and all that it had with it
