@@ -114,8 +114,7 @@ class ObjectStore:
         await self.finishing.all_ended()
         await self.cluster.close()
         self.neighbours.close()
-        for device in self.local.values():
-            await device.close()
+        await asyncio.gather(*(device.close() for device in self.local.values()))
         self.rounds.leave()
 
     def _container_sync(self, station: Station) -> Daemon:

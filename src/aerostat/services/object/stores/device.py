@@ -1,5 +1,6 @@
 """A device of this node: one folder, one disk, and threads of its own, so that a slow disk holds up nobody else."""
 
+import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -58,9 +59,10 @@ class LocalDevice:
         self._accounts = Shelf(Tree(root, ACCOUNTS), AccountDb, self._run)
 
     async def close(self) -> None:
+        """Wait for what was begun. A disk may take its time: it holds up nobody who uses another one."""
         await self._containers.close()
         await self._accounts.close()
-        self._threads.close()
+        await asyncio.to_thread(self._threads.close)
 
     @property
     def device_id(self) -> str:
