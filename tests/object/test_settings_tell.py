@@ -19,6 +19,7 @@ from aerostat.services.object.daemons.station import Station
 from aerostat.services.object.http.request import Request
 from aerostat.services.object.http.response import Response
 from aerostat.services.object.proxy import identity
+from aerostat.services.object.proxy import object as object_proxy
 from aerostat.services.object.proxy.core import Core
 
 from .daemons_kit import UNHURRIED, WEEK_S
@@ -285,3 +286,26 @@ async def test_files_without_a_name_go_when_nobody_can_still_write_them(tmp_path
             while not await auditor.pass_once():
                 pass
             assert left.exists() == is_there
+
+
+async def test_what_has_expired_is_opened_where_the_settings_let_it_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until the expirer comes, by who asks for it: also through a manifest, and to be given another time."""
+    monkeypatch.setattr(object_proxy, "_is_expired", lambda facts: facts.delete_at is not None)
+    opens = {"x-open-expired": "true"}
+    for allowed in (False, True):
+        async with opened(tmp_path / str(allowed), allow_open_expired=allowed) as store:
+            assert (await store("GET", "/info")).json["swift"]["allow_open_expired"] == allowed
+            await store.put("/v1/A/c")
+            await store.put("/v1/A/c/o", b"bytes", x_delete_after="60")
+            await store.put("/v1/A/c/d", b"", x_object_manifest="c/o")
+            status = 200 if allowed else 404
+            for method in ("GET", "HEAD"):
+                assert (await store(method, "/v1/A/c/o")).status == 404
+                assert (await store(method, "/v1/A/c/o", headers=opens)).status == status
+            whole = await store("GET", "/v1/A/c/d", headers=opens)
+            assert (whole.status, whole.body) == ((200, b"bytes") if allowed else (409, whole.body))
+            assert (await store("POST", "/v1/A/c/o")).status == 404
+            assert (await store("POST", "/v1/A/c/o", headers=opens)).status == (202 if allowed else 404)
+            assert (await store("GET", "/v1/A/c/o")).status == status
