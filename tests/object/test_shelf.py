@@ -13,8 +13,10 @@ import pytest
 from aerostat.services.object.stores import database
 from aerostat.services.object.stores import shelf as shelf_module
 from aerostat.services.object.stores.container_db import SHARDS, ContainerDb, Entry
+from aerostat.services.object.stores.device import LocalDevice
 from aerostat.services.object.stores.listing import Asked
 from aerostat.services.object.stores.object_file import Damaged
+from aerostat.services.object.stores.protocol import Place
 from aerostat.services.object.stores.shelf import Shelf
 from aerostat.services.object.stores.tree import Tree
 
@@ -238,3 +240,32 @@ async def test_a_damaged_file_is_told_whatever_is_asked_and_never_listed_from(sh
     assert not path.exists(), "put aside, so that a copy may take its place"
     assert await other.make(3, HASH, name="/a/c", at=2)
     assert await names(other) == []
+
+
+@pytest.mark.parametrize("slow", ["a file", "a thread"])
+async def test_a_device_that_takes_long_to_close_holds_up_nobody_else(tmp_path, monkeypatch, slow):
+    """Neither a file that SQLite has still to write to, nor work that a disk has not done."""
+    may_go_on, is_slow = threading.Event(), threading.Event()
+
+    def wait(*_):
+        is_slow.set()
+        assert may_go_on.wait(30)
+
+    device = LocalDevice(tmp_path)
+    await device.make_container(Place(1, HASH), "/a/c", 5, 0, {})
+    await device.container(Place(1, HASH))
+    if slow == "a file":
+        monkeypatch.setattr(ContainerDb, "close", wait)
+    else:
+        working = device._run_anyway(wait)
+    closing_ = asyncio.create_task(device.close())
+    try:
+        assert await asyncio.to_thread(is_slow.wait, 30)
+        for _ in range(20):
+            await asyncio.sleep(0.001)  # others have their turns
+        assert not closing_.done()
+    finally:
+        may_go_on.set()
+    await closing_
+    if slow == "a thread":
+        await working

@@ -51,6 +51,8 @@ class ObjectConfig(msgspec.Struct, frozen=True, kw_only=True):
     account_autocreate: bool = True
     allow_account_management: bool = False
     """Let reseller admins PUT and DELETE accounts."""
+    allow_open_expired: bool = False
+    """With `X-Open-Expired: true` objects whose time has come are read, and given another, until they are deleted."""
     info_ttl_s: float = 5.0
     """How long what is known of an account or container may be used unseen where several machines serve."""
     reclaim_age_s: float = 7 * 86_400.0

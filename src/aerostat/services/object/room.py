@@ -114,8 +114,7 @@ class ObjectStore:
         await self.finishing.all_ended()
         await self.cluster.close()
         self.neighbours.close()
-        for device in self.local.values():
-            await device.close()
+        await asyncio.gather(*(device.close() for device in self.local.values()))
         self.rounds.leave()
 
     def _container_sync(self, station: Station) -> Daemon:
@@ -141,7 +140,7 @@ class ObjectStore:
             "strict_cors_mode": self.settings.strict_cors_mode,
             "account_autocreate": self.settings.account_autocreate,
             "allow_account_management": self.settings.allow_account_management,
-            "allow_open_expired": False,
+            "allow_open_expired": self.settings.allow_open_expired,
             "valid_api_versions": ["v1", "v1.0"],
             **{name: getattr(limits, name) for name in limits.__struct_fields__},
         }

@@ -38,7 +38,10 @@ class ReplicatedObject:
         return self._found.data
 
     async def stream(self, start: int, end: int) -> AsyncIterator[bytes]:
-        """Raises what the last device raised, when no other has the same object."""
+        """Raises what the last device raised, when no other has the same object. One whose copy is damaged somewhere
+        may have what the others have not: who failed elsewhere is asked again.
+        """
+        stuck_at = -1
         while start < end:
             try:
                 async with aclosing(
@@ -51,6 +54,8 @@ class ReplicatedObject:
                     raise EOFError(f"the object ends at {start}, before {end}")
             except FAULTS as error:
                 self._calls.standings.failed(self._tried[-1].key, error)
+                if start != stuck_at:
+                    self._tried, stuck_at = self._tried[-1:], start
                 if not await self._go_on_elsewhere():
                     raise
 

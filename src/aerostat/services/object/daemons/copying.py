@@ -50,7 +50,7 @@ async def _write(found: OpenObject, target: DeviceVerbs, policy: int, place: Pla
             return 0
         if found.data is not None:
             await pace.spend(facts.size)
-            _check(facts, md5(found.data, usedforsecurity=False).hexdigest(), len(found.data))
+            check(facts, md5(found.data, usedforsecurity=False).hexdigest(), len(found.data))
             await target.put(policy, place, found.data, facts)
             return facts.size
         writing = await target.begin(policy, place, facts.size)
@@ -75,10 +75,11 @@ async def checked(found: OpenObject, facts: Facts, pace: Pace) -> AsyncIterator[
                 yield piece
     except (Damaged, EOFError) as error:
         raise SourceDamaged(str(error)) from error
-    _check(facts, digest.hexdigest(), size)
+    check(facts, digest.hexdigest(), size)
 
 
-def _check(facts: Facts, digest: str, size: int) -> None:
+def check(facts: Facts, digest: str, size: int) -> None:
+    """Raises `SourceDamaged`."""
     if size != facts.size:
         raise SourceDamaged(f"it has {size} bytes instead of {facts.size}")
     if facts.checksum not in (None, digest):

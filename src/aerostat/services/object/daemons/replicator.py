@@ -5,6 +5,7 @@ https://docs.openstack.org/swift/latest/overview_replication.html
 
 from ..stores.held import ACCOUNTS, CONTAINERS
 from .databases_alike import DatabasesAlike
+from .mending import Mending
 from .objects_alike import ObjectsAlike
 from .pace import Pace
 from .station import Station
@@ -28,6 +29,7 @@ class Replicator:
             lambda store: not store.startswith("fragments"),
             self._work,
             thorough_s=station.settings.thorough_s,
+            ended=Mending(station, Pace(station.settings.copy_bytes_per_s)).work,
         )
 
     async def pass_once(self) -> bool:

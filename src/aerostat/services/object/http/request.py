@@ -23,6 +23,9 @@ Handler = Callable[["Request"], Awaitable[Response]]
 """What answers a request: a middleware, or those of accounts, containers and objects at the end."""
 
 VERSIONS = ("v1", "v1.0")
+OPEN_EXPIRED = "x-open-expired"
+ALONG = ("referer", OPEN_EXPIRED)
+"""Headers of a client that its request's parts have, too."""
 
 
 class Body:
@@ -214,8 +217,9 @@ class Request:
             host=self.host,
             client=self.client,
         )
-        if (referer := self.headers.get("referer")) is not None:
-            made.headers.setdefault("referer", referer)
+        for name in ALONG:
+            if (value := self.headers.get(name)) is not None:
+                made.headers.setdefault(name, value)
         made.user, made.is_inner = self.user, True
         made.authorize = None if is_allowed else self.authorize
         made.is_owner = is_allowed

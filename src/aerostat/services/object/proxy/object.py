@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from .. import timestamp
 from ..http import constraints
-from ..http.request import Request
+from ..http.request import OPEN_EXPIRED, Request
 from ..http.response import HTML, Refusal, Response
 from ..stores.object_file import SMALL, Facts, Revision
 from ..stores.objects import Superseded
@@ -38,6 +38,7 @@ class Objects:
     def __init__(self, room: Any) -> None:
         self._room = room
         self._limits = room.settings.limits
+        self._may_open_expired = room.settings.allow_open_expired
 
     async def __call__(self, request: Request) -> Response:
         assert request.account is not None
@@ -68,7 +69,7 @@ class Objects:
         if found is None:
             raise Refusal(404)
         facts = found.facts
-        if facts.is_gone or (_is_expired(facts) and not request.is_true("x-backend-open-expired")):
+        if facts.is_gone or (_is_expired(facts) and not self._opens_expired(request)):
             await found.close()
             raise Refusal(404, None, {"x-backend-timestamp": timestamp.write(facts.timestamp)})
         return Response(200, _headers(facts), entity=ObjectEntity(found))
@@ -167,12 +168,20 @@ class Objects:
             await self._tell(request.account, request.container, request.name, facts)
         return facts
 
-    async def _is_there(self, policy: int, account: str, container: str, name: str) -> bool:
+    async def _is_there(
+        self, policy: int, account: str, container: str, name: str, *, expired: bool = False
+    ) -> bool:
+        """`expired`: also if its time has come."""
         found = await self._room.cluster.objects(policy).find(account, container, name, newest=True)
         if found is None:
             return False
         await found.close()
-        return not found.facts.is_gone and not _is_expired(found.facts)
+        return not found.facts.is_gone and (expired or not _is_expired(found.facts))
+
+    def _opens_expired(self, request: Request) -> bool:
+        return request.is_true("x-backend-open-expired") or (
+            self._may_open_expired and request.is_true(OPEN_EXPIRED)
+        )
 
     async def _post(self, request: Request, account: str, container: str, name: str) -> Response:
         info: ContainerInfo | None = await self._room.infos.container(account, container)
@@ -184,7 +193,9 @@ class Objects:
         content_type = request.headers.get("content-type")
         if content_type:
             constraints.check_utf8(content_type, "Content-Type")
-        if not await self._is_there(info.policy, account, container, name):
+        if not await self._is_there(
+            info.policy, account, container, name, expired=self._opens_expired(request)
+        ):
             raise Refusal(404)
 
         async def post(at: Timestamp) -> Facts | None:

@@ -1,5 +1,6 @@
 """A device of this node: one folder, one disk, and threads of its own, so that a slow disk holds up nobody else."""
 
+import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -27,7 +28,7 @@ from .held import (
 from .listing import Asked, Subdir
 from .mark import Mark
 from .object_file import Facts, Revision
-from .objects import Objects
+from .objects import WOUNDED, Objects
 from .opened import Found, Writing
 from .pending import Note, Pending
 from .protocol import Place
@@ -58,9 +59,10 @@ class LocalDevice:
         self._accounts = Shelf(Tree(root, ACCOUNTS), AccountDb, self._run)
 
     async def close(self) -> None:
+        """Wait for what was begun. A disk may take its time: it holds up nobody who uses another one."""
         await self._containers.close()
         await self._accounts.close()
-        self._threads.close()
+        await asyncio.to_thread(self._threads.close)
 
     @property
     def device_id(self) -> str:
@@ -286,6 +288,19 @@ class LocalDevice:
         """See `ContainerDb.drop_rows`."""
         asked = self._containers.ask(place.part, place.hashed, lambda found: found.drop_rows(after, upto))
         return await asked or 0
+
+    async def wounded(self) -> list[tuple[int, Place]]:
+        """Policy and place of objects of which a piece is damaged, and that no whole one has taken the place of."""
+
+        def look() -> list[tuple[int, Place]]:
+            policies = [policy_of(name) for name in listed(str(self.root / WOUNDED))]
+            return [(policy, Place(*one)) for policy in policies for one in self.objects(policy).wounded()]
+
+        return await self._run(look)
+
+    async def give_up_wounded(self, policy: int, place: Place, why: str) -> bool:
+        objects = self.objects(policy)
+        return await self._run(lambda: objects.give_up_wounded(place.part, place.hashed, why))
 
     async def clear_unnamed(self, older_than_s: float) -> int:
         """Remove what writers that died have left; answers how many files it was."""

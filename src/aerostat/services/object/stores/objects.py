@@ -2,11 +2,16 @@
 
     DEVICE/objects[-POLICY]/PARTITION/SUFFIX/HASH         the object, or its tombstone
     DEVICE/objects[-POLICY]/PARTITION/SUFFIX/HASH.post    what a later POST said
+    DEVICE/wounded/objects[-POLICY]/PARTITION-HASH        an object of which a piece is damaged
     DEVICE/tmp/…                                          files that have no name yet
 
 A name has one file, and that file is replaced by a rename: whoever looks finds the object before or after, never
 between. All that changes a name does so under the lock of its folder, looks at what is there, and gives way to
 what is newer. What is answered as done is on the disk: the file, and the folder's entry of it.
+
+What is wounded is missed here, so that a whole one is sent, but it is there for readers: all copies may have a damaged
+piece, each another one, and hold the whole object between them. What is older takes its place no more than that of a
+whole one.
 
 Everything here blocks; callers have threads. Names come as hashes only.
 """
@@ -16,6 +21,8 @@ import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+
+import structlog
 
 from ..timestamp import Timestamp
 from .held import Held, objects_of
@@ -30,11 +37,14 @@ from .object_file import (
     write_revision,
 )
 from .opened import Found, Superseded, Writing
-from .tree import Tree
+from .tree import Tree, listed
 
 __all__ = ["Objects", "Superseded"]
 
 POST = ".post"
+WOUNDED = "wounded"
+
+log = structlog.get_logger(__name__)
 
 
 class Objects:
@@ -42,6 +52,7 @@ class Objects:
 
     def __init__(self, device: Path, policy: int = 0) -> None:
         self.tree = Tree(device, objects_of(policy))
+        self._wounded = str(device / WOUNDED / objects_of(policy))
 
     # Reading
 
@@ -53,7 +64,7 @@ class Objects:
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
-            return None
+            return self._find_wounded(part, hashed)
         put_aside = partial(self._put_aside, part, hashed)
         try:
             written, data = read(fd)
@@ -67,7 +78,22 @@ class Objects:
         except BaseException:
             os.close(fd)
             raise
-        return Found(fd, written, revision, data, put_aside)
+        return Found(fd, written, revision, data, put_aside, partial(self._wound, part, hashed))
+
+    def _find_wounded(self, part: int, hashed: str) -> Found | None:
+        try:
+            fd = os.open(self._wounded_path(part, hashed), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            written, data = read(fd)
+            revision = revision_at(f"{self.tree.folder(part, hashed)}/{hashed}")
+        except BaseException as error:
+            os.close(fd)
+            if isinstance(error, Damaged):
+                self.give_up_wounded(part, hashed, error.reason)
+            raise
+        return Found(fd, written, revision, data, _leave)  # it is out of the way
 
     # Writing
 
@@ -79,9 +105,14 @@ class Objects:
                 present = facts_at(f"{folder}/{hashed}")
                 if present is not None and present.timestamp >= facts.timestamp:
                     raise Superseded(present.timestamp)
+                wounded = self._wounded_facts(part, hashed) if present is None else None
+                if wounded is not None and wounded.timestamp > facts.timestamp:
+                    raise Superseded(wounded.timestamp)
                 os.rename(path, f"{folder}/{hashed}")
                 drop_older_revision(f"{folder}/{hashed}", facts.timestamp)
                 os.fsync(opened)
+                if wounded is not None:
+                    os.unlink(self._wounded_path(part, hashed))
 
         return Writing(self.tree, give_name)
 
@@ -96,7 +127,7 @@ class Objects:
 
     def delete(self, part: int, hashed: str, path: str, timestamp: Timestamp) -> Facts | None:
         """Put a tombstone there; answers what was there before it. Raises `Superseded`, OSError."""
-        before = facts_at(f"{self.tree.folder(part, hashed)}/{hashed}")
+        before = facts_at(f"{self.tree.folder(part, hashed)}/{hashed}") or self._wounded_facts(part, hashed)
         self.put(part, hashed, b"", Facts(path=path, timestamp=timestamp, is_gone=True))
         return before
 
@@ -108,7 +139,7 @@ class Objects:
         folder = self.tree.folder(part, hashed)
         path = f"{folder}/{hashed}"
         with self.tree.locked(folder) as opened:
-            written = facts_at(path)
+            written = facts_at(path) or self._wounded_facts(part, hashed)
             if written is None or written.is_gone:
                 return None
             return revise(self.tree, opened, path, written, revision)
@@ -135,7 +166,7 @@ class Objects:
         """
         folder = self.tree.folder(part, hashed)
         with self.tree.locked(folder):
-            names = [hashed, hashed + POST]
+            names = [hashed, hashed + POST, self._wounded_path(part, hashed)]
             if facts_at(f"{folder}/{hashed}") is not None and has_damaged_revision(f"{folder}/{hashed}"):
                 names = [hashed + POST]
             return self.tree.put_aside(folder, names, why)
@@ -149,6 +180,50 @@ class Objects:
             is_of_post = has_damaged_revision(f"{folder}/{hashed}")
             names = [hashed + POST] if is_of_post else [hashed, hashed + POST]
             return self.tree.put_aside(folder, names, why)
+
+    # What is wounded
+
+    def wounded(self) -> list[tuple[int, str]]:
+        """Partition and hash of those that no whole one has taken the place of."""
+        found = []
+        for name in listed(self._wounded):
+            number, _, hashed = name.partition("-")
+            part = int(number)
+            with self.tree.locked(folder := self.tree.folder(part, hashed)):
+                if os.path.exists(f"{folder}/{hashed}"):  # who gave it its name died before he took this away
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(f"{self._wounded}/{name}")
+                else:
+                    found.append((part, hashed))
+        return found
+
+    def give_up_wounded(self, part: int, hashed: str, why: str) -> bool:
+        """Put it aside: nobody can make it whole. False when it is not there any more."""
+        folder = self.tree.folder(part, hashed)
+        with self.tree.locked(folder):
+            names = [self._wounded_path(part, hashed)]
+            if not os.path.exists(f"{folder}/{hashed}"):
+                names.append(hashed + POST)
+            is_there = self.tree.put_aside(folder, names, why)
+            self.tree.remove_if_empty(folder)
+            return is_there
+
+    def _wound(self, part: int, hashed: str, fd: int, why: str) -> bool:
+        """Of the open file a piece is damaged."""
+        folder = self.tree.folder(part, hashed)
+        with self.tree.locked(folder):
+            if not self.tree.is_open(fd, f"{folder}/{hashed}"):
+                return False
+            os.makedirs(self._wounded, mode=0o700, exist_ok=True)
+            os.rename(f"{folder}/{hashed}", self._wounded_path(part, hashed))
+            log.warning("damaged file put aside", store=self.tree.root, files=[hashed], why=why)
+            return True
+
+    def _wounded_path(self, part: int, hashed: str) -> str:
+        return f"{self._wounded}/{part}-{hashed}"
+
+    def _wounded_facts(self, part: int, hashed: str) -> Facts | None:
+        return facts_at(self._wounded_path(part, hashed))
 
     # Going through all
 
@@ -174,6 +249,10 @@ class Objects:
         except Damaged:
             return None
         return held_of(hashed, written, revision)
+
+
+def _leave(_fd: int, _why: str) -> bool:
+    return False
 
 
 def held_of(hashed: str, written: Facts, revision: Revision | None) -> Held:

@@ -27,13 +27,21 @@ answers whether it did."""
 class Found:
     """An object, or its tombstone, opened. Its bytes stay readable whatever happens to its name; close it."""
 
-    __slots__ = ("_fd", "_put_aside", "data", "facts", "revision", "written")
+    __slots__ = ("_fd", "_put_aside", "_wound", "data", "facts", "revision", "written")
 
     def __init__(
-        self, fd: int, written: Facts, revision: Revision | None, data: bytes | None, put_aside: PutAside
+        self,
+        fd: int,
+        written: Facts,
+        revision: Revision | None,
+        data: bytes | None,
+        put_aside: PutAside,
+        wound: PutAside | None = None,
     ) -> None:
+        """`wound`: what becomes of a file of which one piece is damaged, and others may be sound."""
         self._fd = fd
         self._put_aside = put_aside
+        self._wound = wound if wound is not None and written.size > PIECE else put_aside
         self.facts = revised(written, revision)
         """With what was said by a POST."""
         self.written = written
@@ -48,7 +56,7 @@ class Found:
 
     def read(self, start: int, end: int) -> bytes:
         """From `start` to before `end`, or to the end of the piece in which that is, or of the object. The whole piece
-        is looked at first: a damaged one raises `Damaged`, and the file is put aside. Raises OSError.
+        is looked at first: a damaged one raises `Damaged`, and the file stands for the object no more. Raises OSError.
         """
         if start >= (size := self.written.size):
             return b""
@@ -56,7 +64,7 @@ class Found:
         try:
             piece = read_piece(self._fd, size, number)
         except Damaged as damage:
-            self.put_aside(damage.reason)
+            self._wound(self._fd, damage.reason)
             raise
         return piece[begin : begin + end - start]
 

@@ -245,11 +245,14 @@ class Shelf(Generic[D]):
     async def close(self) -> None:
         """Wait for what is being written, and close the files."""
         await asyncio.gather(*self._at_work, return_exceptions=True)
+        await asyncio.to_thread(self._close_files)  # also of a device that is away
+
+    def _close_files(self) -> None:
         with self._lock:
-            for slot in self._slots.values():
-                if slot.database is not None:
-                    slot.database.close()
-            self._slots.clear()
+            slots, self._slots = self._slots, OrderedDict()
+        for slot in slots.values():
+            if slot.database is not None:
+                slot.database.close()
 
 
 @contextmanager

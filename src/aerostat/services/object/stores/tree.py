@@ -120,12 +120,15 @@ class Tree:
             return False
 
     def put_aside(self, folder: str, names: list[str], why: str) -> bool:
-        """With the folder's lock: move files to where damaged ones are kept, and say so; False when there are none."""
+        """With the folder's lock: move files to where damaged ones are kept, and say so; False when there are none. A
+        name may be a whole path.
+        """
         os.makedirs(self._quarantined, exist_ok=True)
         moved = []
         for name in names:
             with contextlib.suppress(FileNotFoundError):
-                os.rename(f"{folder}/{name}", f"{self._quarantined}/{name}~{_token}-{next(_numbers)}")
+                aside = f"{self._quarantined}/{os.path.basename(name)}~{_token}-{next(_numbers)}"
+                os.rename(os.path.join(folder, name), aside)
                 moved.append(name)
         if moved:
             log.warning("damaged file put aside", store=self.root, files=moved, why=why)
