@@ -34,15 +34,18 @@ groups = [".admin"]
 
 
 class Store:
-    """`aerostat object up` in a folder of its own."""
+    """`aerostat object up` in a folder of its own; a second time it is the same store, whatever is asked for."""
 
     def __init__(self, folder: Path, devices: int, replicas: int) -> None:
         self.state = folder / "s"
-        self.state.mkdir(mode=0o700)
-        (self.state / "aerostat.toml").write_text(SETTINGS)
         self.port = find_free_port("127.0.0.1")
-        self._command("up", "--detach", "--port", str(self.port), "--replicas", str(replicas), "--devices",
-                      *(str(folder / f"d{number + 1}") for number in range(devices)))  # fmt: skip
+        first: list[str] = []
+        if not self.state.exists():
+            self.state.mkdir(mode=0o700)
+            (self.state / "aerostat.toml").write_text(SETTINGS)
+            first = ["--replicas", str(replicas), "--devices"]
+            first += [str(folder / f"d{number + 1}") for number in range(devices)]
+        self._command("up", "--detach", "--port", str(self.port), *first)
         self.pid = int((self.state / "run" / "object.lock").read_text())
         self.token = ""
         with self.connection() as ask:

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aerostat.services.object.cluster import sharded
+from aerostat.services.object.cluster.sharded import ShardedContainers, _Known
 from aerostat.services.object.cluster.shards import PLAN, ROOT, Shard, Table, account_of, table_in
 from aerostat.services.object.daemons.replicator import Replicator
 from aerostat.services.object.daemons.sharder import ORPHAN_S, Sharder
@@ -267,13 +269,47 @@ async def test_another_process_learns_of_the_cut_when_it_is_refused(tmp_path):
         known = made.cluster.containers._known
         known.clear()
         await made.cluster.containers.hear("a", "c", [word("z", now())])
-        assert known["a", "c"] == await table_of(made)
-        stale = Table((Shard("", "no such"),))
+        assert known["a", "c"].table == await table_of(made)
+        stale = _Known(Table((Shard("", "no such"),)))
         known["a", "c"] = stale
         assert len(await names_of(made)) == 91
         known["a", "c"] = stale
         await made.cluster.containers.hear("a", "c", [word("zz", now())])
         assert len(await names_of(made)) == 92
+
+
+async def test_sums_are_seen_at_once_where_names_are_told_and_soon_elsewhere(tmp_path, monkeypatch):
+    async with world(tmp_path, 3, settings=SMALL) as made:
+        await begin(made, [f"o{number:03d}" for number in range(90)])
+        await settle(made)
+        here = made.cluster.containers
+        there = ShardedContainers(here.plain)
+
+        async def objects(containers):
+            return (await containers.status("a", "c"))[0].objects
+
+        assert await objects(here) == await objects(there) == 90
+        await here.hear("a", "c", [word("x", now())])
+        assert (await objects(here), await objects(there)) == (91, 90)
+        monkeypatch.setattr(sharded, "SUMS_S", 0.0)
+        assert await objects(there) == 91
+
+
+async def test_a_shard_below_a_folder_that_was_told_is_not_asked_for_it_again(tmp_path):
+    async with world(tmp_path, 3, settings=SMALL) as made:
+        await begin(made, [*(f"o/{number:03d}" for number in range(130)), "p"])
+        await settle(made)
+        assert len((await table_of(made)).shards) > 4
+        plain, asked = made.cluster.containers.plain, []
+        list_ = plain.list
+
+        async def listing(account, container, page):
+            asked.append(container)
+            return await list_(account, container, page)
+
+        plain.list = listing
+        assert await names_of(made, delimiter="/") == ["o/", "p"]
+        assert len(asked) == 2
 
 
 async def test_what_a_stale_table_calls_a_shard_is_not_cut(tmp_path):

@@ -33,26 +33,27 @@ class Looking(Generic[T]):
         on_damage: OnDamage | None = None,
         newest: bool = False,
     ) -> None:
-        self._calls, self._layout, self._part = calls, layout, part
-        self._age, self._is_gone, self._dispose = age, is_gone, dispose
+        self._calls, self._layout, self._part, self._ask = calls, layout, part, ask
+        self._age, self._is_gone, self._dispose, self._on_damage = age, is_gone, dispose, on_damage
         self._newest = newest
         self._wanted = layout.read_quorum(part)
-        self._asking: Asking[T] = Asking(
-            calls, ask, self._take, self._wanted, dispose=dispose, on_damage=on_damage
-        )
         self._best: T | None = None
         self.source: Target | None = None
         """Who gave what was taken."""
 
     async def find(self, what: str) -> T | None:
         """The answer; None when there is nothing. Raises `NoQuorum` when too few could tell."""
-        layout, part, asking = self._layout, self._part, self._asking
+        layout, part = self._layout, self._part
+        # not kept with us: two that hold each other would hold what was found until it is looked for garbage
+        asking = Asking(
+            self._calls, self._ask, self._take, self._wanted, dispose=self._dispose, on_damage=self._on_damage
+        )
         try:
             holders = layout.holders(part)
             if len(holders) == 1 == layout.holder_count(part):
                 await asking.one(holders[0])
             else:
-                await self._ask_holders(holders)
+                await self._ask_holders(asking, holders)
             answered = asking.answered
             is_sure = self._is_found() or (self._best is not None and answered >= layout.holder_count(part))
             if self._newest or not is_sure:
@@ -73,14 +74,14 @@ class Looking(Generic[T]):
         is_known = self._is_found() and answered >= self._wanted
         return patience.linger_s if is_known else patience.answer_s
 
-    async def _ask_holders(self, holders: list[Target]) -> None:
+    async def _ask_holders(self, asking: Asking[T], holders: list[Target]) -> None:
         patience = self._calls.patience
         holders = self._calls.standings.for_reading(holders)
         if not self._newest:
-            await self._asking.round(holders[:1], patience.hedge_s, self._is_enough)
+            await asking.round(holders[:1], patience.hedge_s, self._is_enough)
             holders = holders[1:]
         if not self._is_enough():
-            await self._asking.round(holders, patience.answer_s, self._is_enough)
+            await asking.round(holders, patience.answer_s, self._is_enough)
 
     def _is_enough(self) -> bool:
         return not self._newest and self._is_found()

@@ -63,6 +63,12 @@ class Table(msgspec.Struct, frozen=True):
                 found.append(shard)
         return found[::-1] if asked.reverse else found
 
+    def is_below(self, shard: Shard, prefix: str) -> bool:
+        """All names that a shard may have begin with it."""
+        number = self.shards.index(shard) + 1
+        behind = self.shards[number].lower if number < len(self.shards) else ""
+        return shard.lower.startswith(prefix) and behind.startswith(prefix)
+
     def replaced(self, old: str, new: Sequence[Shard]) -> "Table":
         """One shard cut into others, or (`new` is empty) left to the one before it."""
         shards: list[Shard] = []

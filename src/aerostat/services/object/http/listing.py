@@ -1,14 +1,13 @@
 """A page of names, before it has a format: handlers and middlewares work on rows, and the last one writes them down."""
 
-import time
 from collections.abc import Sequence
-from functools import lru_cache
+from datetime import datetime, timedelta
 from typing import Literal
 from xml.sax.saxutils import escape, quoteattr
 
 import msgspec
 
-from ..timestamp import TICK_DIGITS, Timestamp
+from ..timestamp import TICK_DIGITS, TICKS, Timestamp
 
 
 class ObjectRow(msgspec.Struct, omit_defaults=True, gc=False):
@@ -64,14 +63,23 @@ def tell_etag(row: ObjectRow, etag: str, account: str) -> None:
 
 
 class Listing:
-    """`kind` and `name` are of the thing that lists."""
+    """`kind` and `name` are of the thing that lists. `told`: those of the rows whose ETag is more, or something else,
+    than the MD5 of an object: only they are for middlewares that told the container something.
+    """
 
-    __slots__ = ("kind", "name", "rows")
+    __slots__ = ("kind", "name", "rows", "told")
 
-    def __init__(self, kind: Literal["account", "container"], name: str, rows: Sequence[Row]) -> None:
+    def __init__(
+        self,
+        kind: Literal["account", "container"],
+        name: str,
+        rows: Sequence[Row],
+        told: Sequence[ObjectRow] = (),
+    ) -> None:
         self.kind: Literal["account", "container"] = kind
         self.name = name
         self.rows = rows
+        self.told = told
 
 
 _encode = msgspec.json.Encoder().encode
@@ -125,11 +133,20 @@ def _quoted(text: str) -> str:
 
 def moment_of(moment: Timestamp) -> str:
     """`2026-11-23T08:19:28.123450`, as listings write times."""
-    digits = f"{moment:06d}"  # a second has a digit at least
-    return f"{_second(digits[:-TICK_DIGITS])}.{digits[-TICK_DIGITS:]}0"
+    digits = f"{moment:06}" if moment < TICKS else str(moment)  # a second has a digit at least
+    return f"{_seconds[digits[:-TICK_DIGITS]]}.{digits[-TICK_DIGITS:]}0"
 
 
-@lru_cache(maxsize=10_000)
-def _second(second: str) -> str:
-    """Rows of a page come in the order of names, and their times in none."""
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(int(second)))
+class _Seconds(dict[str, str]):
+    """As they are written. Rows of a page come in the order of names, and their times in none."""
+
+    def __missing__(self, second: str) -> str:
+        if len(self) >= MOST_SECONDS:
+            self.clear()
+        written = self[second] = (EPOCH + timedelta(seconds=int(second))).isoformat()
+        return written
+
+
+MOST_SECONDS = 20_000
+EPOCH = datetime(1970, 1, 1)
+_seconds = _Seconds()

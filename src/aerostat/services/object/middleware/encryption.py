@@ -10,7 +10,7 @@ where no secrets are told.
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +85,7 @@ class Middleware:
         elif method == "GET" and request.container is not None:
             response = await self._next(request)
             if response.listing is not None:
-                self._read_listing(request, response.listing.rows)
+                self._read_listing(request, response.listing.told)
             return response
         return await self._next(request)
 
@@ -176,10 +176,10 @@ class Middleware:
         if shown and "access-control-expose-headers" in headers:
             headers["access-control-expose-headers"] += ", " + ", ".join(shown)
 
-    def _read_listing(self, request: Request, rows: Any) -> None:
+    def _read_listing(self, request: Request, rows: Sequence[ObjectRow]) -> None:
         path = container_path(request)
         missing: set[str] = set()
-        for row in [row for row in rows if isinstance(row, ObjectRow) and "." in row.hash]:
+        for row in rows:
             if not is_sealed(row.hash):
                 continue
             try:

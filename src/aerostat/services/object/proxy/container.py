@@ -23,6 +23,7 @@ OWNERS = (
 KEPT = ("x-container-read", "x-container-write", "x-container-sync-key", "x-container-sync-to")
 METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS")
 POLICY = "x-storage-policy"
+ETAG_DIGITS = 32
 
 
 class Containers:
@@ -65,7 +66,7 @@ class Containers:
         )
         if found is None:
             raise Refusal(404)
-        response.listing = Listing("container", container, _rows(account, found))
+        response.listing = _listing(account, container, found)
         return response
 
     def _headers(self, request: Request, info: ContainerInfo) -> dict[str, str]:
@@ -186,17 +187,17 @@ def _asked(query: dict[str, str], limit: int) -> Asked:
     )
 
 
-def _rows(account: str, found: Sequence[Entry | Subdir]) -> list[Row]:
+def _listing(account: str, container: str, found: Sequence[Entry | Subdir]) -> Listing:
     rows: list[Row] = []
+    told: list[ObjectRow] = []
     for one in found:
         if isinstance(one, Subdir):
             rows.append(SubdirRow(one.name))
             continue
-        moment = one.timestamp
-        if one.meta_at > moment or one.type_at > moment:
-            moment = max(one.meta_at, one.type_at)
-        row = ObjectRow(one.size, one.etag, one.name, one.content_type, moment_of(moment))
-        if ";" in row.hash:
-            tell_etag(row, row.hash, account)
+        row = ObjectRow(one.size, one.etag, one.name, one.content_type, moment_of(one.timestamp))
         rows.append(row)
-    return rows
+        if len(one.etag) != ETAG_DIGITS:
+            told.append(row)
+            if ";" in one.etag:
+                tell_etag(row, one.etag, account)
+    return Listing("container", container, rows, told)

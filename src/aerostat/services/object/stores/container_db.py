@@ -7,7 +7,6 @@ walk over them.
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from itertools import starmap
 from typing import Any
 
 from ..timestamp import Timestamp
@@ -22,6 +21,7 @@ SHARDS = "x-container-sysmeta-shards"
 """Metadata of a container whose rows are elsewhere; see `cluster/shards.py`."""
 
 _LIVE = "name, timestamp, size, etag, content_type, type_at, meta_at"
+_LISTED = "name, max(timestamp, type_at, meta_at), size, etag, content_type"
 
 
 class ContainerDb(Database):
@@ -116,8 +116,7 @@ class ContainerDb(Database):
 
         def fetch(span: Span, reverse: bool, limit: int) -> Sequence[Entry]:
             rest, values = between(span, reverse)
-            rows = self.rows(f"SELECT {_LIVE} FROM live {rest} LIMIT ?", (*values, limit))
-            return list(starmap(Entry, rows))
+            return self.made(Entry, f"SELECT {_LISTED} FROM live {rest} LIMIT ?", (*values, limit))
 
         return page(asked, fetch)
 

@@ -13,10 +13,11 @@ import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import blake2b
+from itertools import starmap
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -26,6 +27,8 @@ from ..timestamp import Timestamp
 from .held import DatabaseState, Rows, RowsSince, Said
 from .listing import Span
 from .tree import flush
+
+T = TypeVar("T")
 
 BUSY_S = 20.0
 
@@ -180,6 +183,13 @@ class Database:
     def rows(self, sql: str, values: Mapping[str, Any] | tuple[Any, ...] = ()) -> list[sqlite3.Row]:
         with self._lock:
             return self._db.execute(sql, values).fetchall()
+
+    def made(self, kind: Callable[..., T], sql: str, values: tuple[Any, ...]) -> list[T]:
+        """Of each row's columns a `kind`. A page has ten thousand: no row is kept beside what is made of it."""
+        with self._lock:
+            cursor = self._db.cursor()
+            cursor.row_factory = None
+            return list(starmap(kind, cursor.execute(sql, values)))
 
     # What is said of the thing itself
 

@@ -8,7 +8,8 @@ from ..timestamp import Timestamp
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What was heard of one object. The type and the metadata may be of a later time than the bytes: of a POST.
 
-    A page has ten thousand of them: the fields stand in the order of a container's columns, so that a row is one.
+    A page has ten thousand of them, of the newest of their times only; the fields stand in the order of a container's
+    columns, so that a row is one.
     """
 
     name: str

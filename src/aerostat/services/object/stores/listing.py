@@ -46,7 +46,7 @@ class Span(msgspec.Struct, frozen=True):
 Fetch = Callable[[Span, bool, int], Sequence[Any]]
 """Rows of a span in order (backwards if told), at most so many."""
 
-AT_ONCE = 64  # rows read where a delimiter may let us jump
+MOST_AT_ONCE = 1024  # rows read where a delimiter may let us jump
 
 
 def page(asked: Asked, fetch: Fetch) -> list[Any]:
@@ -59,8 +59,9 @@ def page(asked: Asked, fetch: Fetch) -> list[Any]:
     if not delimiter:
         return list(fetch(span, asked.reverse, asked.limit)) if span is not None else []
     found: list[Any] = []
+    at_once = 1  # behind a folder there mostly is another, behind many names more of them
     while span is not None and len(found) < asked.limit:
-        size = min(AT_ONCE, asked.limit - len(found))
+        size = min(at_once, asked.limit - len(found))
         rows = fetch(span, asked.reverse, size)
         following: Span | None = None
         for row in rows:
@@ -76,8 +77,10 @@ def page(asked: Asked, fetch: Fetch) -> list[Any]:
                 found.append(Subdir(folder))
             # below a path the folder's own name is a name, and comes last when we go backwards
             following = _beyond(span, folder + "\0" if is_path and asked.reverse else folder, asked.reverse)
+            at_once = 1
             break
         else:
+            at_once = min(2 * at_once, MOST_AT_ONCE)
             if len(rows) == size:
                 following = _after(span, rows[-1].name, asked.reverse)
         span = following

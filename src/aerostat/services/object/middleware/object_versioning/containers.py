@@ -1,11 +1,9 @@
 """Containers with versions: switched on and off, shown with the sum of all, deleted when no version is left."""
 
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-import msgspec
-
-from ...http.listing import Listing, ObjectRow, Row
+from ...http.listing import ObjectRow
 from ...http.request import Handler, Request, is_true, path_of
 from ...http.response import Refusal, Response
 from .listing import KeptVersions, check_acceptable
@@ -60,8 +58,9 @@ class Containers:
             if is_of_versions:
                 await self._versions.show(request, response)
             else:
-                rows = [_as_link(request, row) if _is_link(row) else row for row in response.listing.rows]
-                response.listing = Listing("container", response.listing.name, rows)
+                for row in response.listing.told:
+                    if row.version_id is not None:
+                        _show_link(request, row)
         return response
 
     async def _switch(self, request: Request) -> Response:
@@ -140,18 +139,9 @@ async def ensure_versions_container(room: "ObjectStore", next: Handler, request:
         raise Refusal(500, "Error enabling object versioning")
 
 
-def _is_link(row: Row) -> TypeGuard[ObjectRow]:
-    return isinstance(row, ObjectRow) and row.version_id is not None
-
-
-def _as_link(request: Request, row: ObjectRow) -> ObjectRow:
+def _show_link(request: Request, row: ObjectRow) -> None:
     """A link in a plain listing: it says where its version is."""
     path = quote(path_of(request.account or "", request.container, row.name), errors="surrogateescape")
-    return msgspec.structs.replace(
-        row,
-        symlink_path=f"{path}?version-id={row.version_id}",
-        symlink_etag=None,
-        symlink_bytes=None,
-        version_id=None,
-        version_symlink=True,
-    )
+    row.symlink_path = f"{path}?version-id={row.version_id}"
+    row.symlink_etag = row.symlink_bytes = row.version_id = None
+    row.version_symlink = True
