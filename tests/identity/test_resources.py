@@ -112,6 +112,7 @@ async def test_trees_of_projects(admin: Client) -> None:
     other = await admin.make("domains", name="other")
     astray = {"project": {"name": "x", "parent_id": top["id"], "domain_id": other["id"]}}
     assert (await admin.post("/v3/projects", json=astray)).status_code == 400
+    await patch(admin, f"projects/{below['id']}", enabled=False)
     await patch(admin, f"projects/{top['id']}", enabled=False)
     asleep = {"project": {"name": "x", "parent_id": top["id"]}}
     assert (await admin.post("/v3/projects", json=asleep)).status_code == 400

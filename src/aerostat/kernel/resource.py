@@ -136,6 +136,7 @@ class Resource:
     not_found: ClassVar[type[ApiError]] = NotFound
     actions: ClassVar[Sequence[Action]] = ()
     extra_body_keys: ClassVar[bool] = False
+    policy_first: ClassVar[bool] = False  # who may not ask is not told that something is not there
     extra_rules: ClassVar[Sequence[Rule]] = ()
 
     def __init_subclass__(cls) -> None:
@@ -162,7 +163,7 @@ class Resource:
         assert self.table is not None
         return await read_page(
             req,
-            self.paging,
+            self.paging_for(req),
             self.table,
             conditions,
             sortable=self.sortable(req),
@@ -192,6 +193,9 @@ class Resource:
     @property
     def paging(self) -> Paging:
         return self.service.paging
+
+    def paging_for(self, req: Request) -> Paging:
+        return self.paging
 
     async def find(self, req: Request, id: str) -> Row:
         """The row that a path names, as far as the caller may know of it. Raises the resource's `not_found`."""
@@ -360,6 +364,14 @@ class Resource:
         if self.policy is not None:
             req.check(self.policy.name(verb), target)
 
+    async def _found(self, req: Request, verb: Verb) -> Row:
+        try:
+            return await self.find(req, self._path_id(req))
+        except NotFound:
+            if self.policy_first:
+                self._allow(req, verb, {"target": {}})
+            raise
+
     def _list(self, *, brief: bool) -> Callable[[Request], Awaitable[Response]]:
         async def answer(req: Request) -> Response:
             self._allow(req, "list")
@@ -373,7 +385,7 @@ class Resource:
         return answer
 
     async def _show(self, req: Request) -> Response:
-        row = await self.find(req, self._path_id(req))
+        row = await self._found(req, "show")
         self._allow(req, "show", self.target(row))
         return Response(await self.render(req, await self.show(req, row)), self._status("show"))
 
@@ -385,14 +397,14 @@ class Resource:
         return Response(data, self._status("create"), resource_id=str(row.get(self.id_column, "")) or None)
 
     async def _update(self, req: Request) -> Response:
-        row = await self.find(req, self._path_id(req))
+        row = await self._found(req, "update")
         self._allow(req, "update", self.target(row))
         changes = await self._read(req, "update")
         req.resource_id = str(row[self.id_column])
         return Response(await self.render(req, await self.update(req, row, changes)), self._status("update"))
 
     async def _delete(self, req: Request) -> Response:
-        row = await self.find(req, self._path_id(req))
+        row = await self._found(req, "delete")
         self._allow(req, "delete", self.target(row))
         req.resource_id = str(row[self.id_column])
         await self.delete(req, row)

@@ -1,7 +1,7 @@
 """With what a domain may be configured, and what holds where it is not.
 
 Upstream keeps here how a domain's users are looked up in a directory (LDAP). This cloud keeps all users in its own
-database, so the options are stored and shown and nothing reads them; `docs/howto/roles-and-limits.md` says so to operators.
+database, so the options are stored and shown and nothing reads them.
 https://docs.openstack.org/keystone/latest/admin/configuration.html#domain-specific-configuration
 """
 

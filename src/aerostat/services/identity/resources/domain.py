@@ -9,14 +9,14 @@ from aerostat.kernel.db import Row
 from aerostat.kernel.errors import Forbidden
 from aerostat.kernel.fields import Field
 from aerostat.kernel.http import Request
-from aerostat.kernel.policy import Policy, Term, admin
+from aerostat.kernel.policy import Term
 from aerostat.kernel.resource import Conditions
 
 from .. import model
 from ..errors import DomainEnabled, DomainNotFound
-from ..rules import DOMAIN_READER, SYSTEM_READER
+from ..rules import ANY_SCOPE, SYSTEM_READER, policy_of
 from .project import TAGS, remove_project
-from .shape import OPTIONS, Named, check_mutable, links
+from .shape import IMMUTABLE, Named, check_mutable, links
 
 
 class Domain(Named):
@@ -26,15 +26,15 @@ class Domain(Named):
     project_column = None
     not_found = DomainNotFound
     extra_body_keys = True
-    policy = Policy(
-        "identity:{verb}_domain",
-        default=admin,
-        verbs={"list": "list", "show": "get"},
-        list=Term(DOMAIN_READER, 0),
+    policy = policy_of(
+        "domain",
+        "domains",
+        list=Term(f"({SYSTEM_READER}) or (role:reader and domain_id:%(target.domain.id)s)", 0),
         show=Term(
             f"({SYSTEM_READER}) or domain_id:%(target.domain.id)s or project_domain_id:%(target.domain.id)s",
             0,
         ),
+        verb_scopes={"list": ANY_SCOPE, "show": ANY_SCOPE},
     )
 
     id = Field(str)
@@ -42,7 +42,7 @@ class Domain(Named):
     description = Field(str, create="optional", update="optional", nullable=True, default="")
     enabled = Field(bool, create="optional", update="optional", default=True, filter=True)
     tags = Field(list, create="optional", update="optional", schema=TAGS, default=list)
-    options = Field(dict, create="optional", update="optional", schema=OPTIONS, default=dict)
+    options = Field(dict, create="optional", update="optional", schema=IMMUTABLE, default=dict)
     domain_id = Field(str, create="optional", show=False, schema={"type": ["string", "null"]})
     links = links()
 
@@ -89,6 +89,9 @@ class Domain(Named):
         if row is None:
             raise self.missing(id)
         return row
+
+    def list_target(self, req: Request) -> dict[str, Any]:
+        return {"domain": {"id": req.context.domain_id}}
 
     def visible(self, req: Request) -> Conditions:
         own: Conditions = [model.PROJECTS.c.is_domain.is_(True)]

@@ -1,7 +1,7 @@
 """Which endpoints a project sees: single ones, and groups of them by filter.
 
-https://docs.openstack.org/api-ref/identity/v3-ext/#os-ep-filter-api. A project that is associated with nothing sees every
-endpoint (upstream's `return_all_endpoints_if_no_filter`).
+https://docs.openstack.org/api-ref/identity/v3-ext/#os-ep-filter-api. A project that is associated with
+nothing sees every endpoint (upstream's `return_all_endpoints_if_no_filter`).
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from aerostat.kernel.db import Duplicate, Row
 from aerostat.kernel.errors import BadRequest, Conflict, NotFound
 from aerostat.kernel.fields import Field
-from aerostat.kernel.http import Request, Response
+from aerostat.kernel.http import Request
 from aerostat.kernel.resource import route
 
 from .. import model

@@ -6,12 +6,12 @@ from aerostat.kernel.db import Duplicate, Row
 from aerostat.kernel.errors import BadRequest, NotFound
 from aerostat.kernel.fields import Field
 from aerostat.kernel.http import Request
-from aerostat.kernel.policy import Policy, Term
+from aerostat.kernel.policy import Term
 from aerostat.kernel.resource import Conditions, route
 
 from .. import model
 from ..errors import DomainNotFound, GroupNotFound
-from ..rules import ADMIN, DOMAIN_READER, SYSTEM_READER, looked_at, managed, rules
+from ..rules import ADMIN, ANY_SCOPE, DOMAIN_READER, SYSTEM_READER, looked_at, managed, policy_of, rules
 from .shape import DOMAIN_ID, Named, changed, links
 
 _BOTH = "domain_id:%(target.group.domain_id)s and domain_id:%(target.user.domain_id)s"
@@ -26,12 +26,13 @@ class Group(Named):
     not_found = GroupNotFound
     extra_body_keys = True
     in_domain = True
-    policy = Policy(
-        "identity:{verb}_group",
+    policy = policy_of(
+        "group",
+        "groups",
         default=Term(managed("group"), 0),
-        verbs={"list": "list", "show": "get"},
         list=Term(DOMAIN_READER, 0),
         show=Term(looked_at("group"), 0),
+        scopes=ANY_SCOPE,
     )
     extra_rules = rules(
         {

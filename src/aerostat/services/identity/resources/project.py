@@ -3,6 +3,7 @@
 https://docs.openstack.org/api-ref/identity/v3/#projects
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Text, and_, not_, or_
@@ -11,19 +12,22 @@ from aerostat.kernel.db import Row, Transaction
 from aerostat.kernel.errors import BadRequest, Forbidden, NotFound
 from aerostat.kernel.fields import Field
 from aerostat.kernel.http import Request, Response
-from aerostat.kernel.policy import Policy, Term
+from aerostat.kernel.policy import Term
 from aerostat.kernel.resource import Conditions, route
 
 from .. import grants, limits, model
 from ..config import IdentityConfig
 from ..errors import BadParent, DomainNotFound, ProjectNotFound, ProjectNotLeaf, TooDeep, UserNotFound
-from ..rules import DOMAIN_READER, looked_at, managed, rules
-from .shape import DOMAIN_ID, OPTIONS, Named, changed, check_mutable, links
+from ..rules import ADMIN, ANY_SCOPE, DOMAIN_READER, SYSTEM_READER, looked_at, policy_of, rules
+from .shape import DOMAIN_ID, IMMUTABLE, Named, changed, check_mutable, links
 
 TAG = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[^,/]*$"}
 TAGS = {"type": "array", "items": TAG, "maxItems": 80, "uniqueItems": True}
 
-_SHOW = f"{looked_at('project')} or project_id:%(target.project.id)s"
+# A domain is a project without a domain: who has no domain either is not therefore in charge of it.
+_INSIDE = "domain_id:%(target.project.domain_id)s and not None:%(target.project.domain_id)s"
+_SHOW = f"({SYSTEM_READER}) or (role:reader and {_INSIDE}) or project_id:%(target.project.id)s"
+_MANAGE = f"{ADMIN} or (role:manager and {_INSIDE})"
 
 
 class Project(Named):
@@ -34,20 +38,21 @@ class Project(Named):
     not_found = ProjectNotFound
     extra_body_keys = True
     in_domain = True
-    policy = Policy(
-        "identity:{verb}_project",
-        default=Term(managed("project"), 0),
-        verbs={"list": "list", "show": "get"},
+    policy = policy_of(
+        "project",
+        "projects",
+        default=Term(_MANAGE, 0),
         list=Term(DOMAIN_READER, 0),
         show=Term(_SHOW, 0),
+        scopes=ANY_SCOPE,
     )
     extra_rules = rules(
         {
             "list_user_projects": f"{looked_at('user')} or user_id:%(target.user.id)s",
             "list_project_tags": _SHOW,
             "get_project_tag": _SHOW,
-            **dict.fromkeys(("update_project_tags", "create_project_tag"), managed("project")),
-            **dict.fromkeys(("delete_project_tags", "delete_project_tag"), managed("project")),
+            **dict.fromkeys(("update_project_tags", "create_project_tag"), _MANAGE),
+            **dict.fromkeys(("delete_project_tags", "delete_project_tag"), _MANAGE),
         }
     )
 
@@ -59,7 +64,7 @@ class Project(Named):
     description = Field(str, create="optional", update="optional", nullable=True, default="")
     enabled = Field(bool, create="optional", update="optional", default=True, filter=True)
     tags = Field(list, create="optional", update="optional", schema=TAGS, default=list)
-    options = Field(dict, create="optional", update="optional", schema=OPTIONS, default=dict)
+    options = Field(dict, create="optional", update="optional", schema=IMMUTABLE, default=dict)
     links = links()
 
     async def create(self, req: Request, new: dict[str, Any]) -> Row:
@@ -90,12 +95,36 @@ class Project(Named):
             raise DomainNotFound(id=new["domain_id"])
         return await super().create(req, new)
 
+    async def show(self, req: Request, row: Row) -> Row:
+        """With the projects above or below it, where they are asked for."""
+        named = ("parents_as_list", "parents_as_ids", "subtree_as_list", "subtree_as_ids")
+        asked = {name for name in named if name in req.query and req.flag(name)}
+        for kind in ("parents", "subtree"):
+            if {f"{kind}_as_list", f"{kind}_as_ids"} <= asked:
+                raise BadRequest(
+                    f"Cannot use {kind}_as_list and {kind}_as_ids query params at the same time."
+                )
+        shown = Row(row, extra=dict(row.extra))  # what is in `extra` is shown beside the fields
+        if "parents_as_ids" in asked:
+            shown.extra["parents"] = await _ids_above(req, row)
+        if "subtree_as_ids" in asked:
+            shown.extra["subtree"] = await _ids_below(req, row.id)
+        if "parents_as_list" in asked:
+            shown.extra["parents"] = await self._wrapped(
+                req, [one.id for one in await grants.above(req.db, row)]
+            )
+        if "subtree_as_list" in asked:
+            shown.extra["subtree"] = await self._wrapped(req, await grants.below(req.db, row.id))
+        return shown
+
     async def update(self, req: Request, row: Row, changes: dict[str, Any]) -> Row:
+        asked = (req.body or {}).get("project", {})
+        if asked.get("parent_id", row.parent_id) != row.parent_id:
+            raise Forbidden("Update of `parent_id` is not allowed.")
+        await self._check_switch(req, row, changes)
         if changes.get("domain_id", row.domain_id) != row.domain_id:
             raise BadRequest("Cannot change Domain ID.")
-        if changes.pop("is_domain", False) is not row.is_domain and "is_domain" in (req.body or {}).get(
-            "project", {}
-        ):
+        if changes.pop("is_domain", row.is_domain) is not row.is_domain:
             raise BadRequest("The is_domain field of a project cannot be changed.")
         changes.pop("domain_id", None)
         if changes.get("description", "") is None:
@@ -186,6 +215,30 @@ class Project(Named):
             raise NotFound(f"Could not find project tag: {tag}.")
         await req.db.update(model.PROJECTS, {"id": row.id}, tags=[one for one in row.tags if one != tag])
 
+    async def _wrapped(self, req: Request, ids: Iterable[str]) -> list[dict[str, Any]]:
+        """Of these the projects on which the caller has a role."""
+        own = {row.id for row in await grants.projects_of(req.db, req.context.user_id or "")}
+        rows = await req.db.all(model.PROJECTS, {"id": own & set(ids)}, order="name")
+        limited = "include_limits" in req.query and req.flag("include_limits")
+        return [
+            {"project": {**self.view(req, row), **(await _limits(req, row.id) if limited else {})}}
+            for row in rows
+        ]
+
+    async def _check_switch(self, req: Request, row: Row, changes: dict[str, Any]) -> None:
+        """Below a disabled project nothing is enabled. Raises `Forbidden`."""
+        if changes.get("enabled") in (None, row.enabled):
+            return
+        if changes["enabled"]:
+            if not all(parent.enabled for parent in await grants.above(req.db, row)):
+                raise Forbidden(f"Cannot enable project {row.id} since it has disabled parents.")
+        else:
+            ids = await grants.below(req.db, row.id)
+            if not row.is_domain and ids and await req.db.count(model.PROJECTS, id=ids, enabled=True):
+                raise Forbidden(
+                    f"Cannot disable project {row.id} since its subtree contains enabled projects."
+                )
+
     async def _check_depth(self, req: Request, parent: Row) -> None:
         """Raises `TooDeep` when a project below `parent` would lie deeper than projects may."""
         config = req.house.config.section(IdentityConfig)
@@ -211,6 +264,27 @@ async def remove_project(tx: Transaction, project_id: str) -> None:
     await tx.delete(model.PROJECT_ENDPOINT_GROUPS, project_id=project_id)
     await tx.update(model.USERS, {"default_project_id": project_id}, default_project_id=None)
     await tx.delete(model.PROJECTS, id=project_id)
+
+
+async def _ids_above(req: Request, project: Row) -> dict[str, Any] | None:
+    """`{parent: {its parent: {…: {domain: None}}}}`"""
+    ids = [one.id for one in await grants.above(req.db, project)]
+    nested: dict[str, Any] | None = None
+    for id in reversed([*ids, *([project.domain_id] if project.domain_id else [])]):
+        nested = {id: nested}
+    return nested
+
+
+async def _ids_below(req: Request, project_id: str) -> dict[str, Any] | None:
+    """`{child: {its child: None}, …}`"""
+    rows = await req.db.all(model.PROJECTS, {"parent_id": project_id}, order="id")
+    return {row.id: await _ids_below(req, row.id) for row in rows} or None
+
+
+async def _limits(req: Request, project_id: str) -> dict[str, Any]:
+    kind = req.service.resources["Limit"]
+    rows = await req.db.all(model.LIMITS, {"project_id": project_id}, order="resource_name")
+    return {"limits": [kind.view(req, row) for row in rows]}
 
 
 def _tag_condition(key: str, tags: list[str]) -> Any:

@@ -7,15 +7,13 @@ from aerostat.kernel.db import Duplicate, Row
 from aerostat.kernel.errors import BadRequest, Forbidden, NotFound
 from aerostat.kernel.fields import Field
 from aerostat.kernel.http import Request, Response
-from aerostat.kernel.policy import Policy, Rule, Term, admin
+from aerostat.kernel.policy import Term
 from aerostat.kernel.resource import Conditions, View, route
 
 from .. import model
 from ..errors import ProhibitedImplication, RoleNotFound
-from ..rules import SYSTEM_READER
-from .shape import DOMAIN_ID, OPTIONS, Named, changed, links
-
-_LOOK = SYSTEM_READER
+from ..rules import ANY_SCOPE, CLOUD_SCOPES, LOOK, SYSTEM_READER, policy_of, rules
+from .shape import DOMAIN_ID, IMMUTABLE, Named, changed, links
 
 
 class Role(Named):
@@ -25,26 +23,31 @@ class Role(Named):
     project_column = None
     not_found = RoleNotFound
     extra_body_keys = True
-    policy = Policy(
-        "identity:{verb}_role",
-        default=admin,
-        verbs={"list": "list", "show": "get"},
+    policy = policy_of(
+        "role",
+        "roles",
         list=Term(f"({SYSTEM_READER}) or (role:manager and not domain_id:None)", 0),
         show=Term(f"({SYSTEM_READER}) or (role:manager and rule:domain_managed_target_role)", 0),
+        verb_scopes={"list": ANY_SCOPE, "show": ANY_SCOPE},
     )
+    domain_policy = policy_of("domain_role", "domain_roles", list=LOOK, show=LOOK)
     extra_rules = (
-        Rule(name="identity:create_implied_role", text="role:admin"),
-        Rule(name="identity:delete_implied_role", text="role:admin"),
-        Rule(name="identity:get_implied_role", text=_LOOK),
-        Rule(name="identity:list_implied_roles", text=_LOOK),
-        Rule(name="identity:list_role_inference_rules", text=_LOOK),
+        *domain_policy.rules(("list", "show", "create", "update", "delete")),
+        *rules(
+            {
+                **dict.fromkeys(("create_implied_role", "delete_implied_role"), "rule:admin_required"),
+                **dict.fromkeys(("get_implied_role", "check_implied_role", "list_implied_roles"), LOOK.text),
+                "list_role_inference_rules": LOOK.text,
+            },
+            CLOUD_SCOPES,
+        ),
     )
 
     id = Field(str)
     name = Field(str, create="required", update="optional", length=(1, 255), filter=True, pattern=r"\S")
     domain_id = Field(str, create="optional", update="optional", schema=DOMAIN_ID)
     description = Field(str, create="optional", update="optional", nullable=True)
-    options = Field(dict, create="optional", update="optional", schema=OPTIONS, default=dict)
+    options = Field(dict, create="optional", update="optional", schema=IMMUTABLE, default=dict)
     links = links()
 
     async def create(self, req: Request, new: dict[str, Any]) -> Row:
@@ -58,6 +61,19 @@ class Role(Named):
 
     def visible(self, req: Request) -> Conditions:
         return [model.ROLES.c.domain_id == (req.argument("domain_id") or "")]
+
+    def _allow(self, req: Request, verb: str, target: Mapping[str, Any] | None = None) -> None:
+        """A domain's own roles have rules of their own."""
+        domain_id = target.get("domain_id") if target is not None and verb != "create" else None
+        if verb == "create":
+            body = req.body.get("role") if isinstance(req.body, dict) else None
+            domain_id = body.get("domain_id") if isinstance(body, dict) else None
+        elif verb == "list":
+            domain_id = req.argument("domain_id")
+        if domain_id:
+            req.check(self.domain_policy.name(verb), target)
+        else:
+            super()._allow(req, verb, target)
 
     def view(self, req: Request, row: Mapping[str, Any], brief: bool = False) -> View:
         view = super().view(req, row, brief)
@@ -104,7 +120,7 @@ class Role(Named):
         "HEAD",
         "/v3/roles/{prior_role_id}/implies/{implied_role_id}",
         status=204,
-        policy="identity:get_implied_role",
+        policy="identity:check_implied_role",
     )
     async def is_implied(self, req: Request, prior_role_id: str, implied_role_id: str) -> None:
         await self._implication(req, prior_role_id, implied_role_id)

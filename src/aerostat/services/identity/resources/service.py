@@ -10,11 +10,12 @@ from aerostat.kernel.db import Row, StillReferenced
 from aerostat.kernel.errors import BadRequest, Conflict, Forbidden
 from aerostat.kernel.fields import Field
 from aerostat.kernel.http import Request, Response
-from aerostat.kernel.policy import Policy, admin, anyone, system_reader
+from aerostat.kernel.policy import anyone
 from aerostat.kernel.resource import View, route
 
 from .. import model
 from ..errors import EndpointNotFound, RegionNotFound, ServiceNotFound
+from ..rules import ANY_SCOPE, LOOK, policy_of
 from .shape import Named, insert_named, links
 
 _TEXT = {"type": ["string", "null"]}
@@ -27,13 +28,7 @@ class CatalogService(Named):
     project_column = None
     not_found = ServiceNotFound
     extra_body_keys = True
-    policy = Policy(
-        "identity:{verb}_service",
-        default=admin,
-        verbs={"list": "list", "show": "get"},
-        list=admin | system_reader,
-        show=admin | system_reader,
-    )
+    policy = policy_of("service", "services", list=LOOK, show=LOOK)
 
     id = Field(str)
     type = Field(str, create="required", update="optional", length=(1, 255), filter=True)
@@ -58,13 +53,7 @@ class CatalogEndpoint(Named):
     project_column = None
     not_found = EndpointNotFound
     extra_body_keys = True
-    policy = Policy(
-        "identity:{verb}_endpoint",
-        default=admin,
-        verbs={"list": "list", "show": "get"},
-        list=admin | system_reader,
-        show=admin | system_reader,
-    )
+    policy = policy_of("endpoint", "endpoints", list=LOOK, show=LOOK)
 
     id = Field(str)
     interface = Field(
@@ -111,12 +100,12 @@ class Region(Named):
     project_column = None
     not_found = RegionNotFound
     extra_body_keys = True
-    policy = Policy(
-        "identity:{verb}_region",
-        default=admin,
-        verbs={"list": "list", "show": "get"},
+    policy = policy_of(
+        "region",
+        "regions",
         list=anyone,
         show=anyone,
+        verb_scopes={"list": ANY_SCOPE, "show": ANY_SCOPE},
     )
 
     id = Field(str, create="optional", schema={"type": "string", "maxLength": 255})

@@ -6,17 +6,26 @@ Identity's resources may carry attributes of the client's own (`extra`), shown b
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Table, func
+import msgspec
+from sqlalchemy import String, Table, func
 from sqlalchemy.sql import ColumnElement
 
 from aerostat.kernel.db import Duplicate, Row
 from aerostat.kernel.fields import Field
 from aerostat.kernel.http import Request
-from aerostat.kernel.resource import Conditions, Resource, View
+from aerostat.kernel.http.paging import Paging
+from aerostat.kernel.http.request import Page
+from aerostat.kernel.resource import Conditions, Resource, View, Views
 
+from ..config import IdentityConfig
 from ..errors import AlreadyThere, RoleImmutable
 
 OPTIONS = {"type": "object"}
+IMMUTABLE = {
+    "type": "object",
+    "properties": {"immutable": {"type": ["boolean", "null"]}},
+    "additionalProperties": False,
+}
 DESCRIPTION = {"type": ["string", "null"]}
 DOMAIN_ID = {"type": ["string", "null"]}
 
@@ -50,9 +59,9 @@ async def insert_named(req: Request, kind: str, table: Table, values: dict[str, 
 
 async def update_named(req: Request, kind: str, table: Table, row: Row, changes: dict[str, Any]) -> Row:
     """Update, keeping extra attributes that the change does not name."""
-    if is_immutable(row) and (changes.get("options") or {}).get("immutable") is not False:
-        raise RoleImmutable(kind=kind, id=row["id"])
     extra = changes.pop("extra", None)
+    if is_immutable(row) and (extra or not _only_makes_mutable(changes)):
+        raise RoleImmutable(kind=kind, id=row["id"])
     if extra:
         changes["extra"] = {
             key: value for key, value in {**row["extra"], **extra}.items() if value is not None
@@ -78,6 +87,12 @@ def is_immutable(row: Row) -> bool:
     return bool((row.get("options") or {}).get("immutable"))
 
 
+def _only_makes_mutable(changes: Mapping[str, Any]) -> bool:
+    """What is immutable is made mutable first, and then changed."""
+    options = changes.get("options") or {}
+    return set(changes) == {"options"} and not options.get("immutable", True)
+
+
 def check_mutable(kind: str, row: Row) -> None:
     if is_immutable(row):
         raise RoleImmutable(kind=kind, id=row["id"])
@@ -88,19 +103,27 @@ def with_extra(view: View, row: Mapping[str, Any]) -> View:
 
 
 def name_patterns(req: Request, table: Table) -> Conditions:
-    """`name__contains=`, `name__startswith=` and the like, as the list filters of identity are written."""
+    """`name__contains=`, `name__startswith=` and the like, as the list filters of identity are written.
+
+    With an `i` before it case does not count. Written without LIKE, for which case counts on some databases only.
+    """
     found: list[ColumnElement[bool]] = []
     for key, values in req.query.items():
         column_name, mark, how = key.partition("__")
-        if not mark or column_name not in table.c:
+        if not mark or column_name not in table.c or not isinstance(table.c[column_name].type, String):
             continue
-        column, value = table.c[column_name], values[-1]
+        column: ColumnElement[Any] = table.c[column_name]
+        value = values[-1]
+        if how.startswith("i"):
+            column, value, how = func.lower(column), value.lower(), how[1:]
         if how == "equals":
             found.append(column == value)
-        elif how == "iequals":
-            found.append(func.lower(column) == value.lower())
-        elif how.removeprefix("i") in ("contains", "startswith", "endswith"):
-            found.append(getattr(column, how)(value, autoescape=True))
+        elif how == "startswith":
+            found.append(func.substr(column, 1, len(value)) == value)
+        elif how == "endswith":
+            found.append(func.substr(column, func.length(column) - len(value) + 1) == value)
+        elif how == "contains" and value:
+            found.append(func.replace(column, value, "") != column)
     return found
 
 
@@ -114,11 +137,16 @@ class Named(Resource):
     """Not used as a resource itself: the verbs that every named thing of identity shares."""
 
     kind = ""
+    policy_first = True
     in_domain = False  # whether a domain's own manager may make one, there and nowhere else
 
     def target(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """As upstream's rules name it: `target.user.domain_id`."""
         return {**row, "target": {self.singular: row}}
+
+    def list_target(self, req: Request) -> dict[str, Any]:
+        """What the rule of the list looks at: of a list, the caller's own domain is asked for."""
+        return {self.singular: req.own_target, **req.own_target}
 
     def check_new(self, req: Request, new: Mapping[str, Any], verb: str = "create") -> None:
         """Policy for what is about to be made, once it is known in which domain that is."""
@@ -128,8 +156,8 @@ class Named(Resource):
     def _allow(self, req: Request, verb: str, target: Mapping[str, Any] | None = None) -> None:
         if verb == "create" and self.in_domain:  # the verb calls `check_new` once it knows the domain
             return
-        if target is None:  # of a list, the caller's own domain is asked for
-            target = {**req.own_target, "target": {self.singular: req.own_target, **req.own_target}}
+        if target is None:
+            target = {**req.own_target, "target": self.list_target(req)}
         super()._allow(req, verb, target)
 
     async def create(self, req: Request, new: dict[str, Any]) -> Row:
@@ -150,6 +178,17 @@ class Named(Resource):
     def filters(self, req: Request) -> Conditions:
         assert self.table is not None
         return [*super().filters(req), *name_patterns(req, self.table)]
+
+    def paging_for(self, req: Request) -> Paging:
+        most = req.house.config.section(IdentityConfig).list_limit
+        if not most:
+            return self.paging
+        return msgspec.structs.replace(self.paging, default_limit=most, max_limit=most)
+
+    def list_envelope(self, req: Request, views: Views, page: Page) -> View:
+        """A list that is cut off says so, besides the link to the next page."""
+        envelope = super().list_envelope(req, views, page)
+        return {**envelope, "truncated": True} if page.next_marker else envelope
 
     def view(self, req: Request, row: Mapping[str, Any], brief: bool = False) -> View:
         req.state["identity_kind"] = self.plural

@@ -7,13 +7,13 @@ from aerostat.kernel.db import Row
 from aerostat.kernel.errors import BadRequest, Unauthorized
 from aerostat.kernel.fields import Field
 from aerostat.kernel.http import Request, Response
-from aerostat.kernel.policy import Policy, Term
+from aerostat.kernel.policy import Term
 from aerostat.kernel.resource import Conditions, View, route
 
 from .. import model
 from ..errors import DomainNotFound, UserNotFound
 from ..passwords import hash_password, is_password
-from ..rules import DOMAIN_READER, looked_at, managed
+from ..rules import ANY_SCOPE, DOMAIN_READER, looked_at, managed, policy_of
 from .shape import DOMAIN_ID, OPTIONS, Named, changed, check_mutable, links
 
 _PASSWORD = {"type": ["string", "null"], "maxLength": 4096}
@@ -42,12 +42,13 @@ class User(Named):
     not_found = UserNotFound
     extra_body_keys = True
     in_domain = True
-    policy = Policy(
-        "identity:{verb}_user",
+    policy = policy_of(
+        "user",
+        "users",
         default=Term(managed("user"), 0),
-        verbs={"list": "list", "show": "get"},
         list=Term(DOMAIN_READER, 0),
         show=Term(f"{looked_at('user')} or user_id:%(target.user.id)s", 0),
+        scopes=ANY_SCOPE,
     )
 
     id = Field(str)
