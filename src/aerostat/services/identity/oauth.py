@@ -5,6 +5,7 @@ oauthlib does the arithmetic. It is loaded when the first such request comes, fo
 
 from types import SimpleNamespace
 from typing import Any, Self
+from urllib.parse import unquote
 
 from aerostat.kernel.clock import clock
 from aerostat.kernel.errors import BadRequest, Unauthorized
@@ -36,7 +37,7 @@ class Signed:
         from oauthlib.oauth1.rfc5849.utils import parse_authorization_header
 
         try:
-            fields = dict(parse_authorization_header(header))
+            fields = {name: unquote(value) for name, value in parse_authorization_header(header)}
         except ValueError:
             raise BadRequest("The Authorization header is malformed.") from None
         own = req.service.prefix + req.path  # a proxy before us may have changed the address
@@ -58,9 +59,9 @@ class Signed:
         self.get("oauth_nonce")
         if name is None or not stamp.isdecimal() or abs(int(stamp) - clock.timestamp()) > _LATE_S:
             raise Unauthorized("Invalid signature.")
-        params: list[Any] = [(key, value) for key, value in self._fields.items() if key != "oauth_signature"]
-        params = [pair for pair in params if pair[0] != "realm"]
-        params += signature.collect_parameters(uri_query=self._query)
+        unsigned = ("oauth_signature", "realm")
+        pairs: list[Any] = [pair for pair in self._fields.items() if pair[0] not in unsigned]
+        params = [*pairs, *signature.collect_parameters(uri_query=self._query)]
         for url in self._urls:
             request = SimpleNamespace(
                 http_method=self._method, uri=url, params=params, signature=self.get("oauth_signature")
