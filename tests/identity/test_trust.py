@@ -115,7 +115,8 @@ async def test_a_trusts_token_makes_no_other_and_hands_nothing_on(world: World) 
         ({"expires_at": "2001-01-01T00:00:00Z"}, 400),
         ({"remaining_uses": 0}, 400),
         ({"impersonation": None}, 400),
-        ({"allow_redelegation": True}, 400),
+        ({"allow_redelegation": True, "remaining_uses": 2}, 400),
+        ({"allow_redelegation": True, "redelegation_count": 4}, 403),
     ],
 )
 async def test_what_is_refused(world: World, values: Any, status: int) -> None:
@@ -141,3 +142,70 @@ async def test_who_sees_it(world: World) -> None:
     mine = f"OS-TRUST/trusts?trustee_user_id={world.trustee.id}"
     assert len((await world.trustee.request("GET", mine)).json()["trusts"]) == 1
     assert len((await world.client.get("/v3/OS-TRUST/trusts")).json()["trusts"]) == 1
+
+
+async def hand_on(world: World, token: str, to: Persona, **values: Any) -> Any:
+    """A trust made with a trust's token."""
+    body = world.body(trustee_user_id=to.id, **values)
+    headers = {"x-auth-token": token}
+    return await world.client.post("/v3/OS-TRUST/trusts", json=body, headers=headers)
+
+
+async def test_a_trust_is_handed_on_as_often_as_it_says(world: World, admin: Client) -> None:
+    third = await admin.persona("reader", f"projects/{world.project}")
+    first = await world.make(allow_redelegation=True, redelegation_count=1)
+    assert first["redelegation_count"] == 1
+    token = (await world.act(first)).headers["x-subject-token"]
+    answer = await hand_on(world, token, third, allow_redelegation=True)
+    assert answer.status_code == 201, answer.text
+    second = answer.json()["trust"]
+    assert second["redelegation_count"] == 0
+    assert second["redelegated_trust_id"] == first["id"]
+    acting = await world.act(second, third)
+    assert acting.json()["token"]["user"]["id"] == world.trustor.id
+    last = acting.headers["x-subject-token"]
+    assert (await hand_on(world, last, third)).status_code == 403
+    # What the first lost, the others lose.
+    assert await world.trustor.status("DELETE", f"OS-TRUST/trusts/{first['id']}") == 204
+    assert (await admin.get("/v3/auth/projects", headers={"x-auth-token": last})).status_code == 401
+    assert (await world.act(second, third)).status_code == 401
+    assert (await admin.get(f"/v3/OS-TRUST/trusts/{second['id']}")).status_code == 404
+
+
+async def test_what_is_handed_on_is_never_more(world: World, admin: Client) -> None:
+    third = await admin.persona("reader", f"projects/{world.project}")
+    at = "2037-01-01T00:00:00.000000Z"
+    first = await world.make(
+        allow_redelegation=True, roles=[{"name": "reader"}], impersonation=False, expires_at=at
+    )
+    assert first["redelegation_count"] == 3
+    token = (await world.act(first)).headers["x-subject-token"]
+    own = {"trustor_user_id": world.trustee.id, "roles": [{"name": "reader"}], "impersonation": False}
+    for more in (
+        {"roles": [{"name": "member"}]},
+        {"impersonation": True},
+        {"remaining_uses": 1},
+        {"allow_redelegation": True, "redelegation_count": 3},
+        {"expires_at": "2037-01-02T00:00:00Z"},
+        {"trustor_user_id": world.trustor.id},
+    ):
+        assert (await hand_on(world, token, third, **{**own, **more})).status_code == 403, more
+    answer = await hand_on(world, token, third, **own)
+    assert answer.status_code == 201, answer.text
+    second = answer.json()["trust"]
+    assert second["expires_at"] == at
+    shown = (await world.act(second, third)).json()["token"]
+    assert [role["name"] for role in shown["roles"]] == ["reader"]
+    assert shown["user"]["id"] == third.id
+    # The one in the middle holds no role of his own there, and must be there all the same.
+    await admin.patch(f"/v3/users/{world.trustee.id}", json={"user": {"enabled": False}})
+    assert (await world.act(second, third)).status_code == 401
+
+
+async def test_the_last_use_is_not_spent_on_a_refusal(world: World, admin: Client) -> None:
+    trust = await world.make(remaining_uses=1)
+    await admin.patch(f"/v3/users/{world.trustor.id}", json={"user": {"enabled": False}})
+    assert (await world.act(trust)).status_code == 401
+    await admin.patch(f"/v3/users/{world.trustor.id}", json={"user": {"enabled": True}})
+    assert (await world.act(trust)).status_code == 201
+    assert (await world.act(trust)).status_code == 401

@@ -60,6 +60,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     service_roles: tuple[str, ...] = ()
     trust_id: str | None = None
     application_credential_id: str | None = None
+    delegated_by: str | None = None  # what gave the token a part of somebody's rights: `trust`, `oauth1` …
     token_id: str | None = None  # the audit id of the token, never the token itself
     expires_at: float | None = None
     access_rules: tuple[AccessRule, ...] | None = None  # None: whatever the roles allow

@@ -17,7 +17,10 @@ from .resources.domain_config import DomainConfig
 from .resources.endpoint_filter import EndpointGroup
 from .resources.group import Group
 from .resources.limit import Limit, RegisteredLimit
+from .resources.oauth_consumer import Consumer
+from .resources.oauth_token import OAuthToken
 from .resources.project import Project
+from .resources.revocation import Revocation
 from .resources.role import Role
 from .resources.service import CatalogEndpoint, CatalogService, Region
 from .resources.signed import SignedRequest
@@ -63,6 +66,9 @@ SERVICE = Service(
         Trust,
         Credential,
         SignedRequest,
+        Revocation,
+        Consumer,
+        OAuthToken,
         RegisteredLimit,
         Limit,
         StoredPolicy,

@@ -25,11 +25,13 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d.*", re.ASCII)
 
 
 def check_not_delegated(req: Request, what: str) -> None:
-    """Raises `Delegated` for tokens made with a trust or a restricted application credential."""
-    if req.context.trust_id is not None:
-        raise Delegated(method="trust", what=what)
-    if req.context.application_credential_id is not None and not req.state.get("is_unrestricted"):
-        raise Delegated(method="application_credential", what=what)
+    """Raises `Delegated` for tokens that stand for a part of somebody's rights.
+
+    One of an unrestricted application credential passes, if `note_unrestricted` was called before.
+    """
+    method = req.context.delegated_by
+    if method is not None and not (method == "application_credential" and req.state.get("is_unrestricted")):
+        raise Delegated(method=method, what=what)
 
 
 async def note_unrestricted(req: Request) -> None:
@@ -72,7 +74,7 @@ async def held_roles(req: Request) -> list[Row]:
 
 
 async def asked_roles(req: Request, asked: list[dict[str, Any]], error: type[ApiError]) -> list[Row]:
-    """The roles that a body names, if the token has them all. Raises `error` with a `detail`."""
+    """The roles that a body names, if the token has them all. Raises `error` with a `reason`."""
     held = await held_roles(req)
     found = []
     for one in asked:
@@ -81,7 +83,7 @@ async def asked_roles(req: Request, asked: list[dict[str, Any]], error: type[Api
         )
         if match is None:
             raise error(
-                detail=f"Could not find role assignment with role: {one.get('id') or one.get('name')}."
+                reason=f"Could not find role assignment with role: {one.get('id') or one.get('name')}."
             )
         found.append(match)
     return found

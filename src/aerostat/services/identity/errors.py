@@ -1,6 +1,6 @@
 """What identity refuses, in upstream's words."""
 
-from aerostat.kernel.errors import BadRequest, Conflict, Forbidden, NotFound
+from aerostat.kernel.errors import BadRequest, Conflict, Forbidden, NotFound, Unauthorized
 
 
 class UserNotFound(NotFound):
@@ -85,11 +85,11 @@ class CredentialNotFound(NotFound):
 
 
 class InvalidApplicationCredential(BadRequest):
-    message = "Invalid application credential: %(detail)s"
+    message = "Invalid application credential: %(reason)s"
 
 
 class RoleNotHeld(Forbidden):
-    message = "%(detail)s"
+    message = "%(reason)s"
 
 
 class Delegated(Forbidden):
@@ -136,3 +136,40 @@ class DomainConfigNotFound(NotFound):
 
 class InvalidDomainConfig(Forbidden):
     message = "Invalid domain specific configuration: %(reason)s."
+
+
+class PasswordExpired(Unauthorized):
+    message = "The password is expired and needs to be changed for user: %(id)s."
+
+
+class WeakPassword(BadRequest):
+    message = "The password does not match the requirements: %(reason)s."
+
+
+class PasswordLocked(BadRequest):
+    message = (
+        "Password validation error: You cannot change your password at this time: it is locked. Ask your "
+        "administrator for another one."
+    )
+
+
+class PasswordTooYoung(BadRequest):
+    message = (
+        "Password validation error: You cannot change your password at this time: it must be used for "
+        "%(min_age_days)d day(s). Please try again in %(days_left)d day(s), or ask your administrator for another one."
+    )
+
+
+class PasswordUsedBefore(BadRequest):
+    message = (
+        "Password validation error: The new password cannot be identical to a previous password. The last "
+        "%(unique_count)d must differ."
+    )
+
+
+class ConsumerNotFound(NotFound):
+    message = "Could not find consumer: %(id)s."
+
+
+class OAuthTokenNotFound(NotFound):
+    message = "Could not find %(kind)s token: %(id)s."

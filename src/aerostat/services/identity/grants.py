@@ -12,6 +12,9 @@ from . import model
 if TYPE_CHECKING:
     from .tokens import Payload
 
+PRIMARY_METHODS = frozenset({"password", "token", "totp", "external", "mapped", "openid", "saml2"})
+"""Ways in which users log in themselves. Any other way gives a part of somebody's rights."""
+
 
 async def context_of(store: Store, payload: "Payload") -> Context:
     """The context a token stands for. Raises `Unauthorized` when its user, project or domain is gone or disabled."""
@@ -52,35 +55,39 @@ async def context_of(store: Store, payload: "Payload") -> Context:
         roles=tuple(row.name for row in roles),
         trust_id=payload.trust_id,
         application_credential_id=payload.application_credential_id,
+        delegated_by=delegated_by(payload),
         token_id=payload.audit_ids[0],
         expires_at=payload.expires_at,
         **values,
     )
 
 
+def delegated_by(payload: "Payload") -> str | None:
+    """What gave the token a part of somebody's rights; None when its user logged in."""
+    if payload.trust_id:
+        return "trust"
+    return next((method for method in payload.methods if method not in PRIMARY_METHODS), None)
+
+
 async def delegated_roles(store: Store, payload: "Payload", project: Row) -> tuple[list[Row], dict[str, Any]]:
     """The roles a token has on its project, and what else bounds it. Raises `Unauthorized`.
 
-    A token from an application credential or a trust has the roles named there, as long as the one who gave them holds
-    every one of them.
+    A token from an application credential, a trust or an OAuth access token has the roles named there, as long as the
+    one who gave them holds every one of them.
     """
+    held_by = payload.user_id
     if payload.application_credential_id:
         given = await store.find(model.APPLICATION_CREDENTIALS, id=payload.application_credential_id)
-        held_by = payload.user_id
+    elif payload.access_token_id:
+        given = await store.find(model.OAUTH_ACCESSES, id=payload.access_token_id)
     elif payload.trust_id:
-        given = await store.find(model.TRUSTS, id=payload.trust_id)
-        held_by = given.trustor_user_id if given is not None else ""
+        given, held_by = await _trust(store, payload.trust_id)
     else:
         return await roles_on_project(store, payload.user_id, project), {}
     if given is None or given.project_id != project.id:
         raise Unauthorized("What the token was made with is gone.")
     if given.expires_at is not None and given.expires_at <= now():
         raise Unauthorized("What the token was made with has expired.")
-    if held_by != payload.user_id:
-        trustor = await store.find(model.USERS, id=held_by)
-        if trustor is None or not trustor.enabled:
-            raise Unauthorized("The trustor is gone or disabled.")
-        await _enabled_domain(store, trustor.domain_id)
     held = {role.id for role in await roles_on_project(store, held_by, project)}
     if not set(given.role_ids) <= held:
         raise Unauthorized("The roles that were given are no longer held.")
@@ -90,6 +97,24 @@ async def delegated_roles(store: Store, payload: "Payload", project: Row) -> tup
         return roles, {}
     rules = await store.all(model.ACCESS_RULES, {"id": rule_ids}) if rule_ids else []
     return roles, {"access_rules": tuple(AccessRule(rule.service, rule.method, rule.path) for rule in rules)}
+
+
+async def _trust(store: Store, trust_id: str) -> tuple[Row | None, str]:
+    """The trust, and who holds its roles: the maker of the first one, if it was handed on.
+
+    Everybody in the chain has to be there and enabled. Raises `Unauthorized`.
+    """
+    given = trust = await store.find(model.TRUSTS, id=trust_id)
+    while trust is not None:
+        for user_id in (trust.trustor_user_id, trust.trustee_user_id):
+            user = await store.find(model.USERS, id=user_id)
+            if user is None or not user.enabled:
+                raise Unauthorized("Somebody who gave or took the trust is gone or disabled.")
+            await _enabled_domain(store, user.domain_id)
+        if trust.redelegated_trust_id is None:
+            return given, str(trust.trustor_user_id)
+        trust = await store.find(model.TRUSTS, id=trust.redelegated_trust_id)
+    return None, ""
 
 
 async def roles_on_project(store: Store, user_id: str, project: Row) -> list[Row]:

@@ -48,7 +48,14 @@ USERS = new_table(
     Column("name", String(255), nullable=False),
     Column("domain_id", String(64), nullable=False),
     Column("password_hash", String(255), nullable=True),
-    Column("password_expires_at", UtcTime, nullable=True),
+    Column("password_created_at", UtcTime, nullable=True),
+    Column("password_expires_at", UtcTime, nullable=True, index=True),
+    Column(
+        "password_is_own", Boolean, nullable=False, default=False
+    ),  # chosen by the user, not by an administrator
+    Column("failed_log_ins", Integer, nullable=False, default=0),  # since the last one that worked
+    Column("failed_at", UtcTime, nullable=True),
+    Column("last_active_at", UtcTime, nullable=True),  # a day, not a moment
     Column("default_project_id", String(64), nullable=True),
     Column("description", Text, nullable=True),
     Column("email", String(255), nullable=True),
@@ -57,6 +64,17 @@ USERS = new_table(
     Column("extra", Json, nullable=False, default=dict),
     created_at(),
     UniqueConstraint("domain_id", "name"),
+)
+
+OLD_PASSWORDS = new_table(
+    TABLES,
+    "identity_old_passwords",
+    hex_id(),
+    Column(
+        "user_id", String(64), ForeignKey("identity_users.id", ondelete="CASCADE"), nullable=False, index=True
+    ),
+    Column("password_hash", String(255), nullable=False),
+    created_at(),
 )
 
 GROUPS = new_table(
@@ -167,6 +185,7 @@ REVOCATIONS = new_table(
     Column("audit_id", String(32), nullable=True, index=True),
     Column("user_id", String(64), nullable=True),
     Column("project_id", String(64), nullable=True),
+    Column("domain_id", String(64), nullable=True),
     Column("issued_before", UtcTime, nullable=False),
     Column("revoked_at", UtcTime, nullable=False),
 )
@@ -209,6 +228,8 @@ TRUSTS = new_table(
     Column("impersonation", Boolean, nullable=False),
     Column("expires_at", UtcTime, nullable=True),
     Column("remaining_uses", Integer, nullable=True),
+    Column("redelegation_count", Integer, nullable=False, default=0),  # how often it may still be handed on
+    Column("redelegated_trust_id", String(64), nullable=True, index=True),  # of which it is a part
     Column("role_ids", Json, nullable=False),
     created_at(),
 )
@@ -220,7 +241,10 @@ CREDENTIALS = new_table(
     Column("user_id", String(64), ForeignKey("identity_users.id", ondelete="CASCADE"), nullable=False),
     Column("project_id", String(64), nullable=True),
     Column("type", String(255), nullable=False),
-    Column("blob", Text, nullable=False),
+    Column("blob", Sealed, nullable=False),
+    Column(
+        "used_step", Integer, nullable=True
+    ),  # of a TOTP secret: the passcode that was used last, by its time
     created_at(),
     Index("identity_credentials_user", "user_id", "type"),
 )
@@ -317,3 +341,53 @@ DOMAIN_OPTIONS = new_table(
     Column("value", Sealed, nullable=True),  # among them is the password of a directory
 )
 """What a domain is configured with. Which options there are is in `domain_options.py`."""
+
+
+CONSUMERS = new_table(
+    TABLES,
+    "identity_oauth_consumers",
+    hex_id(),
+    Column("description", Text, nullable=True),
+    Column("secret", Sealed, nullable=False),
+    Column("extra", Json, nullable=False, default=dict),
+    created_at(),
+)
+
+OAUTH_REQUESTS = new_table(
+    TABLES,
+    "identity_oauth_requests",
+    hex_id(),
+    Column(
+        "consumer_id",
+        String(64),
+        ForeignKey("identity_oauth_consumers.id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Column("project_id", String(64), nullable=False),
+    Column("secret", Sealed, nullable=False),
+    Column("user_id", String(64), nullable=True),  # who let it in, and with what follows
+    Column("verifier", Sealed, nullable=True),
+    Column("role_ids", Json, nullable=False, default=list),
+    Column("expires_at", UtcTime, nullable=True),
+    created_at(),
+)
+
+OAUTH_ACCESSES = new_table(
+    TABLES,
+    "identity_oauth_accesses",
+    hex_id(),
+    Column(
+        "consumer_id",
+        String(64),
+        ForeignKey("identity_oauth_consumers.id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Column(
+        "user_id", String(64), ForeignKey("identity_users.id", ondelete="CASCADE"), nullable=False, index=True
+    ),
+    Column("project_id", String(64), nullable=False, index=True),
+    Column("secret", Sealed, nullable=False),
+    Column("role_ids", Json, nullable=False),
+    Column("expires_at", UtcTime, nullable=True),
+    created_at(),
+)

@@ -9,7 +9,7 @@ changes; another process's changes are seen within `refresh_s`.
 import math
 import secrets
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -17,12 +17,14 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from aerostat.kernel.clock import clock, now
 from aerostat.kernel.context import Context
-from aerostat.kernel.db import Row, Store
+from aerostat.kernel.db import Store
 from aerostat.kernel.errors import Unauthorized
 
 from . import grants, model
 from .catalog import Catalog
 from .config import IdentityConfig
+from .passwords import ProvenSecrets
+from .revocations import Revocations
 
 MOST_KEPT = 20_000
 
@@ -40,6 +42,7 @@ class Payload(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     system: bool = False
     application_credential_id: str | None = None
     trust_id: str | None = None
+    access_token_id: str | None = None  # of OAuth
 
     @property
     def is_scoped(self) -> bool:
@@ -60,7 +63,8 @@ class Tokens:
         self.bodies: dict[str, dict[str, Any]] = {}  # audit id → how the token is shown, less its catalog
         self._fresh_until = 0.0
         self._changes = 0
-        self._revoked: list[Row] = []
+        self._revoked = Revocations()
+        self.proven_secrets = ProvenSecrets()
 
     async def load_keys(self) -> None:
         """Read the keys; on a fresh cloud make the first. Raises `SealBroken`."""
@@ -102,8 +106,20 @@ class Tokens:
             audit_ids=(audit_id, parent.audit_ids[-1]) if parent else (audit_id,),
             **scope,
         )
+        return self.seal(msgspec.msgpack.encode(payload)), payload
+
+    def seal(self, raw: bytes) -> str:
+        """Under the newest key."""
         assert self._fernet is not None
-        return self._fernet.encrypt(msgspec.msgpack.encode(payload)).rstrip(b"=").decode(), payload
+        return self._fernet.encrypt(raw).rstrip(b"=").decode()
+
+    def unseal(self, text: str) -> bytes:
+        """Raises `Unauthorized` for what none of the keys sealed."""
+        assert self._fernet is not None
+        try:
+            return self._fernet.decrypt((text + "=" * (-len(text) % 4)).encode())
+        except (InvalidToken, ValueError, TypeError, UnicodeError):
+            raise Unauthorized("The token is not one of ours.") from None
 
     async def validate(self, token: str, *, allow_expired: bool = False) -> Context:
         """Who the token stands for now. Raises `Unauthorized`."""
@@ -123,10 +139,10 @@ class Tokens:
             raise Unauthorized("The token has expired.")
         if known is not None:
             return known
-        if self._is_revoked(payload):
-            raise Unauthorized("The token has been revoked.")
         contexts = self._contexts  # what is found now belongs into this one, even if it is dropped meanwhile
         context = await grants.context_of(self.store, payload)
+        if self._revoked.include(payload, context.user_domain_id, context.project_domain_id):
+            raise Unauthorized("The token has been revoked.")
         if len(contexts) > MOST_KEPT:
             contexts.clear()
         contexts[token] = (payload, context)
@@ -141,7 +157,7 @@ class Tokens:
     async def refresh(self) -> None:
         """See what other processes changed."""
         began_s, changes = time.monotonic(), self._changes
-        self._revoked = await self.store.all(model.REVOCATIONS)
+        self._revoked = Revocations(await self.store.all(model.REVOCATIONS))
         self._forget()
         if changes == self._changes:  # else what was read may lack the change: the next one reads again
             self._fresh_until = began_s + self.config.refresh_s
@@ -152,14 +168,20 @@ class Tokens:
         self.catalog.forget()
 
     async def revoke(
-        self, *, audit_id: str | None = None, user_id: str | None = None, project_id: str | None = None
+        self,
+        *,
+        audit_id: str | None = None,
+        user_id: str | None = None,
+        project_id: str | None = None,
+        domain_id: str | None = None,
     ) -> None:
-        """No token issued until now that matches is good any longer."""
+        """No token issued until now is good any longer: this one, or those of a user, a project, a domain."""
         await self.store.insert(
             model.REVOCATIONS,
             audit_id=audit_id,
             user_id=user_id,
             project_id=project_id,
+            domain_id=domain_id,
             issued_before=now(),
             revoked_at=now(),
         )
@@ -183,25 +205,7 @@ class Tokens:
             return self._unseal(token)
 
     def _unseal(self, token: str) -> Payload:
-        assert self._fernet is not None
         try:
-            raw = self._fernet.decrypt((token + "=" * (-len(token) % 4)).encode())
-            return self._payload.decode(raw)
-        except (InvalidToken, ValueError, TypeError, msgspec.DecodeError, UnicodeError):
+            return self._payload.decode(self.unseal(token))
+        except msgspec.DecodeError:
             raise Unauthorized("The token is not one of ours.") from None
-
-    def _is_revoked(self, payload: Payload) -> bool:
-        issued_at = datetime.fromtimestamp(payload.issued_at, UTC).replace(tzinfo=None)
-        for row in self._revoked:
-            if row.audit_id is not None:
-                if row.audit_id in payload.audit_ids:
-                    return True
-                continue
-            if issued_at > row.issued_before:
-                continue
-            if row.user_id is not None and row.user_id != payload.user_id:
-                continue
-            if row.project_id is not None and row.project_id != payload.project_id:
-                continue
-            return True
-        return False

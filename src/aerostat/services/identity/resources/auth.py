@@ -12,7 +12,9 @@ from aerostat.kernel.resource import Resource, route
 from aerostat.kernel.service import iso_micro_z
 
 from .. import grants, model
-from ..login import log_in
+from ..login import RECEIPT_HEADER, log_in
+from ..methods import METHODS
+from ..receipts import MoreFactorsNeeded, seal
 from ..rules import BASE, SYSTEM_READER, rules
 from ..tokens import MOST_KEPT, Payload, Tokens
 
@@ -26,9 +28,7 @@ _LOG_IN = {
                     "type": "object",
                     "properties": {
                         "methods": {"type": "array", "items": {"type": "string"}, "minItems": 1},
-                        "password": {"type": "object"},
-                        "token": {"type": "object"},
-                        "application_credential": {"type": "object"},
+                        **{name: {"type": "object"} for name in METHODS},
                     },
                     "required": ["methods"],
                 },
@@ -59,10 +59,30 @@ class Auth(Resource):
 
     @route("POST", "/v3/auth/tokens", public=True, body=_LOG_IN)
     async def issue(self, req: Request) -> Response:
-        token, payload = await log_in(req, _tokens(req), req.body["auth"])
-        context = await grants.context_of(req.db, payload)
+        try:
+            token, payload, context = await log_in(req, _tokens(req), req.body["auth"])
+        except MoreFactorsNeeded as more:
+            return await self._receipt(req, more)
         shown = await self.shown(req, payload, context)
         return Response(shown, 201, {"X-Subject-Token": token, "Vary": "X-Auth-Token"})
+
+    async def _receipt(self, req: Request, more: MoreFactorsNeeded) -> Response:
+        user, receipt = more.user, more.receipt
+        domain = await req.db.get(model.PROJECTS, id=user.domain_id)
+        shown = {
+            "receipt": {
+                "methods": list(receipt.methods),
+                "user": {
+                    "id": user.id,
+                    "name": user.name,
+                    "domain": {"id": domain.id, "name": domain.name},
+                },
+                "issued_at": _moment(receipt.issued_at),
+                "expires_at": _moment(receipt.expires_at),
+            },
+            "required_auth_methods": more.rules,
+        }
+        return Response(shown, 401, {RECEIPT_HEADER: seal(_tokens(req), receipt)})
 
     @route("GET", "/v3/auth/tokens")
     async def validate(self, req: Request) -> Response:
@@ -195,6 +215,9 @@ async def _delegation(req: Request, payload: Payload, context: Context) -> dict[
                 "trustee_user": {"id": trust.trustee_user_id},
             }
         }
+    if payload.access_token_id:
+        access = await req.db.get(model.OAUTH_ACCESSES, id=payload.access_token_id)
+        return {"OS-OAUTH1": {"access_token_id": access.id, "consumer_id": access.consumer_id}}
     return {}
 
 

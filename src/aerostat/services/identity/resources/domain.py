@@ -59,7 +59,7 @@ class Domain(Named):
             changes["description"] = ""
         updated = await super().update(req, row, changes)
         if changes.get("enabled") is False:
-            req.house.state["identity"].changed()
+            await req.house.state["identity"].revoke(domain_id=row.id)
         return updated
 
     async def delete(self, req: Request, row: Row) -> None:

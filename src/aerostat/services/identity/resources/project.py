@@ -129,7 +129,10 @@ class Project(Named):
         changes.pop("domain_id", None)
         if changes.get("description", "") is None:
             changes["description"] = ""
-        return await super().update(req, row, changes)
+        updated = await super().update(req, row, changes)
+        if changes.get("enabled") is False:
+            await req.house.state["identity"].revoke(project_id=row.id)
+        return updated
 
     async def delete(self, req: Request, row: Row) -> None:
         check_mutable("project", row)
@@ -259,6 +262,8 @@ async def remove_project(tx: Transaction, project_id: str) -> None:
     await tx.delete(model.APPLICATION_CREDENTIALS, project_id=project_id)
     await tx.delete(model.TRUSTS, project_id=project_id)
     await tx.delete(model.CREDENTIALS, project_id=project_id)
+    await tx.delete(model.OAUTH_REQUESTS, project_id=project_id)
+    await tx.delete(model.OAUTH_ACCESSES, project_id=project_id)
     await tx.delete(model.LIMITS, project_id=project_id)
     await tx.delete(model.PROJECT_ENDPOINTS, project_id=project_id)
     await tx.delete(model.PROJECT_ENDPOINT_GROUPS, project_id=project_id)

@@ -65,10 +65,10 @@ class Trust(Resource):
     async def create_trust(self, req: Request) -> Response:
         new = req.body["trust"]
         req.check("identity:create_trust", {"trust": {"trustor_user_id": new["trustor_user_id"]}})
-        await note_unrestricted(req)
-        check_not_delegated(req, "managing trusts")
-        if new.get("allow_redelegation"):
-            raise BadRequest("Trusts cannot be handed on here: allow_redelegation is not supported.")
+        parent = await _handed_on(req)
+        if parent is None:
+            await note_unrestricted(req)
+            check_not_delegated(req, "managing trusts")
         if await req.db.find(model.USERS, id=new["trustee_user_id"]) is None:
             raise UserNotFound(id=new["trustee_user_id"])
         project_id, asked = new.get("project_id"), new.get("roles") or []
@@ -88,7 +88,7 @@ class Trust(Resource):
             trustee_user_id=new["trustee_user_id"],
             impersonation=new["impersonation"],
             project_id=project_id,
-            expires_at=read_moment(new.get("expires_at")),
+            **_bounds(req, new, parent),
             remaining_uses=new.get("remaining_uses"),
             role_ids=[role.id for role in roles],
         )
@@ -119,7 +119,12 @@ class Trust(Resource):
         row = await self._get(req, id, "delete_trust")
         await note_unrestricted(req)
         check_not_delegated(req, "managing trusts")
-        await req.db.delete(model.TRUSTS, id=row.id)
+        async with req.db.transaction() as tx:
+            gone = [row.id]
+            while gone:  # with those that were made of it
+                below = await tx.all(model.TRUSTS, {"redelegated_trust_id": gone})
+                await tx.delete(model.TRUSTS, id=gone)
+                gone = [one.id for one in below]
         req.house.state["identity"].changed()
 
     @route("GET", _PATH + "/{id}/roles")
@@ -144,6 +149,47 @@ class Trust(Resource):
         return row
 
 
+async def _handed_on(req: Request) -> Row | None:
+    """The trust with which the token was made: what is made now is a part of it. Raises `Forbidden`."""
+    if req.context.trust_id is None:
+        return None
+    parent = await req.db.get(model.TRUSTS, id=req.context.trust_id)
+    if parent.redelegation_count < 1:
+        raise Forbidden("The trust may not be handed on, or not so often.")
+    return parent
+
+
+def _bounds(req: Request, new: dict[str, Any], parent: Row | None) -> dict[str, Any]:
+    """When the trust ends and how often it may be handed on: less often and no longer than its parent.
+
+    Raises `BadRequest`, `Forbidden`.
+    """
+    most = req.house.state["identity"].config.max_redelegation_count
+    asked, expires_at = new.get("redelegation_count"), read_moment(new.get("expires_at"))
+    may_be_handed_on = bool(new.get("allow_redelegation")) and asked != 0
+    if may_be_handed_on and new.get("remaining_uses") is not None:
+        raise BadRequest("remaining_uses must not be set if redelegation is allowed.")
+    if may_be_handed_on and asked is not None and asked > most:
+        raise Forbidden(f"Requested redelegation depth of {asked} is greater than allowed {most}.")
+    if parent is None:
+        count = most if asked is None else asked
+        return {"expires_at": expires_at, "redelegation_count": count if may_be_handed_on else 0}
+    left = parent.redelegation_count - 1
+    if may_be_handed_on and asked is not None and asked != left:
+        raise Forbidden("Modifying redelegation_count upon redelegation is forbidden. Leave it out.")
+    if new.get("remaining_uses") is not None:
+        raise Forbidden("remaining_uses must not be set in order to redelegate a trust.")
+    if new["impersonation"] and not parent.impersonation:
+        raise Forbidden("Impersonation is not allowed because redelegated trust does not specify it.")
+    if expires_at is not None and parent.expires_at is not None and expires_at > parent.expires_at:
+        raise Forbidden("Requested expiration time is more than redelegated trust can provide.")
+    return {
+        "expires_at": expires_at or parent.expires_at,
+        "redelegation_count": left if may_be_handed_on else 0,
+        "redelegated_trust_id": parent.id,
+    }
+
+
 def _view(req: Request, row: Row) -> dict[str, Any]:
     own = f"{req.base_url}{req.service.prefix}{_PATH}/{row.id}"
     roles = {"self": f"{own}/roles", "previous": None, "next": None}
@@ -155,7 +201,8 @@ def _view(req: Request, row: Row) -> dict[str, Any]:
         "impersonation": row.impersonation,
         "expires_at": iso_micro_z(row.expires_at) if row.expires_at else None,
         "remaining_uses": row.remaining_uses,
-        "redelegation_count": 0,
+        "redelegation_count": row.redelegation_count,
+        "redelegated_trust_id": row.redelegated_trust_id,
         "deleted_at": None,
         "roles_links": roles,
         "links": {"self": own},

@@ -1,20 +1,26 @@
 """Users. https://docs.openstack.org/api-ref/identity/v3/#users"""
 
+import operator
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
+from sqlalchemy import and_, select
+from sqlalchemy.sql import ColumnElement
+
+from aerostat.kernel.clock import now
 from aerostat.kernel.db import Row
-from aerostat.kernel.errors import BadRequest, Unauthorized
+from aerostat.kernel.errors import BadRequest
 from aerostat.kernel.fields import Field
 from aerostat.kernel.http import Request, Response
 from aerostat.kernel.policy import Term
 from aerostat.kernel.resource import Conditions, View, route
 
-from .. import model
+from .. import accounts, model, password_rules
 from ..errors import DomainNotFound, UserNotFound
-from ..passwords import hash_password, is_password
+from ..methods.password import proven
 from ..rules import ANY_SCOPE, DOMAIN_READER, looked_at, managed, policy_of
-from .shape import DOMAIN_ID, OPTIONS, Named, changed, check_mutable, links
+from .shape import DOMAIN_ID, Named, changed, links
 
 _PASSWORD = {"type": ["string", "null"], "maxLength": 4096}
 _CHANGE_PASSWORD = {
@@ -32,6 +38,33 @@ _CHANGE_PASSWORD = {
     "required": ["user"],
 }
 _NEVER_SHOWN = ("password",)
+_FLAG = {"type": ["boolean", "null"]}  # null takes an option back
+_OPTIONS = {
+    "type": "object",
+    "properties": {
+        **dict.fromkeys(
+            (
+                "ignore_change_password_upon_first_use",
+                "ignore_password_expiry",
+                "ignore_lockout_failure_attempts",
+                "ignore_user_inactivity",
+                "lock_password",
+                "multi_factor_auth_enabled",
+            ),
+            _FLAG,
+        ),
+        "multi_factor_auth_rules": {
+            "type": ["array", "null"],
+            "items": {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True},
+            "uniqueItems": True,
+        },
+    },
+    "additionalProperties": False,
+}
+_COMPARISONS: dict[str, Any] = {
+    name: getattr(operator, word)
+    for name, word in {"lt": "lt", "lte": "le", "gt": "gt", "gte": "ge", "eq": "eq", "neq": "ne"}.items()
+}
 
 
 class User(Named):
@@ -58,7 +91,7 @@ class User(Named):
     description = Field(str, create="optional", update="optional", nullable=True)
     email = Field(str, create="optional", update="optional", nullable=True, length=(0, 255))
     enabled = Field(bool, create="optional", update="optional", default=True, filter=True)
-    options = Field(dict, create="optional", update="optional", schema=OPTIONS, default=dict)
+    options = Field(dict, create="optional", update="optional", schema=_OPTIONS, default=dict)
     password = Field(str, create="optional", update="optional", schema=_PASSWORD, show=False, stored=False)
     password_expires_at = Field(str, compute=lambda row, req: row["password_expires_at"])
     links = links()
@@ -70,25 +103,30 @@ class User(Named):
         self.check_new(req, new)
         if await req.db.find(model.PROJECTS, id=new["domain_id"], is_domain=True) is None:
             raise DomainNotFound(id=new["domain_id"])
-        await self._take_password(req, new)
+        await self._take_password(req, new, new.get("options") or {})
         return await super().create(req, new)
 
     async def update(self, req: Request, row: Row, changes: dict[str, Any]) -> Row:
         if changes.get("domain_id", row.domain_id) != row.domain_id:
             raise BadRequest("Cannot change Domain ID.")
         changes.pop("domain_id", None)
+        tokens = req.house.state["identity"]
         renewed = "password" in changes
-        await self._take_password(req, changes)
+        await self._take_password(req, changes, {**row.options, **(changes.get("options") or {})})
+        if renewed:
+            await password_rules.keep_old(req.db, row, tokens.config)
+        if changes.get("enabled"):  # an administrator wants this account: whatever kept it out is over
+            changes |= {"failed_log_ins": 0, "failed_at": None, "last_active_at": now()}
         updated = await super().update(req, row, changes)
         if renewed or changes.get("enabled") is False:
-            await req.house.state["identity"].revoke(user_id=row.id)
+            await tokens.revoke(user_id=row.id)
         return updated
 
     async def delete(self, req: Request, row: Row) -> None:
-        check_mutable("user", row)
         async with req.db.transaction() as tx:
             await tx.delete(model.TRUSTS, trustor_user_id=row.id)
             await tx.delete(model.TRUSTS, trustee_user_id=row.id)
+            await tx.delete(model.OAUTH_REQUESTS, user_id=row.id)
             await tx.delete(model.ASSIGNMENTS, actor_kind="user", actor_id=row.id)
             await tx.delete(model.USERS, id=row.id)
         changed(req)
@@ -102,8 +140,12 @@ class User(Named):
             == (context.domain_id or context.project_domain_id or context.user_domain_id)
         ]
 
+    def filters(self, req: Request) -> Conditions:
+        return [*super().filters(req), *_expiring(req)]
+
     def view(self, req: Request, row: Mapping[str, Any], brief: bool = False) -> View:
         view = super().view(req, row, brief)
+        view["enabled"] = accounts.is_enabled(row, req.house.state["identity"].config)
         for name in ("description", "email", "default_project_id"):
             if view.get(name) is None:
                 view.pop(name, None)
@@ -114,21 +156,13 @@ class User(Named):
     @route("POST", "/v3/users/{user_id}/password", public=True, body=_CHANGE_PASSWORD)
     async def change_password(self, req: Request, user_id: str) -> Response:
         """By the user, who proves it with the present password; an expired one may be changed as well."""
-        asked, rounds = req.body["user"], req.house.state["identity"].config.bcrypt_rounds
-        row = await req.db.find(model.USERS, id=user_id)
-        if (
-            not await is_password(asked["original_password"], row.password_hash if row else None, rounds)
-            or row is None
-            or not row.enabled
-        ):
-            raise Unauthorized("The request you have made requires authentication.")
-        if asked["password"] == asked["original_password"]:
-            raise BadRequest(
-                "Password validation error: The new password cannot be identical to a previous password."
-            )
-        hashed = await hash_password(asked["password"], rounds)
-        await req.db.update(model.USERS, {"id": row.id}, password_hash=hashed, password_expires_at=None)
-        await req.house.state["identity"].revoke(user_id=row.id)
+        asked, tokens = req.body["user"], req.house.state["identity"]
+        user = await proven(req, await req.db.find(model.USERS, id=user_id), asked["original_password"])
+        await password_rules.check_change(req.db, user, asked["password"], tokens.config)
+        columns = await password_rules.columns_of(asked["password"], user.options, tokens.config, is_own=True)
+        await password_rules.keep_old(req.db, user, tokens.config)
+        await req.db.update(model.USERS, {"id": user.id}, **columns)
+        await tokens.revoke(user_id=user.id)
         return Response(None, 204)
 
     @route("GET", "/v3/groups/{group_id}/users")
@@ -136,15 +170,34 @@ class User(Named):
         group = await req.service.resources["Group"].find(req, group_id)
         req.check("identity:list_users_in_group", req.service.resources["Group"].target(group))
         ids = [row.user_id for row in await req.db.all(model.MEMBERSHIPS, {"group_id": group_id})]
-        rows = await req.db.all(model.USERS, {"id": ids}) if ids else []
+        rows = []
+        if ids:
+            wanted = and_(model.USERS.c.id.in_(ids), *_expiring(req))
+            rows = await req.db.fetch(select(model.USERS).where(wanted).order_by(model.USERS.c.id))
         return {
             "users": [self.view(req, row) for row in rows],
             "links": {"self": req.url, "previous": None, "next": None},
         }
 
-    async def _take_password(self, req: Request, values: dict[str, Any]) -> None:
+    async def _take_password(self, req: Request, values: dict[str, Any], options: dict[str, Any]) -> None:
         if "password" not in values:
             return
-        password = values.pop("password")
-        rounds = req.house.state["identity"].config.bcrypt_rounds
-        values["password_hash"] = None if password is None else await hash_password(password, rounds)
+        password, config = values.pop("password"), req.house.state["identity"].config
+        if password is not None:
+            password_rules.check_strength(password, config)
+        values.update(await password_rules.columns_of(password, options, config))
+
+
+def _expiring(req: Request) -> Conditions:
+    """`password_expires_at=lt:2026-01-01T00:00:00Z`; without a word before it: exactly then. Raises `BadRequest`."""
+    found: list[ColumnElement[bool]] = []
+    for text in req.query.get("password_expires_at", []):
+        word, mark, rest = text.partition(":")
+        compare, moment = (_COMPARISONS[word], rest) if mark and word in _COMPARISONS else (operator.eq, text)
+        try:
+            at = datetime.fromisoformat(moment)
+        except ValueError:
+            raise BadRequest(f"Invalid input for query argument password_expires_at: {text}.") from None
+        at = at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo is not None else at
+        found.append(compare(model.USERS.c.password_expires_at, at))
+    return found
