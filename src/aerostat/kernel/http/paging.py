@@ -50,8 +50,12 @@ async def read_page(
     sortable: dict[str, str],
     default_order: tuple[Order, ...] | None = None,
     marker_column: str = "id",
+    marker_among: Sequence[ColumnElement[bool]] = (),
 ) -> Page:
-    """The asked page of `table`. `sortable` maps wire names to columns. Raises `BadRequest`."""
+    """The asked page of `table`. `sortable` maps wire names to columns. Raises `BadRequest`.
+
+    `marker_among`: where `marker_column` tells rows apart, if not in the whole table.
+    """
     limit = read_limit(req, paging)
     order = _read_order(req, paging, sortable) or list(default_order or paging.default_order)
     order = [part for part in order if part.column in table.c]
@@ -63,7 +67,8 @@ async def read_page(
     clauses = list(conditions)
     marker = req.argument("marker")
     if marker:
-        found = await req.db.fetch(select(table).where(table.c[marker_column] == marker))
+        named = and_(table.c[marker_column] == marker, *marker_among)
+        found = await req.db.fetch(select(table).where(named))
         if not found:
             raise BadRequest(f"marker [{marker}] not found")
         clauses.append(after(table, order, found[0]))

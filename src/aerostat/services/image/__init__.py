@@ -13,6 +13,7 @@ from .resources.data import ImageData
 from .resources.image import Image
 from .resources.info import Info
 from .resources.member import Member
+from .resources.metadef import RESOURCES as METADEFS
 from .resources.schema import Schema
 from .resources.task import ImageTasks
 from .resources.versions import VersionDocuments
@@ -40,7 +41,7 @@ SERVICE = Service(
     catalog="/image",
     versions=VERSIONS,
     envelope=envelopes.image,
-    resources=[VersionDocuments, Info, Schema, Image, ImageData, Member, ImageTasks],
+    resources=[VersionDocuments, Info, Schema, Image, ImageData, Member, ImageTasks, *METADEFS],
     tables=model.TABLES,
     bases=("/v2",),
     client=ImageClient,
