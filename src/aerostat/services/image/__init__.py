@@ -8,7 +8,6 @@ from aerostat.kernel.service import Service
 from . import model
 from .client import ImageClient
 from .config import ImageConfig
-from .drivers import open_driver
 from .resources.data import ImageData
 from .resources.image import Image
 from .resources.info import Info
@@ -16,14 +15,15 @@ from .resources.member import Member
 from .resources.schema import Schema
 from .resources.task import ImageTasks
 from .resources.versions import VersionDocuments
+from .stores import Stores
 from .sweepers import SWEEPERS
 from .trial_image import ensure_test_image
 from .versions import VERSIONS
 
 
 async def start(house: House) -> None:
-    """Open the store of bytes."""
-    house.state["image"] = {"store": open_driver(house.config)}
+    """Open the stores of bytes."""
+    house.state["image"] = {"stores": Stores(house)}
 
 
 async def bootstrap(house: House) -> None:

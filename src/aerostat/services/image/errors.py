@@ -22,7 +22,11 @@ class ImageProtected(Forbidden):
 
 
 class ImageNotQueued(Conflict):
-    message = "Image status transition from %(status)s to saving is not allowed"
+    message = "Image status transition from %(status)s to %(wanted)s is not allowed"
+
+
+class UnknownStore(BadRequest):
+    message = "Unknown store: %(name)s"
 
 
 class ReadOnly(Forbidden):

@@ -1,8 +1,19 @@
 """The image room's tables."""
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Integer, MetaData, String, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+)
 
-from aerostat.kernel.db import UtcTime, created_at, new_table, updated_at, uuid_id
+from aerostat.kernel.db import Json, UtcTime, created_at, new_table, updated_at, uuid_id
 
 TABLES = MetaData()
 
@@ -27,6 +38,10 @@ IMAGES = new_table(
     Column("min_ram", Integer, nullable=False, default=0),
     Column("upload_token", String(36), nullable=True),  # whose upload it is while the status is saving
     Column("upload_seen_at", UtcTime, nullable=True),
+    Column("staged_bytes", BigInteger, nullable=True),  # while the status is uploading or importing
+    Column("import_task", String(36), nullable=True),  # the task at work on the image
+    Column("importing_to", Text, nullable=True),  # names of stores, with commas; as the last import left it
+    Column("failed_import", Text, nullable=True),
     created_at(),
     updated_at(),
 )
@@ -54,4 +69,25 @@ MEMBERS = new_table(
     Column("status", String(20), nullable=False, default="pending"),
     created_at(),
     updated_at(),
+)
+
+# Copies of an image's bytes. Written before the bytes are, removed after they are, so that nothing is anywhere without
+# a row; a row therefore outlives its image until its bytes are gone.
+LOCATIONS = new_table(
+    TABLES,
+    "image_locations",
+    uuid_id(),
+    Column("image_id", String(36), nullable=False),
+    Column("store", String(255), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("metadata", Json, nullable=False, default=dict),
+    Column("state", String(10), nullable=False, default="writing"),
+    Column("token", String(36), nullable=True),  # whose upload it is while the state is writing
+    Column("seen_at", UtcTime, nullable=True),
+    Column("remove_at", UtcTime, nullable=True, index=True),
+    Column("place", Integer, nullable=False, default=0),  # among the image's others
+    Column("problem", Text, nullable=True),  # why the bytes could not be removed
+    created_at(),
+    UniqueConstraint("image_id", "store", "url"),
+    Index("image_locations_by_state", "state", "seen_at"),
 )

@@ -1,15 +1,14 @@
 """An image's bytes, up and down. https://docs.openstack.org/api-ref/image/v2/#image-data"""
 
 import re
-from collections.abc import AsyncIterator
-from typing import Any
 
 from aerostat.kernel.errors import ApiError, BadRequest, Forbidden, UnsupportedMediaType
 from aerostat.kernel.http import Request, Response
 from aerostat.kernel.resource import Resource, route
 
-from ..config import ImageConfig
+from ..reading import open_bytes
 from ..receiving import receive
+from ..stores import stores_of
 from .image import Image
 
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
@@ -30,8 +29,10 @@ class ImageData(Resource):
         req.check("upload_image", kind.target(image))
         if image.disk_format is None or image.container_format is None:
             raise BadRequest("Properties disk_format, container_format must be set prior to saving data.")
-        state: dict[str, Any] = req.house.state["image"]
-        await receive(req.db, state["store"], req.house.config.section(ImageConfig), image, req.stream())
+        stores = stores_of(req.house)
+        store = req.headers.get("x-image-meta-store") or stores.default
+        stores.driver(store)
+        await receive(req.house, image, store, req.stream())
 
     @route("GET", "/images/{image_id}/file")
     async def download(self, req: Request, image_id: str) -> Response:
@@ -51,8 +52,7 @@ class ImageData(Resource):
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{image.size}"
         elif image.checksum:
             headers["Content-MD5"] = image.checksum
-        store = req.house.state["image"]["store"]
-        chunks = await _begun(store.read(image.id, start, end - start))
+        chunks = await open_bytes(req.house, image, start, end - start)
         return Response(chunks, status, headers, content_type="application/octet-stream")
 
     def _asked_range(self, req: Request, size: int) -> tuple[int, int] | None:
@@ -69,16 +69,3 @@ class ImageData(Resource):
             error.headers = {"Content-Range": f"bytes */{size}"}
             raise error
         return start, end
-
-
-async def _begun(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same chunks, the first of them read: data that is not there is refused before the answer starts."""
-    first = await anext(chunks, None)
-
-    async def replayed() -> AsyncIterator[bytes]:
-        if first is not None:
-            yield first
-            async for chunk in chunks:
-                yield chunk
-
-    return replayed()

@@ -22,10 +22,12 @@ from aerostat.kernel.resource import Conditions, Resource, Rows, View, Views, ge
 
 from .. import model
 from ..config import ImageConfig
+from ..copies import plan_removal, remove_due
 from ..errors import ImageNotFound, ImageProtected, TooMany
 from ..filters import moment_filter, value_filter
 from ..patch import apply_patch, check_writable
 from ..states import IMAGE
+from ..stores import stores_of
 
 DISK_FORMATS = ("ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop")
 CONTAINER_FORMATS = ("ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed")
@@ -127,9 +129,13 @@ class Image(Resource):
     async def delete(self, req: Request, row: Row) -> None:
         if row.protected:
             raise ImageProtected(id=row.id)
-        # Row first, bytes after: bytes without a row are swept, a row without bytes would be a lie.
-        await req.db.delete(model.IMAGES, id=row.id)
-        await req.house.state["image"]["store"].remove_image(row.id)
+        # Row first, bytes after: an image without its bytes would be a lie.
+        delay_s = config_of(req).delete_delay_s
+        async with req.db.transaction() as tx:
+            await tx.delete(model.IMAGES, id=row.id)
+            await plan_removal(tx, row.id, delay_s)
+        await stores_of(req.house).staging.remove_image(row.id)
+        await remove_due(req.house, row.id, only_local=True)
 
     @route("PATCH", "/images/{image_id}", raw_body=True)
     async def patch(self, req: Request, image_id: str) -> Any:

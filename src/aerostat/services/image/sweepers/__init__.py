@@ -1,5 +1,5 @@
 """Upkeep of the image room."""
 
-from . import dead_uploads
+from . import dead_uploads, removals
 
-SWEEPERS = (dead_uploads.SWEEPER,)
+SWEEPERS = (dead_uploads.SWEEPER, removals.SWEEPER)
