@@ -8,12 +8,15 @@ from aerostat.kernel.service import Service
 from . import model
 from .client import ImageClient
 from .config import ImageConfig
+from .flows import FLOWS
 from .resources.data import ImageData
 from .resources.image import Image
+from .resources.importing import Import
 from .resources.info import Info
 from .resources.member import Member
 from .resources.schema import Schema
-from .resources.task import ImageTasks
+from .resources.store import StoreCopy
+from .resources.task import Task
 from .resources.versions import VersionDocuments
 from .stores import Stores
 from .sweepers import SWEEPERS
@@ -40,7 +43,7 @@ SERVICE = Service(
     catalog="/image",
     versions=VERSIONS,
     envelope=envelopes.image,
-    resources=[VersionDocuments, Info, Schema, Image, ImageData, Member, ImageTasks],
+    resources=[VersionDocuments, Info, Schema, Image, ImageData, Member, Import, StoreCopy, Task],
     tables=model.TABLES,
     bases=("/v2",),
     client=ImageClient,
@@ -54,6 +57,7 @@ SERVICE = Service(
     update_method="PATCH",
     invalid="Provided object does not match schema 'image': %(reason)s (%(path)s: %(value)s)",
     forbidden="You are not authorized to complete %(rule)s action.",
+    flows=FLOWS,
     sweepers=SWEEPERS,
     config=ImageConfig,
     start=start,

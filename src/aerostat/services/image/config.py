@@ -75,7 +75,6 @@ class ImageConfig(msgspec.Struct, frozen=True, kw_only=True):
     delete_delay_s: float = 0.0
     """How long the bytes of a deleted image are kept."""
     import_methods: tuple[str, ...] = ("glance-direct", "web-download", "copy-image", "glance-download")
-    import_deadline_s: float = 12 * 3600.0
     web: WebSettings = WebSettings()
     task_life_s: float = 48 * 3600.0
     """How long a task that has ended is still shown."""

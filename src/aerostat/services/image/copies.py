@@ -18,7 +18,7 @@ from .config import ImageConfig
 from .drivers.protocol import ImageStore, Upload
 from .errors import ImageGone
 from .states import COPY
-from .stores import stores_of
+from .stores import STAGING, stores_of
 
 SEEN_EVERY_S = 10.0
 REMOVALS = "image.removals"
@@ -67,9 +67,7 @@ class Copy:
 
     async def settle(self, tx: Transaction) -> None:
         """The image has this copy. Raises `ImageGone`."""
-        taken = await tx.all(model.LOCATIONS, {"image_id": self.image_id, "state": "kept"})
-        place = max((row.place for row in taken), default=-1) + 1
-        changes = {"state": "kept", "seen_at": None, "place": place}
+        changes = {"state": "kept", "seen_at": None, "place": await next_place(tx, self.image_id)}
         if not await tx.update(model.LOCATIONS, self._mine, **changes):
             raise ImageGone(id=self.image_id)
 
@@ -111,6 +109,12 @@ async def _claim(house: House, image_id: str, store: str, url: str, token: str) 
             break
         await drop_copy(house, present)
     raise Conflict(f"Image is already present at store '{store}'")
+
+
+async def next_place(tx: Transaction, image_id: str) -> int:
+    """Behind the image's other copies."""
+    kept = await tx.all(model.LOCATIONS, {"image_id": image_id, "state": "kept"})
+    return max((row.place for row in kept), default=-1) + 1
 
 
 async def plan_removal(tx: Transaction, image_id: str, delay_s: float = 0.0, **where: object) -> None:
@@ -173,4 +177,11 @@ async def give_up_silent(house: House) -> int:
 
 
 async def kept_copies(db: Store | Transaction, image_id: str) -> list[Row]:
-    return await db.all(model.LOCATIONS, {"image_id": image_id, "state": "kept"}, order="place")
+    """Those from which the image can be read."""
+    rows = await db.all(model.LOCATIONS, {"image_id": image_id, "state": "kept"}, order="place")
+    return [row for row in rows if row.store != STAGING]
+
+
+async def drop_staged(house: House, image_id: str) -> None:
+    for row in await house.store.all(model.LOCATIONS, {"image_id": image_id, "store": STAGING}):
+        await drop_copy(house, row)

@@ -58,3 +58,22 @@ class TooMany(TooLarge):
 
 class MustBeShared(Forbidden):
     message = "Only shared images have members."
+
+
+class OverLimit(TooLarge):
+    message = (
+        "Project is over its limit of %(name)s: asked for %(asked)s, in use %(used)s, limit %(limit)s. "
+        "ResourceProjectLimitExceeded"
+    )
+
+
+class OnlyQueuedFor(Conflict):
+    message = "Image needs to be in 'queued' state to use '%(method)s' method"
+
+
+class TaskNotFound(NotFound):
+    message = "Task not found with id: %(id)s"
+
+
+class LocationsHidden(Forbidden):
+    message = "It's not allowed to %(what)s locations if locations are invisible."

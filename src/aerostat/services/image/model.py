@@ -91,3 +91,21 @@ LOCATIONS = new_table(
     UniqueConstraint("image_id", "store", "url"),
     Index("image_locations_by_state", "state", "seen_at"),
 )
+
+TASKS = new_table(
+    TABLES,
+    "image_tasks",
+    uuid_id(),
+    Column("type", String(30), nullable=False),
+    Column("status", String(20), nullable=False, default="pending"),
+    Column("owner", String(255), nullable=True, index=True),
+    Column("user_id", String(255), nullable=True),
+    Column("request_id", String(64), nullable=True),
+    Column("image_id", String(36), nullable=True, index=True),  # no foreign key: a task outlives its image
+    Column("input", Json, nullable=False),
+    Column("result", Json, nullable=True),
+    Column("message", Text, nullable=False, default=""),
+    Column("expires_at", UtcTime, nullable=True, index=True),
+    created_at(),
+    updated_at(),
+)

@@ -18,10 +18,9 @@ from aerostat.kernel.ids import new_id
 from . import model
 from .config import ImageConfig
 from .copies import SEEN_EVERY_S, Copy
-from .drivers.protocol import Upload
 from .errors import ImageGone, ImageNotFound, ImageNotQueued, ImageTooLarge
 from .states import IMAGE
-from .stores import stores_of
+from .stores import STAGING
 
 if TYPE_CHECKING:
     from .inspection import Inspection
@@ -57,29 +56,33 @@ async def receive(house: House, image: Row, store: str, chunks: AsyncIterator[by
 
 async def stage(house: House, image: Row, chunks: AsyncIterator[bytes]) -> None:
     """Keep `chunks` where an import finds them. Raises what refused them; the image is then queued again."""
-    staging = stores_of(house).staging
     claim = Claim(house.store, image.id, new_id())
     await claim.take("stage")
-    upload: Upload | None = None
+    copy: Copy | None = None
     try:
-        upload = await staging.begin(image.id, claim.token)
-        size, limit = 0, house.config.section(ImageConfig).max_image_bytes
-        async for chunk in chunks:
-            size += len(chunk)
-            if size > limit:
-                raise ImageTooLarge(limit=limit)
-            claim.check()
-            await upload.write(chunk)
-        await upload.keep()
-        await claim.fulfil(None, {"staged_bytes": size})
+        copy = await Copy.begin(house, image.id, STAGING, claim.token)
+        size = await taken(copy, house.config.section(ImageConfig).max_image_bytes, chunks)
+        await copy.keep()
+        await claim.fulfil(None, {"staged_bytes": size}, copy)
+        copy.rest()
     except BaseException:
-        if upload is not None:
-            await upload.discard()
-        if await claim.give_up():
-            await staging.remove_image(image.id)
+        if copy is not None:
+            await copy.discard()
+        await claim.give_up()
         raise
     finally:
         claim.rest()
+
+
+async def taken(upload: Writable, limit_bytes: int, chunks: AsyncIterator[bytes]) -> int:
+    """Every byte into the upload, as they are; answers how many. Raises `ImageTooLarge`."""
+    size = 0
+    async for chunk in chunks:
+        size += len(chunk)
+        if size > limit_bytes:
+            raise ImageTooLarge(limit=limit_bytes)
+        await upload.write(chunk)
+    return size
 
 
 async def copied(

@@ -24,3 +24,11 @@ COPY = Machine(
     ("remove", {"writing", "kept"}, "removing"),
     initial="writing",
 )
+
+TASK = Machine(
+    ("begin", {"pending"}, "processing"),
+    ("succeed", {"pending", "processing"}, "success"),
+    ("fail", {"pending", "processing"}, "failure"),
+    initial="pending",
+    column="status",
+)

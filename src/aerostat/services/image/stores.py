@@ -16,7 +16,8 @@ from .drivers.protocol import ImageStore
 from .drivers.web.reader import WebReader
 from .errors import UnknownStore
 
-STAGING = "staging"
+STAGING = "os_glance_staging_store"
+"""Where images wait for an import: a store like others, which no client can name."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Stores:
             own = folder if name == first_file else folder.with_name(f"{folder.name}-{name}")
             driver = None if one.type == "http" else open_driver(one, own, objects)
             self._stores[name] = NamedStore(name, one, driver)
-        self.staging = FileStore(folder / STAGING)
+        self._staging = NamedStore(STAGING, FILE, FileStore(folder / "staging"))
         self.web = WebReader(settings.web)
 
     @property
@@ -79,22 +80,28 @@ class Stores:
         """The store whose images lie on web servers of others, where there is one."""
         return next((one.name for one in self.all if not one.is_writable), None)
 
-    def find(self, name: str) -> NamedStore | None:
-        return self._stores.get(name)
-
     def get(self, name: str) -> NamedStore:
-        """Raises `UnknownStore`."""
+        """One that clients may name. Raises `UnknownStore`."""
         found = self._stores.get(name)
         if found is None:
             raise UnknownStore(name=name)
         return found
 
-    def driver(self, name: str) -> ImageStore:
-        """Raises `UnknownStore` for one that cannot be written to as well."""
-        driver = self.get(name).driver
-        if driver is None:
+    def check_writable(self, name: str) -> None:
+        """Raises `UnknownStore` for one that is only read as well."""
+        if not self.get(name).is_writable:
             raise UnknownStore(name=name)
-        return driver
+
+    def find(self, name: str) -> NamedStore | None:
+        """Whatever a row may name."""
+        return self._staging if name == STAGING else self._stores.get(name)
+
+    def driver(self, name: str) -> ImageStore:
+        """Raises `UnknownStore`."""
+        found = self.find(name)
+        if found is None or found.driver is None:
+            raise UnknownStore(name=name)
+        return found.driver
 
 
 def stores_of(house: House) -> Stores:

@@ -6,6 +6,7 @@ from aerostat.kernel.errors import ApiError, BadRequest, Forbidden, UnsupportedM
 from aerostat.kernel.http import Request, Response
 from aerostat.kernel.resource import Resource, route
 
+from .. import quotas
 from ..reading import open_bytes
 from ..receiving import receive
 from ..stores import stores_of
@@ -31,7 +32,8 @@ class ImageData(Resource):
             raise BadRequest("Properties disk_format, container_format must be set prior to saving data.")
         stores = stores_of(req.house)
         store = req.headers.get("x-image-meta-store") or stores.default
-        stores.driver(store)
+        stores.check_writable(store)
+        await quotas.check(req, image.owner, image_size_total=0, image_count_uploading=1)
         await receive(req.house, image, store, req.stream())
 
     @route("GET", "/images/{image_id}/file")

@@ -20,14 +20,15 @@ from aerostat.kernel.policy import Policy, Rule, admin, project_member, project_
 from aerostat.kernel.policy.terms import Term
 from aerostat.kernel.resource import Conditions, Resource, Rows, View, Views, get_or, route
 
-from .. import model
+from .. import model, quotas
 from ..config import ImageConfig
 from ..copies import plan_removal, remove_due
 from ..errors import ImageNotFound, ImageProtected, TooMany
 from ..filters import moment_filter, value_filter
 from ..patch import apply_patch, check_writable
+from ..reading import best_first
 from ..states import IMAGE
-from ..stores import stores_of
+from ..stores import STAGING, stores_of
 
 DISK_FORMATS = ("ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop")
 CONTAINER_FORMATS = ("ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed")
@@ -81,6 +82,9 @@ class Image(Resource):
         *(Rule(name=name, text=OWN) for name in ("deactivate", "reactivate")),
         Rule(name="download_image", text=f"role:admin or (role:member and ({_SEEN}))"),
         Rule(name="publicize_image", text="role:admin"),
+        Rule(name="get_image_location", text="role:admin or (role:reader and project_id:%(project_id)s)"),
+        Rule(name="set_image_location", text=OWN),
+        Rule(name="delete_image_location", text="role:admin"),
     )
 
     id = Field(str, create="optional", schema={"type": "string", "pattern": _UUID})
@@ -116,6 +120,7 @@ class Image(Resource):
         check_visibility(req, self.target(new), new["visibility"])
         if len(set(tags)) > config_of(req).max_tags:
             raise TooMany(what="tags", asked=len(set(tags)), limit=config_of(req).max_tags)
+        await quotas.check(req, new["owner"], image_count_total=1)
         async with req.db.transaction() as tx:
             try:
                 row = await tx.insert(model.IMAGES, status=IMAGE.initial, **{**new, "updated_at": now()})
@@ -134,7 +139,6 @@ class Image(Resource):
         async with req.db.transaction() as tx:
             await tx.delete(model.IMAGES, id=row.id)
             await plan_removal(tx, row.id, delay_s)
-        await stores_of(req.house).staging.remove_image(row.id)
         await remove_due(req.house, row.id, only_local=True)
 
     @route("PATCH", "/images/{image_id}", raw_body=True)
@@ -209,6 +213,9 @@ class Image(Resource):
     async def _create(self, req: Request) -> Response:
         response = await super()._create(req)
         response.headers["Location"] = f"{req.url}/{response.resource_id}"
+        if methods := config_of(req).import_methods:
+            response.headers["OpenStack-image-import-methods"] = ",".join(methods)
+        response.headers["OpenStack-image-store-ids"] = ",".join(one.name for one in stores_of(req.house).all)
         return response
 
     async def _move(self, req: Request, image_id: str, event: str) -> None:
@@ -297,7 +304,7 @@ class Image(Resource):
         ids = [row.id for row in rows]
         by_id = {row.id: row for row in rows}
         for row in rows:
-            row["tags"], row["properties"] = [], {}
+            row["tags"], row["properties"], row["copies"] = [], {}, []
             row["updated_at"] = row["updated_at"] or row["created_at"]
         if not ids:
             return
@@ -305,9 +312,27 @@ class Image(Resource):
             by_id[tag.image_id]["tags"].append(tag.value)
         for one in await req.db.all(model.PROPERTIES, {"image_id": ids}, order="name"):
             by_id[one.image_id]["properties"][one.name] = one.value
+        kept = {"image_id": ids, "state": "kept"}
+        for copy in await req.db.all(model.LOCATIONS, kept, order="place"):
+            if copy.store != STAGING:
+                by_id[copy.image_id]["copies"].append(copy)
 
     def view(self, req: Request, row: Mapping[str, Any], brief: bool = False) -> View:
-        return {**row["properties"], **super().view(req, row, brief)}
+        shown = {**row["properties"], **super().view(req, row, brief)}
+        if row["copies"]:
+            shown["stores"] = ",".join(copy.store for copy in row["copies"])
+        for name in ("import_task", "importing_to", "failed_import"):
+            if row[name] is not None:
+                shown[_IMPORT_NAMES[name]] = row[name]
+        settings = config_of(req)
+        if settings.show_locations or settings.show_direct_url:
+            may_see = req.allows("get_image_location", self.target(row))
+            copies = row["copies"] if may_see else []
+            if settings.show_locations:
+                shown["locations"] = [location_view(copy) for copy in copies]
+            if settings.show_direct_url and copies:
+                shown["direct_url"] = best_first(req.house, copies)[0].url
+        return shown
 
     def _member(self, req: Request) -> ColumnElement[bool]:
         wanted = req.argument("member_status", "accepted")
@@ -321,6 +346,17 @@ class Image(Resource):
         if wanted != "all":
             match.append(members.c.status == wanted)
         return exists(select(1).where(*match))
+
+
+_IMPORT_NAMES = {
+    "import_task": "os_glance_import_task",
+    "importing_to": "os_glance_importing_to_stores",
+    "failed_import": "os_glance_failed_import",
+}
+
+
+def location_view(copy: Row) -> View:
+    return {"url": copy.url, "metadata": {**copy.metadata, "store": copy.store}}
 
 
 def config_of(req: Request) -> ImageConfig:

@@ -1,5 +1,5 @@
 """Upkeep of the image room."""
 
-from . import dead_uploads, removals
+from . import dead_uploads, old_tasks, removals
 
-SWEEPERS = (dead_uploads.SWEEPER, removals.SWEEPER)
+SWEEPERS = (dead_uploads.SWEEPER, old_tasks.SWEEPER, removals.SWEEPER)

@@ -9,7 +9,6 @@ from aerostat.kernel.work import Sweeper
 from .. import model
 from ..config import ImageConfig
 from ..copies import give_up_silent, remove_due
-from ..stores import stores_of
 
 
 async def sweep(house: House) -> int:
@@ -22,14 +21,11 @@ async def sweep(house: House) -> int:
 
 async def _queue_again(house: House) -> int:
     silent_since = now() - seconds(house.config.section(ImageConfig).upload_silence_s)
-    staging = stores_of(house).staging
     swept = 0
     for row in await house.store.all(model.IMAGES, {"status": ("saving", "uploading")}):
         token = row.upload_token
         if token is None or (row.upload_seen_at is not None and row.upload_seen_at >= silent_since):
             continue
-        if row.status == "uploading":
-            await staging.remove_upload(row.id, token)
         where = {"id": row.id, "upload_token": token, "status": row.status}
         again = {"status": "queued", "upload_token": None, "upload_seen_at": None}
         swept += await house.store.update(model.IMAGES, where, **again)
