@@ -67,6 +67,10 @@ class OverLimit(TooLarge):
     )
 
 
+class NotFetched(BadRequest):
+    message = "URI for %(what)s does not pass filtering: %(uri)s. %(reason)s"
+
+
 class OnlyQueuedFor(Conflict):
     message = "Image needs to be in 'queued' state to use '%(method)s' method"
 

@@ -61,27 +61,38 @@ USES: Mapping[str, Callable[[Transaction, str], Awaitable[int]]] = {
 
 
 async def check(req: Request, project_id: str | None, **asked: int) -> None:
-    """Raises `OverLimit` unless `asked` more of each resource still fits: `image_count_total=1`.
+    """Raises `OverLimit` unless `asked` more of each resource still fits: `image_count_uploading=1`.
 
     0 asks whether there is more than may be already.
     """
-    if project_id is None or (limits := await _limits_of(req, project_id)) is None:
+    limits = await limits_of(req, project_id)
+    if limits is not None:
+        async with req.db.snapshot() as tx:
+            await check_in(tx, project_id, limits, **asked)
+
+
+async def check_in(
+    tx: Transaction, project_id: str | None, limits: UnifiedLimits | None, **asked: int
+) -> None:
+    """As `check`, in a transaction that then takes what was asked for: until it ends no other goes on."""
+    if project_id is None or limits is None:
         return
-    async with req.db.snapshot() as tx:
-        for name, more in asked.items():
-            bounds = ((limits.own, (project_id,)), (limits.shared, limits.projects))
-            for limit, among in ((of.get(name, UNLIMITED), among) for of, among in bounds):
-                if limit == UNLIMITED:
-                    continue
-                used = sum([await USES[name](tx, one) for one in among])
-                if used + more > limit:
-                    raise OverLimit(name=name, asked=more, used=used, limit=limit)
+    await tx.lock(f"quota.image.{min((project_id, *limits.projects))}")
+    for name, more in asked.items():
+        bounds = ((limits.own, (project_id,)), (limits.shared, limits.projects))
+        for limit, among in ((of.get(name, UNLIMITED), among) for of, among in bounds):
+            if limit == UNLIMITED:
+                continue
+            used = sum([await USES[name](tx, one) for one in among])
+            if used + more > limit:
+                raise OverLimit(name=name, asked=more, used=used, limit=limit)
 
 
 async def usage(req: Request) -> dict[str, Any]:
     """By resource what the caller's project has and may have; nothing, where nothing is limited."""
     project_id = req.context.project_id
-    if project_id is None or (limits := await _limits_of(req, project_id)) is None:
+    limits = await limits_of(req, project_id)
+    if project_id is None or limits is None:
         return {}
     async with req.db.snapshot() as tx:
         return {
@@ -91,9 +102,9 @@ async def usage(req: Request) -> dict[str, Any]:
         }
 
 
-async def _limits_of(req: Request, project_id: str) -> UnifiedLimits | None:
-    """None where nobody keeps limits."""
-    if "identity" not in req.house.services:
+async def limits_of(req: Request, project_id: str | None) -> UnifiedLimits | None:
+    """None where nobody keeps any. Asked for before a transaction."""
+    if project_id is None or "identity" not in req.house.services:
         return None
     identity: IdentityClient = req.house.client("identity", internal_context(req.request_id, "image"))
     return await identity.limits_of("image", project_id)

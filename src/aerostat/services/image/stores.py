@@ -13,8 +13,8 @@ from .config import FILE, OBJECT, ImageConfig, StoreSettings, folder_of
 from .drivers import open_driver
 from .drivers.file.store import FileStore
 from .drivers.protocol import ImageStore
-from .drivers.web.reader import WebReader
-from .errors import UnknownStore
+from .drivers.web.reader import NotAllowed, WebReader
+from .errors import NotFetched, UnknownStore
 
 STAGING = "os_glance_staging_store"
 """Where images wait for an import: a store like others, which no client can name."""
@@ -91,6 +91,15 @@ class Stores:
         """Raises `UnknownStore` for one that is only read as well."""
         if not self.get(name).is_writable:
             raise UnknownStore(name=name)
+
+    def check_uri(self, uri: object, what: str = "web-download") -> None:
+        """Raises `NotFetched` for an address from which nothing is fetched, as far as it shows."""
+        try:
+            if not isinstance(uri, str):
+                raise NotAllowed("It is no text.")
+            self.web.check(uri)
+        except NotAllowed as error:
+            raise NotFetched(what=what, uri=str(uri)[:255], reason=error.message) from None
 
     def find(self, name: str) -> NamedStore | None:
         """Whatever a row may name."""

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..config import StoreSettings
 from .protocol import ImageStore
 
+if TYPE_CHECKING:
+    from ..config import StoreSettings
 
-def open_driver(settings: StoreSettings, folder: Path, objects: Callable[[str], Any]) -> ImageStore:
+
+def open_driver(settings: "StoreSettings", folder: Path, objects: Callable[[str], Any]) -> ImageStore:
     """The driver of one store. `objects(project)` is a client of the object store, in an account of that project."""
     if settings.type == "object":
         from .object.store import ObjectStore

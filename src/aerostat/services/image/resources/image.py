@@ -120,8 +120,9 @@ class Image(Resource):
         check_visibility(req, self.target(new), new["visibility"])
         if len(set(tags)) > config_of(req).max_tags:
             raise TooMany(what="tags", asked=len(set(tags)), limit=config_of(req).max_tags)
-        await quotas.check(req, new["owner"], image_count_total=1)
+        limits = await quotas.limits_of(req, new["owner"])
         async with req.db.transaction() as tx:
+            await quotas.check_in(tx, new["owner"], limits, image_count_total=1)
             try:
                 row = await tx.insert(model.IMAGES, status=IMAGE.initial, **{**new, "updated_at": now()})
             except Duplicate as error:

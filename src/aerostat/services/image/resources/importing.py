@@ -15,7 +15,6 @@ from aerostat.kernel.resource import Resource, route
 
 from .. import model, quotas
 from ..copies import kept_copies
-from ..drivers.web.reader import NotAllowed
 from ..errors import OnlyQueuedFor, UnknownStore
 from ..flows.import_image import import_image
 from ..receiving import stage
@@ -36,9 +35,7 @@ class Import(Resource):
         kind = req.service.resource(Image)
         image = await kind.find(req, image_id)
         req.check("modify_image", kind.target(image))
-        await quotas.check(
-            req, image.owner, image_size_total=0, image_stage_total=0, image_count_uploading=1
-        )
+        await quotas.check(req, image.owner, image_size_total=0, image_stage_total=0, image_count_uploading=1)
         await stage(req.house, image, req.stream())
 
     @route("POST", "/images/{image_id}/import", status=202)
@@ -108,21 +105,9 @@ def check_body(req: Request, body: Any) -> dict[str, Any]:
     return method
 
 
-def check_uri(req: Request, uri: Any) -> None:
-    """Raises `BadRequest` for an address from which nothing is fetched."""
-    try:
-        if not isinstance(uri, str):
-            raise NotAllowed("It is no text.")
-        stores_of(req.house).web.check(uri)
-    except NotAllowed as error:
-        raise BadRequest(
-            f"URI for web-download does not pass filtering: {str(uri)[:255]}. {error.message}"
-        ) from None
-
-
 def _check_method(req: Request, method: dict[str, Any]) -> None:
     if method["name"] == "web-download":
-        check_uri(req, method.get("uri"))
+        stores_of(req.house).check_uri(method.get("uri"))
     if method["name"] == "glance-download":
         for name in ("glance_region", "glance_image_id"):
             if not isinstance(method.get(name), str):

@@ -19,7 +19,7 @@ from .. import model
 from ..errors import TaskNotFound
 from ..stores import stores_of
 from .image import Image
-from .importing import check_uri, start_import
+from .importing import start_import
 
 _STATUSES = ("pending", "processing", "success", "failure")
 _TYPES = ("import", "api_image_import", "location_import")
@@ -53,7 +53,7 @@ class Task(Resource):
     async def make(self, req: Request) -> Response:
         """An image of these properties, with the bytes from there."""
         given = req.body["input"]
-        check_uri(req, given["import_from"])
+        stores_of(req.house).check_uri(given["import_from"])
         properties = {"disk_format": given["import_from_format"], "container_format": "bare"}
         images = req.house.client("image", req.context)
         made = await images.create_image(**{**properties, **given["image_properties"]})

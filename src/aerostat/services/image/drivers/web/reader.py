@@ -11,11 +11,12 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from aerostat.kernel.errors import DriverError
+
+from .settings import WebSettings
 
 CHUNK_BYTES = 256 * 1024
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -23,23 +24,6 @@ PORTS = {"http": 80, "https": 443}
 LONGEST_URL = 2048
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Any]
-
-
-class Limits(Protocol):
-    """What the settings say; `config.WebSettings`."""
-
-    allowed_schemes: Sequence[str]
-    disallowed_schemes: Sequence[str]
-    allowed_hosts: Sequence[str]
-    disallowed_hosts: Sequence[str]
-    allowed_ports: Sequence[int]
-    disallowed_ports: Sequence[int]
-    private_addresses: bool
-    max_redirects: int
-    connect_timeout_s: float
-    silence_timeout_s: float
-    timeout_s: float
-    ca_file: Path | None
 
 
 class NotAllowed(DriverError):
@@ -59,7 +43,7 @@ class Answer(NamedTuple):
     chunks: AsyncIterator[bytes]
 
 
-def check_url(url: str, limits: Limits) -> Target:
+def check_url(url: str, limits: WebSettings) -> Target:
     """What can be said of an address by looking at it. Raises `NotAllowed`."""
     if len(url) > LONGEST_URL or any(ord(letter) <= 32 or ord(letter) == 127 for letter in url):
         raise NotAllowed("The URL is too long, or has blanks in it.")
@@ -86,7 +70,7 @@ def check_url(url: str, limits: Limits) -> Target:
 class WebReader:
     """`resolve(host, port)` answers as `loop.getaddrinfo` does; `transport` is another way to the server."""
 
-    def __init__(self, limits: Limits, resolve: Resolve | None = None, transport: Any = None) -> None:
+    def __init__(self, limits: WebSettings, resolve: Resolve | None = None, transport: Any = None) -> None:
         self._limits = limits
         self._resolve = resolve
         self._transport = transport
@@ -200,7 +184,7 @@ def _literal(host: str) -> Address | None:
         return None
 
 
-def _check_address(address: Address, limits: Limits) -> None:
+def _check_address(address: Address, limits: WebSettings) -> None:
     """Raises `NotAllowed` for what is not of the public internet, in whichever way it is written."""
     if isinstance(address, ipaddress.IPv6Address):
         address = address.ipv4_mapped or address.sixtofour or address
