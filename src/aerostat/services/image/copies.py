@@ -36,7 +36,7 @@ class Copy:
         self._token: str = row.token
         self._house, self._db = house, house.store
         self._driver, self._upload = driver, upload
-        self._mine = {"id": row.id, "token": row.token, "state": "writing"}
+        self._mine = {"image_id": row.image_id, "store": row.store, "token": row.token, "state": "writing"}
         self._is_lost = False
         self._renewing = asyncio.create_task(self._renew())
 
@@ -66,9 +66,12 @@ class Copy:
         await self._upload.keep()
 
     async def settle(self, tx: Transaction) -> None:
-        """The image has this copy. Raises `ImageGone`."""
+        """The image has this copy; a repeat does nothing. Raises `ImageGone`."""
         changes = {"state": "kept", "seen_at": None, "place": await next_place(tx, self.image_id)}
-        if not await tx.update(model.LOCATIONS, self._mine, **changes):
+        kept = {**self._mine, "state": "kept"}
+        if not await tx.update(model.LOCATIONS, self._mine, **changes) and not await tx.count(
+            model.LOCATIONS, **kept
+        ):
             raise ImageGone(id=self.image_id)
 
     async def discard(self) -> None:

@@ -36,7 +36,8 @@ async def failed(work: Work, image: Row | None, fault: Fault) -> None:
 
     async def say(tx: Transaction) -> None:
         if image is not None:
-            await tx.update(model.IMAGES, {"id": image.id}, importing_to="", failed_import=_failed(work))
+            without = ",".join(work.data["stores"])
+            await tx.update(model.IMAGES, {"id": image.id}, importing_to="", failed_import=without)
             if await tx.count(model.IMAGES, id=image.id, status="importing"):
                 await IMAGE.move(tx, model.IMAGES, image.id, "import_failed", staged_bytes=None)
         await end_task(tx, work.house, work.data["task_id"], "fail", fault.message)
@@ -95,7 +96,7 @@ async def copy(work: Work, image: Row | None) -> Outcome | None:
     """Into one store after the other; what it is and how it hashes is found out by the way, each time."""
     if image is None:
         return await _gone(work)
-    done, broken = work.data.setdefault("done", []), work.data.setdefault("failed", [])
+    done, broken = await _done(work), work.data.setdefault("failed", [])
     left = [name for name in work.data["stores"] if name not in (*done, *broken)]
     if not left:
         return None
@@ -112,7 +113,6 @@ async def copy(work: Work, image: Row | None) -> Outcome | None:
         if len(broken) == len(work.data["stores"]):
             raise
         return work.goto("copy") if left[1:] else None
-    done.append(left[0])
     image.importing_to = ",".join(left[1:])
     for name, value in facts.items():
         image[name] = value
@@ -223,8 +223,10 @@ async def _gone(work: Work) -> Outcome:
     return work.finish()
 
 
-def _failed(work: Work) -> str:
-    return ",".join(name for name in work.data["stores"] if name not in work.data.get("done", []))
+async def _done(work: Work) -> list[str]:
+    """Stores that have the image by this import."""
+    mine = {"image_id": work.subject_id, "token": work.flow_id, "state": "kept"}
+    return [row.store for row in await work.db.all(model.LOCATIONS, mine)]
 
 
 def _config(work: Work) -> ImageConfig:
