@@ -6,13 +6,17 @@ from aerostat.kernel.http.paging import Order, Paging, no_links
 from aerostat.kernel.service import Service
 
 from . import model
+from .caching import ImageCache
 from .client import ImageClient
 from .config import ImageConfig
 from .flows import FLOWS
+from .protections import Protections
+from .resources.cache import Cache
 from .resources.data import ImageData
 from .resources.image import Image
 from .resources.importing import Import
 from .resources.info import Info
+from .resources.location import Location
 from .resources.member import Member
 from .resources.schema import Schema
 from .resources.store import StoreCopy
@@ -26,7 +30,11 @@ from .versions import VERSIONS
 
 async def start(house: House) -> None:
     """Open the stores of bytes."""
-    house.state["image"] = {"stores": Stores(house)}
+    house.state["image"] = {
+        "stores": Stores(house),
+        "cache": ImageCache(house),
+        "protections": Protections(house.config.section(ImageConfig)),
+    }
 
 
 async def bootstrap(house: House) -> None:
@@ -43,7 +51,19 @@ SERVICE = Service(
     catalog="/image",
     versions=VERSIONS,
     envelope=envelopes.image,
-    resources=[VersionDocuments, Info, Schema, Image, ImageData, Member, Import, StoreCopy, Task],
+    resources=[
+        VersionDocuments,
+        Info,
+        Schema,
+        Image,
+        ImageData,
+        Member,
+        Import,
+        Location,
+        StoreCopy,
+        Task,
+        Cache,
+    ],
     tables=model.TABLES,
     bases=("/v2",),
     client=ImageClient,

@@ -109,3 +109,16 @@ TASKS = new_table(
     created_at(),
     updated_at(),
 )
+
+CACHED = new_table(
+    TABLES,
+    "image_cached",
+    Column("image_id", String(36), primary_key=True),
+    Column("node", String(255), primary_key=True),
+    Column("state", String(10), nullable=False),
+    Column("size", BigInteger, nullable=False, default=0),
+    Column("checksum", String(32), nullable=True),
+    Column("hits", Integer, nullable=False, default=0),
+    Column("accessed_at", UtcTime, nullable=True),
+    created_at(),
+)

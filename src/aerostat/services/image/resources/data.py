@@ -12,6 +12,7 @@ from ..receiving import receive
 from ..stores import stores_of
 from .image import Image
 
+MIB = 1 << 20
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
@@ -23,17 +24,18 @@ class RangeNotSatisfiable(ApiError):
 class ImageData(Resource):
     @route("PUT", "/images/{image_id}/file", raw_body=True, status=204)
     async def upload(self, req: Request, image_id: str) -> None:
-        if req.headers.get("content-type", "").split(";")[0].strip() != "application/octet-stream":
-            raise UnsupportedMediaType("Image data is sent as application/octet-stream.")
+        check_is_bytes(req)
         kind = req.service.resource(Image)
         image = await kind.find(req, image_id)
         req.check("upload_image", kind.target(image))
         if image.disk_format is None or image.container_format is None:
             raise BadRequest("Properties disk_format, container_format must be set prior to saving data.")
+        image_size = sent_bytes(req)
         stores = stores_of(req.house)
         store = req.headers.get("x-image-meta-store") or stores.default
         stores.check_writable(store)
-        await quotas.check(req, image.owner, image_size_total=0, image_count_uploading=1)
+        mib = image_size // MIB
+        await quotas.check(req, image.owner, image_size_total=mib, image_count_uploading=1)
         await receive(req.house, image, store, req.stream())
 
     @route("GET", "/images/{image_id}/file")
@@ -45,6 +47,9 @@ class ImageData(Resource):
             raise Forbidden("The requested image has been deactivated. Image data download is forbidden.")
         if image.status not in ("active", "deactivated"):
             return Response(None, 204)
+        if image.size is None:  # it lies on a web server, and nobody has looked how large it is
+            chunks = await open_bytes(req.house, image)
+            return Response(chunks, 200, content_type="application/octet-stream")
         part = self._asked_range(req, image.size)
         start, end = part or (0, image.size)
         headers = {"Content-Length": str(end - start), "Accept-Ranges": "bytes"}
@@ -71,3 +76,17 @@ class ImageData(Resource):
             error.headers = {"Content-Range": f"bytes */{size}"}
             raise error
         return start, end
+
+
+def sent_bytes(req: Request) -> int:
+    """How many bytes the client is about to send, as far as it says: else 0. Raises `BadRequest`."""
+    text = req.headers.get("x-openstack-image-size") or req.headers.get("content-length") or "0"
+    if not text.isdecimal() or len(text) > 18:
+        raise BadRequest("Invalid or missing image size in request headers.")
+    return int(text)
+
+
+def check_is_bytes(req: Request) -> None:
+    """Raises `UnsupportedMediaType`."""
+    if req.headers.get("content-type", "").split(";")[0].strip() != "application/octet-stream":
+        raise UnsupportedMediaType("Image data is sent as application/octet-stream.")

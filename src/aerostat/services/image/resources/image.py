@@ -21,11 +21,13 @@ from aerostat.kernel.policy.terms import Term
 from aerostat.kernel.resource import Conditions, Resource, Rows, View, Views, get_or, route
 
 from .. import model, quotas
+from ..caching import cache_of
 from ..config import ImageConfig
 from ..copies import plan_removal, remove_due
 from ..errors import ImageNotFound, ImageProtected, TooMany
 from ..filters import moment_filter, value_filter
 from ..patch import apply_patch, check_writable
+from ..protections import protections_of
 from ..reading import best_first
 from ..states import IMAGE
 from ..stores import STAGING, stores_of
@@ -43,7 +45,7 @@ _PATCH_TYPES = (
 OWN = "role:admin or (role:member and project_id:%(project_id)s)"
 _SHARED_WITH_ALL = "'community':%(visibility)s or 'public':%(visibility)s or 'shared':%(visibility)s"
 _SEEN = f"project_id:%(project_id)s or project_id:%(member_id)s or {_SHARED_WITH_ALL}"
-_UUID = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+UUID = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 _SIZE = re.compile(r"[0-9]{1,18}")
 # Query arguments that are neither fields nor properties.
 _OTHER_ARGUMENTS = frozenset(
@@ -87,7 +89,7 @@ class Image(Resource):
         Rule(name="delete_image_location", text="role:admin"),
     )
 
-    id = Field(str, create="optional", schema={"type": "string", "pattern": _UUID})
+    id = Field(str, create="optional", schema={"type": "string", "pattern": UUID})
     name = Field(str, create="optional", schema={"type": ["string", "null"], "maxLength": 255})
     shown_status = Field(str, wire="status", column="status", sort=True)
     visibility = Field(str, create="optional", choices=VISIBILITIES, default="shared")
@@ -141,6 +143,7 @@ class Image(Resource):
             await tx.delete(model.IMAGES, id=row.id)
             await plan_removal(tx, row.id, delay_s)
         await remove_due(req.house, row.id, only_local=True)
+        await cache_of(req.house).drop(row.id)
 
     @route("PATCH", "/images/{image_id}", raw_body=True)
     async def patch(self, req: Request, image_id: str) -> Any:
@@ -276,6 +279,9 @@ class Image(Resource):
             )
         known = {field.wire for field in self.fields} | _OTHER_ARGUMENTS
         for name in set(req.query) - known:
+            if not protections_of(req).may(req, "read", name):
+                conditions.append(false())  # what is not shown is not found out by asking either
+                continue
             value = req.query[name][-1]
             found = model.PROPERTIES
             conditions.append(
@@ -319,7 +325,11 @@ class Image(Resource):
                 by_id[copy.image_id]["copies"].append(copy)
 
     def view(self, req: Request, row: Mapping[str, Any], brief: bool = False) -> View:
-        shown = {**row["properties"], **super().view(req, row, brief)}
+        properties: dict[str, Any] = row["properties"]
+        if protections_of(req).is_on:
+            readable = protections_of(req).readable(req, properties)
+            properties = {name: value for name, value in properties.items() if name in readable}
+        shown = {**properties, **super().view(req, row, brief)}
         if row["copies"]:
             shown["stores"] = ",".join(copy.store for copy in row["copies"])
         for name in ("import_task", "importing_to", "failed_import"):
@@ -378,6 +388,7 @@ def check_properties(req: Request, properties: Mapping[str, Any]) -> dict[str, s
         raise TooMany(what="properties", asked=len(properties), limit=limit)
     for name, value in properties.items():
         check_property(name, value)
+        protections_of(req).check(req, "create", name)
     return dict(properties)
 
 
