@@ -1,6 +1,7 @@
 """A house with the image room alone, over HTTP, and people known by their tokens."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from aerostat.kernel.house import House
 from aerostat.kernel.http.app import Application
 from aerostat.kernel.policy import Rules
 from aerostat.kernel.state_folder import StateFolder
+from aerostat.kernel.work import Engine
 from aerostat.services.image import SERVICE, ImageConfig
 from tests.people import sign_in_as
 
@@ -82,6 +84,31 @@ class Api:
             "PATCH", f"images/{id}", json=list(changes), headers={"content-type": content_type}
         )
 
+    async def staged(self, data: bytes = b"some data", **values: Any) -> Any:
+        """An image whose bytes wait for an import."""
+        image = await self.make(**values)
+        path = f"images/{image['id']}/stage"
+        answer = await self.request("PUT", path, content=data, headers={"content-type": BYTES})
+        assert answer.status_code == 204, answer.text
+        return await self.get(f"images/{image['id']}")
+
+    async def start_import(self, id: str, method: Any = "glance-direct", **more: Any) -> httpx.Response:
+        named = {"name": method} if isinstance(method, str) else method
+        return await self.request("POST", f"images/{id}/import", json={"method": named, **more})
+
+    async def imported(self, id: str, method: Any = "glance-direct", **more: Any) -> Any:
+        """The image after an import has ended, well or not."""
+        answer = await self.start_import(id, method, **more)
+        assert answer.status_code == 202, answer.text
+        await self.house.engine.settle()
+        return await self.get(f"images/{id}")
+
+    async def task_of(self, id: str) -> Any:
+        return (await self.get(f"images/{id}/tasks"))["tasks"][-1]
+
+    async def content(self, id: str) -> bytes:
+        return (await self.request("GET", f"images/{id}/file")).content
+
     async def share(self, id: str, project: str, status: str | None = None, person: str = "bob") -> None:
         answer = await self.request("POST", f"images/{id}/members", json={"member": project})
         assert answer.status_code == 200, answer.text
@@ -94,21 +121,27 @@ class Api:
         return {image["id"] for image in (await self.get(f"images{query}"))["images"]}
 
 
-@pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[Api]:
-    store = await open_store(f"sqlite:///{tmp_path}/image.sqlite?synchronous=off")
+SMALL = """
+[image]
+max_image_bytes = 67108864
+max_properties = 5
+max_tags = 5
+max_members = 3
+"""
+
+
+@asynccontextmanager
+async def opened(folder: Path, settings: str = SMALL) -> AsyncIterator[Api]:
+    """The room alone, with these settings."""
+    store = await open_store(f"sqlite:///{folder}/image.sqlite?synchronous=off")
     assert SERVICE.tables is not None
     await create_schema(store, [kernel_model.metadata, SERVICE.tables])
-    settings = {
-        "AEROSTAT_IMAGE_MAX_IMAGE_BYTES": str(64 << 20),
-        "AEROSTAT_IMAGE_MAX_PROPERTIES": "5",
-        "AEROSTAT_IMAGE_MAX_TAGS": "5",
-        "AEROSTAT_IMAGE_MAX_MEMBERS": "3",
-    }
-    config = load(StateFolder(tmp_path), {"image": ImageConfig}, environ=settings)
+    (folder / "settings.toml").write_text(settings)
+    config = load(StateFolder(folder), {"image": ImageConfig}, environ={}, file=folder / "settings.toml")
     house = House(config, store, None, Rules(), "http://cloud.test")  # type: ignore[arg-type]
     house.add(SERVICE)
     house.authenticate = sign_in_as(PEOPLE)
+    house.engine = Engine(store, None, house, flows=SERVICE.flows, sweepers=SERVICE.sweepers)
     application = Application(house)
     assert SERVICE.start is not None
     await SERVICE.start(house)
@@ -117,3 +150,9 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
         yield Api(house, session)
     await application.journal.close()
     await store.close()
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Api]:
+    async with opened(tmp_path) as api:
+        yield api

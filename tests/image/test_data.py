@@ -11,6 +11,8 @@ import pytest
 
 from aerostat.kernel.clock import now
 from aerostat.services.image import model, receiving
+from aerostat.services.image.copies import Copy
+from aerostat.services.image.errors import ImageGone
 from aerostat.services.image.sweepers.dead_uploads import sweep
 
 from .conftest import BYTES, Api
@@ -159,15 +161,17 @@ async def test_a_slow_upload_says_that_it_lives(api: Api, monkeypatch: pytest.Mo
 
 async def test_the_sweeper_queues_what_a_died_process_left(api: Api) -> None:
     dead, alive = await api.make(), await api.filled()
-    store = api.house.state["image"]["store"]
-    left = await store.begin(dead["id"], "token-of-the-dead")
+    left = await Copy.begin(api.house, dead["id"], "file", "token-of-the-dead")
     await left.write(b"half")
+    left.rest()
+    long_ago = now() - timedelta(hours=1)
+    await api.house.store.update(model.LOCATIONS, {"id": left.id}, seen_at=long_ago)
     await api.house.store.update(
         model.IMAGES,
         {"id": dead["id"]},
         status="saving",
         upload_token="token-of-the-dead",
-        upload_seen_at=now() - timedelta(hours=1),
+        upload_seen_at=long_ago,
     )
     assert await sweep(api.house) == 2
     assert await status_of(api, dead["id"]) == "queued"
@@ -176,13 +180,17 @@ async def test_the_sweeper_queues_what_a_died_process_left(api: Api) -> None:
     assert (await api.upload(dead["id"], b"whole")).status_code == 204
 
 
-async def test_the_sweeper_takes_bytes_without_an_image_and_leaves_the_rest(api: Api) -> None:
-    kept = await api.filled()
-    orphan = api.folder / "ab" / "abandoned"
-    orphan.parent.mkdir(exist_ok=True)
-    orphan.write_bytes(b"x")
-    assert await sweep(api.house) == 1
-    assert api.kept() == [kept["id"]]
+async def test_whoever_was_given_up_puts_nothing_over_what_came_after(api: Api) -> None:
+    image = await api.make()
+    slow = await Copy.begin(api.house, image["id"], "file", "slow")
+    await slow.write(b"old")
+    await api.house.store.update(model.LOCATIONS, {"id": slow.id}, seen_at=now() - timedelta(hours=1))
+    await sweep(api.house)
+    assert (await api.upload(image["id"], b"new")).status_code == 204
+    with pytest.raises(ImageGone):
+        await slow.keep()
+    slow.rest()
+    assert (await api.request("GET", f"images/{image['id']}/file")).content == b"new"
 
 
 async def test_too_large_is_refused_and_not_kept(api: Api) -> None:

@@ -374,5 +374,6 @@ async def test_schemas(api: Api, name: str) -> None:
 
 
 async def test_information(api: Api) -> None:
-    assert (await api.get("info/import"))["import-methods"]["value"] == []
+    known = (await api.get("info/import"))["import-methods"]["value"]
+    assert known == ["glance-direct", "web-download", "copy-image", "glance-download"]
     assert (await api.get("info/stores"))["stores"][0]["default"] == "true"

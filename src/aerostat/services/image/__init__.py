@@ -6,25 +6,36 @@ from aerostat.kernel.http.paging import Order, Paging, no_links
 from aerostat.kernel.service import Service
 
 from . import model
+from .caching import ImageCache
 from .client import ImageClient
 from .config import ImageConfig
-from .drivers import open_driver
+from .flows import FLOWS
+from .protections import Protections
+from .resources.cache import Cache
 from .resources.data import ImageData
 from .resources.image import Image
+from .resources.importing import Import
 from .resources.info import Info
+from .resources.location import Location
 from .resources.member import Member
 from .resources.metadef import RESOURCES as METADEFS
 from .resources.schema import Schema
-from .resources.task import ImageTasks
+from .resources.store import StoreCopy
+from .resources.task import Task
 from .resources.versions import VersionDocuments
+from .stores import Stores
 from .sweepers import SWEEPERS
 from .trial_image import ensure_test_image
 from .versions import VERSIONS
 
 
 async def start(house: House) -> None:
-    """Open the store of bytes."""
-    house.state["image"] = {"store": open_driver(house.config)}
+    """Open the stores of bytes."""
+    house.state["image"] = {
+        "stores": Stores(house),
+        "cache": ImageCache(house),
+        "protections": Protections(house.config.section(ImageConfig)),
+    }
 
 
 async def bootstrap(house: House) -> None:
@@ -41,7 +52,20 @@ SERVICE = Service(
     catalog="/image",
     versions=VERSIONS,
     envelope=envelopes.image,
-    resources=[VersionDocuments, Info, Schema, Image, ImageData, Member, ImageTasks, *METADEFS],
+    resources=[
+        VersionDocuments,
+        Info,
+        Schema,
+        Image,
+        ImageData,
+        Member,
+        Import,
+        Location,
+        StoreCopy,
+        Task,
+        Cache,
+        *METADEFS,
+    ],
     tables=model.TABLES,
     bases=("/v2",),
     client=ImageClient,
@@ -55,6 +79,7 @@ SERVICE = Service(
     update_method="PATCH",
     invalid="Provided object does not match schema 'image': %(reason)s (%(path)s: %(value)s)",
     forbidden="You are not authorized to complete %(rule)s action.",
+    flows=FLOWS,
     sweepers=SWEEPERS,
     config=ImageConfig,
     start=start,

@@ -22,7 +22,11 @@ class ImageProtected(Forbidden):
 
 
 class ImageNotQueued(Conflict):
-    message = "Image status transition from %(status)s to saving is not allowed"
+    message = "Image status transition from %(status)s to %(wanted)s is not allowed"
+
+
+class UnknownStore(BadRequest):
+    message = "Unknown store: %(name)s"
 
 
 class ReadOnly(Forbidden):
@@ -54,3 +58,26 @@ class TooMany(TooLarge):
 
 class MustBeShared(Forbidden):
     message = "Only shared images have members."
+
+
+class OverLimit(TooLarge):
+    message = (
+        "Project is over its limit of %(name)s: asked for %(asked)s, in use %(used)s, limit %(limit)s. "
+        "ResourceProjectLimitExceeded"
+    )
+
+
+class NotFetched(BadRequest):
+    message = "URI for %(what)s does not pass filtering: %(uri)s. %(reason)s"
+
+
+class OnlyQueuedFor(Conflict):
+    message = "Image needs to be in 'queued' state to use '%(method)s' method"
+
+
+class TaskNotFound(NotFound):
+    message = "Task not found with id: %(id)s"
+
+
+class LocationsHidden(Forbidden):
+    message = "It's not allowed to %(what)s locations if locations are invisible."

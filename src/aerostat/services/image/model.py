@@ -5,6 +5,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     ForeignKey,
+    Index,
     Integer,
     MetaData,
     String,
@@ -37,6 +38,10 @@ IMAGES = new_table(
     Column("min_ram", Integer, nullable=False, default=0),
     Column("upload_token", String(36), nullable=True),  # whose upload it is while the status is saving
     Column("upload_seen_at", UtcTime, nullable=True),
+    Column("staged_bytes", BigInteger, nullable=True),  # while the status is uploading or importing
+    Column("import_task", String(36), nullable=True),  # the task at work on the image
+    Column("importing_to", Text, nullable=True),  # names of stores, with commas; as the last import left it
+    Column("failed_import", Text, nullable=True),
     created_at(),
     updated_at(),
 )
@@ -142,4 +147,56 @@ MEMBERS = new_table(
     Column("status", String(20), nullable=False, default="pending"),
     created_at(),
     updated_at(),
+)
+
+# Copies of an image's bytes. Written before the bytes are, removed after they are, so that nothing is anywhere without
+# a row; a row therefore outlives its image until its bytes are gone.
+LOCATIONS = new_table(
+    TABLES,
+    "image_locations",
+    uuid_id(),
+    Column("image_id", String(36), nullable=False),
+    Column("store", String(255), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("metadata", Json, nullable=False, default=dict),
+    Column("state", String(10), nullable=False, default="writing"),
+    Column("token", String(36), nullable=True),  # whose upload it is while the state is writing
+    Column("seen_at", UtcTime, nullable=True),
+    Column("remove_at", UtcTime, nullable=True, index=True),
+    Column("place", Integer, nullable=False, default=0),  # among the image's others
+    Column("problem", Text, nullable=True),  # why the bytes could not be removed
+    created_at(),
+    UniqueConstraint("image_id", "store", "url"),
+    Index("image_locations_by_state", "state", "seen_at"),
+)
+
+TASKS = new_table(
+    TABLES,
+    "image_tasks",
+    uuid_id(),
+    Column("type", String(30), nullable=False),
+    Column("status", String(20), nullable=False, default="pending"),
+    Column("owner", String(255), nullable=True, index=True),
+    Column("user_id", String(255), nullable=True),
+    Column("request_id", String(64), nullable=True),
+    Column("image_id", String(36), nullable=True, index=True),  # no foreign key: a task outlives its image
+    Column("input", Json, nullable=False),
+    Column("result", Json, nullable=True),
+    Column("message", Text, nullable=False, default=""),
+    Column("expires_at", UtcTime, nullable=True, index=True),
+    created_at(),
+    updated_at(),
+)
+
+CACHED = new_table(
+    TABLES,
+    "image_cached",
+    Column("image_id", String(36), primary_key=True),
+    Column("node", String(255), primary_key=True),
+    Column("state", String(10), nullable=False),
+    Column("size", BigInteger, nullable=False, default=0),
+    Column("checksum", String(32), nullable=True),
+    Column("hits", Integer, nullable=False, default=0),
+    Column("accessed_at", UtcTime, nullable=True),
+    created_at(),
 )

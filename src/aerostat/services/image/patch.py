@@ -14,13 +14,15 @@ from aerostat.kernel.http import Request
 from . import model
 from .config import ImageConfig
 from .errors import ReadOnly, Reserved, TooMany
+from .locations import change_locations
+from .protections import protections_of
 
 _READ_ONLY = """
     status checksum size virtual_size created_at updated_at self file schema os_hash_algo os_hash_value direct_url
     deleted deleted_at
 """
 READ_ONLY = frozenset(_READ_ONLY.split())
-RESERVED = frozenset({"locations", "stores", "members"})
+RESERVED = frozenset({"location", "locations", "stores", "members"})
 RESERVED_PREFIX = "os_glance_"  # where upstream keeps what its own tasks remember
 _CHANGEABLE = """
     name visibility protected os_hidden owner min_disk min_ram disk_format container_format tags
@@ -36,9 +38,12 @@ async def apply_patch(req: Request, tx: Transaction, row: Row, changes: Any) -> 
         raise BadRequest("Request body must be a JSON array of operation objects.")
     columns: dict[str, Any] = {}
     for change in changes:
-        operation, name, value = _read(change)
+        operation, name, place, value = _read(change)
         if name == "id":
             raise ReadOnly(name=name)
+        if name == "locations":
+            await change_locations(req, tx, row, operation, place, value)
+            continue
         check_writable(name)
         if name == "tags":
             await _set_tags(req, tx, row.id, [] if operation == "remove" else value)
@@ -63,7 +68,8 @@ def check_writable(name: str) -> None:
         raise Reserved(name=name)
 
 
-def _read(change: Any) -> tuple[str, str, Any]:
+def _read(change: Any) -> tuple[str, str, str | None, Any]:
+    """Operation, field, the place within it for locations, value."""
     if not isinstance(change, dict):
         raise BadRequest("Operations must be JSON objects.")
     operation, path = change.get("op"), change.get("path")
@@ -75,12 +81,14 @@ def _read(change: Any) -> tuple[str, str, Any]:
         raise BadRequest("Operations must be one of add, replace, remove.")
     if not isinstance(path, str) or not path.startswith("/") or len(path) < 2:
         raise BadRequest("Pointer `path` must begin with a slash and name a field.")
-    name = path[1:]
-    if "/" in name or "~" in name.replace("~0", "").replace("~1", ""):
+    name, _, place = path[1:].partition("/")
+    # What a location's place is said of: added to, taken from; all of them are replaced at once.
+    is_placed = name == "locations" and operation in ("add", "remove")
+    if is_placed != bool(place) or "/" in place or "~" in name.replace("~0", "").replace("~1", ""):
         raise BadRequest(f"Invalid JSON pointer for this resource: '{path}'")
     if operation != "remove" and "value" not in change:
         raise BadRequest(f'Operation "{operation}" requires a member named "value".')
-    return operation, name.replace("~1", "/").replace("~0", "~"), change.get("value")
+    return operation, name.replace("~1", "/").replace("~0", "~"), place or None, change.get("value")
 
 
 def _checked(req: Request, row: Row, name: str, value: Any) -> Any:
@@ -114,7 +122,15 @@ async def _set_property(
 ) -> None:
     from .resources.image import check_property
 
+    protections = protections_of(req)
     present = await tx.find(model.PROPERTIES, image_id=image_id, name=name)
+    if present is not None and not protections.may(req, "read", name):
+        raise Reserved(name=name)  # whoever cannot see that it is there does not write over it
+    if operation == "remove":
+        if present is not None:
+            protections.check(req, "delete", name)
+    else:
+        protections.check(req, "create" if present is None else "update", name)
     if operation == "add":
         if present is None:
             limit = req.house.config.section(ImageConfig).max_properties

@@ -1,58 +1,96 @@
 """Taking in an image's bytes: one uploader at a time, one clear outcome.
 
-The row says `saving` with the upload's token while bytes come. Bytes are durable first, then the row says `active`: the
-other order could not be repaired. An upload that ends in any other way leaves the image queued and no bytes; if its
-process died, the sweeper does that.
+The row says `saving` (`uploading`, when they are staged for an import) with the upload's token while bytes come. Bytes
+are durable first, then the row says `active`: the other order could not be repaired. An upload that ends in any other
+way leaves the image queued and no bytes; if its process died, the sweeper does that.
 """
 
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aerostat.kernel.clock import now
 from aerostat.kernel.db import Row, Store, StoreUnavailable
+from aerostat.kernel.house import House
 from aerostat.kernel.ids import new_id
 
 from . import model
 from .config import ImageConfig
-from .drivers.protocol import ImageStore, Upload
+from .copies import SEEN_EVERY_S, Copy
 from .errors import ImageGone, ImageNotFound, ImageNotQueued, ImageTooLarge
 from .states import IMAGE
+from .stores import STAGING
 
 if TYPE_CHECKING:
     from .inspection import Inspection
 
-SEEN_EVERY_S = 10.0
+
+class Writable(Protocol):
+    async def write(self, chunk: bytes) -> None: ...
 
 
-async def receive(
-    db: Store, store: ImageStore, config: ImageConfig, image: Row, chunks: AsyncIterator[bytes]
-) -> None:
-    """Store `chunks` as the image's data. Raises what refused them; the image is then queued again."""
+async def receive(house: House, image: Row, store: str, chunks: AsyncIterator[bytes]) -> None:
+    """Keep `chunks` in a store as the image's data. Raises what refused them; the image is then queued again."""
     # The inspectors take 50 ms to load: at the first upload, not at the start.
     from .inspection import Inspection
 
-    claim = Claim(db, image.id, new_id())
-    image = await claim.take()
-    upload: Upload | None = None
+    claim = Claim(house.store, image.id, new_id())
+    image = await claim.take("upload")
+    copy: Copy | None = None
     try:
-        upload = await store.begin(image.id, claim.token)
-        facts = await _copied(claim, upload, Inspection(image.disk_format), config.max_image_bytes, chunks)
-        await upload.keep()
-        await claim.fulfil(facts)
+        copy = await Copy.begin(house, image.id, store, claim.token)
+        limit = house.config.section(ImageConfig).max_image_bytes
+        facts = await copied(copy, Inspection(image.disk_format), limit, chunks, claim)
+        await copy.keep()
+        await claim.fulfil("uploaded", facts, copy)
+        copy.rest()
     except BaseException:
-        if upload is not None:
-            await upload.discard()
-        if await claim.give_up():
-            await store.remove_image(image.id)
+        if copy is not None:
+            await copy.discard()
+        await claim.give_up()
         raise
     finally:
         claim.rest()
 
 
-async def _copied(
-    claim: "Claim", upload: Upload, inspection: "Inspection", limit_bytes: int, chunks: AsyncIterator[bytes]
+async def stage(house: House, image: Row, chunks: AsyncIterator[bytes]) -> None:
+    """Keep `chunks` where an import finds them. Raises what refused them; the image is then queued again."""
+    claim = Claim(house.store, image.id, new_id())
+    await claim.take("stage")
+    copy: Copy | None = None
+    try:
+        copy = await Copy.begin(house, image.id, STAGING, claim.token)
+        size = await taken(copy, house.config.section(ImageConfig).max_image_bytes, chunks)
+        await copy.keep()
+        await claim.fulfil(None, {"staged_bytes": size}, copy)
+        copy.rest()
+    except BaseException:
+        if copy is not None:
+            await copy.discard()
+        await claim.give_up()
+        raise
+    finally:
+        claim.rest()
+
+
+async def taken(upload: Writable, limit_bytes: int, chunks: AsyncIterator[bytes]) -> int:
+    """Every byte into the upload, as they are; answers how many. Raises `ImageTooLarge`."""
+    size = 0
+    async for chunk in chunks:
+        size += len(chunk)
+        if size > limit_bytes:
+            raise ImageTooLarge(limit=limit_bytes)
+        await upload.write(chunk)
+    return size
+
+
+async def copied(
+    upload: Writable,
+    inspection: "Inspection",
+    limit_bytes: int,
+    chunks: AsyncIterator[bytes],
+    claim: "Claim | None" = None,
 ) -> dict[str, Any]:
     """Every byte into the upload; answers what the row then says of them."""
     md5, sha512 = hashlib.md5(usedforsecurity=False), hashlib.sha512()
@@ -61,7 +99,8 @@ async def _copied(
         size += len(chunk)
         if size > limit_bytes:
             raise ImageTooLarge(limit=limit_bytes)
-        claim.check()
+        if claim is not None:
+            claim.check()
         md5.update(chunk)
         sha512.update(chunk)
         inspection.take(chunk)
@@ -76,7 +115,10 @@ async def _copied(
 
 
 class Claim:
-    """That this upload, told by its token, is the one to fill the image. Renewed until `rest`."""
+    """That this upload, told by its token, is the one to fill the image. Renewed until `rest`.
+
+    While it is held the image is as the event of `take` has made it: `saving`, or `uploading` to the place of staging.
+    """
 
     def __init__(self, db: Store, image_id: str, token: str) -> None:
         self.db = db
@@ -85,14 +127,15 @@ class Claim:
         self._is_lost = False
         self._renewing: asyncio.Task[None] | None = None
 
-    async def take(self) -> Row:
+    async def take(self, event: str) -> Row:
         """The image as it is from now on. Raises `ImageNotQueued`, `ImageNotFound`."""
+        status = IMAGE.target("queued", event)
         async with self.db.transaction() as tx:
             # The token in the same statement as the state: whoever loses never held it.
             moved = await tx.update(
                 model.IMAGES,
                 {"id": self.image_id, "status": "queued"},
-                status="saving",
+                status=status,
                 upload_token=self.token,
                 upload_seen_at=now(),
             )
@@ -100,7 +143,7 @@ class Claim:
         if present is None:
             raise ImageNotFound(id=self.image_id)
         if not moved:
-            raise ImageNotQueued(status=present.status)
+            raise ImageNotQueued(status=present.status, wanted=status)
         self._renewing = asyncio.create_task(self._renew())
         return present
 
@@ -109,13 +152,17 @@ class Claim:
         if self._is_lost:
             raise ImageGone(id=self.image_id)
 
-    async def fulfil(self, facts: dict[str, Any]) -> None:
-        """The bytes are kept: the image is active. Raises `ImageGone`."""
+    async def fulfil(self, event: str | None, facts: dict[str, Any], copy: Copy | None = None) -> None:
+        """The bytes are kept: the image is moved by `event`, with its `copy`. Raises `ImageGone`."""
+        done = {**facts, "upload_token": None, "upload_seen_at": None}
         async with self.db.transaction() as tx:
-            if not await tx.count(model.IMAGES, id=self.image_id, upload_token=self.token):
+            mine = {"id": self.image_id, "upload_token": self.token}
+            if not await tx.update(model.IMAGES, mine, **done):
                 raise ImageGone(id=self.image_id)
-            done = {**facts, "upload_token": None, "upload_seen_at": None}
-            await IMAGE.move(tx, model.IMAGES, self.image_id, "uploaded", **done)
+            if event is not None:
+                await IMAGE.move(tx, model.IMAGES, self.image_id, event)
+            if copy is not None:
+                await copy.settle(tx)
 
     async def give_up(self) -> bool:
         """The image is queued again; answers whether bytes kept under its id are nobody's."""

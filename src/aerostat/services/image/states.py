@@ -1,4 +1,4 @@
-"""The states of an image. https://docs.openstack.org/glance/latest/user/statuses.html"""
+"""The states of an image, of a copy of its bytes, and of a task. https://docs.openstack.org/glance/latest/user/statuses.html"""
 
 from aerostat.kernel.work import Machine
 
@@ -7,8 +7,28 @@ IMAGE = Machine(
     ("upload", {"queued"}, "saving"),
     ("uploaded", {"saving"}, "active"),
     ("give_up", {"saving"}, "queued"),
+    ("stage", {"queued"}, "uploading"),
+    ("unstage", {"uploading"}, "queued"),
+    ("import", {"queued", "uploading"}, "importing"),
+    ("imported", {"importing"}, "active"),
+    ("import_failed", {"importing"}, "queued"),
+    ("locate", {"queued"}, "active"),
     ("deactivate", {"active", "deactivated"}, "deactivated"),
     ("reactivate", {"active", "deactivated"}, "active"),
     initial="queued",
+    column="status",
+)
+
+COPY = Machine(
+    ("keep", {"writing"}, "kept"),
+    ("remove", {"writing", "kept"}, "removing"),
+    initial="writing",
+)
+
+TASK = Machine(
+    ("begin", {"pending"}, "processing"),
+    ("succeed", {"pending", "processing"}, "success"),
+    ("fail", {"pending", "processing"}, "failure"),
+    initial="pending",
     column="status",
 )

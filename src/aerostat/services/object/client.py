@@ -76,15 +76,21 @@ class ObjectClient:
         name: str,
         data: bytes | AsyncIterator[bytes],
         headers: Headers | None = None,
+        query: Headers | None = None,
     ) -> str:
         """The ETag of what is stored."""
-        response = await self._ask("PUT", container, name, headers=headers, data=data)
+        response = await self._ask("PUT", container, name, headers=headers, query=query, data=data)
         return str(response.headers["etag"])
 
-    async def download(self, container: str, name: str) -> AsyncIterator[bytes]:
-        """The object's bytes, piece by piece."""
-        response = await self._ask("GET", container, name)
-        return _pieces(response)
+    async def download(
+        self, container: str, name: str, start: int = 0, length: int | None = None
+    ) -> AsyncIterator[bytes]:
+        """The object's bytes from `start` on, piece by piece."""
+        if length == 0:
+            return _nothing()
+        end = "" if length is None else start + length - 1
+        headers = {"range": f"bytes={start}-{end}"} if start or length is not None else None
+        return _pieces(await self._ask("GET", container, name, headers=headers))
 
     async def read(self, container: str, name: str, offset: int, size: int) -> bytes:
         """At most `size` bytes from `offset` on; empty at the end."""
@@ -189,3 +195,8 @@ async def _pieces(response: Any) -> AsyncIterator[bytes]:
                 yield piece
     finally:
         await response.close()
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield b""  # an empty stream, not None

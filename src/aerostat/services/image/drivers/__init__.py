@@ -1,15 +1,23 @@
-"""Where image bytes are kept: `file`."""
+"""Where image bytes are kept: `file`, `object`; and whence they may be read: `web`."""
 
-from aerostat.kernel.config import Config
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ..config import ImageConfig
-from .file.store import FileStore
 from .protocol import ImageStore
 
+if TYPE_CHECKING:
+    from ..config import StoreSettings
 
-def open_driver(config: Config) -> ImageStore:
-    """The driver that the settings name. Raises `ValueError` for one that is not there."""
-    name = config.driver("image", "file")
-    if name == "file":
-        return FileStore(config.section(ImageConfig).folder or config.folder.images)
-    raise ValueError(f"there is no image driver {name}; there is file")
+
+def open_driver(settings: "StoreSettings", folder: Path, objects: Callable[[str], Any]) -> ImageStore:
+    """The driver of one store. `objects(project)` is a client of the object store, in an account of that project."""
+    if settings.type == "object":
+        from .object.store import ObjectStore
+
+        return ObjectStore(
+            lambda: objects(settings.project_id), settings.container, settings.segment_mib << 20
+        )
+    from .file.store import FileStore
+
+    return FileStore(settings.folder or folder)

@@ -1,7 +1,7 @@
 """The contract of a store of image bytes."""
 
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Upload(Protocol):
@@ -16,7 +16,19 @@ class Upload(Protocol):
 
 
 class ImageStore(Protocol):
-    """Bytes by image id. Raises `DriverError` when the back-end cannot (`retry` when it may later)."""
+    """Bytes by image id. Raises `DriverError` when the back-end cannot (`retry` when it may later).
+
+    Whoever calls remembers what was begun: a store is never asked what it has.
+    """
+
+    is_local: bool
+    """Whether reading costs no more than reading a file of this machine."""
+
+    def url(self, image_id: str) -> str:
+        """Where an image is or would be, for operators: the same each time."""
+
+    def properties(self) -> dict[str, Any]:
+        """What an administrator is shown of the store."""
 
     async def begin(self, image_id: str, token: str) -> Upload:
         """Start an upload; `token` tells it from others to the same image."""
@@ -27,8 +39,5 @@ class ImageStore(Protocol):
     async def remove_image(self, image_id: str) -> None:
         """Forget the bytes; a repeat does nothing."""
 
-    async def list_images(self) -> set[str]:
-        """Ids of all that is kept."""
-
-    async def remove_uploads(self, but: set[str]) -> int:
-        """Discard what died uploads left, except those with the tokens `but`; answers how many."""
+    async def remove_upload(self, image_id: str, token: str) -> None:
+        """Discard what a dead upload left, before and after `keep` alike; a repeat does nothing."""

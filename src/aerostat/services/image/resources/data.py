@@ -1,17 +1,18 @@
 """An image's bytes, up and down. https://docs.openstack.org/api-ref/image/v2/#image-data"""
 
 import re
-from collections.abc import AsyncIterator
-from typing import Any
 
 from aerostat.kernel.errors import ApiError, BadRequest, Forbidden, UnsupportedMediaType
 from aerostat.kernel.http import Request, Response
 from aerostat.kernel.resource import Resource, route
 
-from ..config import ImageConfig
+from .. import quotas
+from ..reading import open_bytes
 from ..receiving import receive
+from ..stores import stores_of
 from .image import Image
 
+MIB = 1 << 20
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
@@ -23,15 +24,19 @@ class RangeNotSatisfiable(ApiError):
 class ImageData(Resource):
     @route("PUT", "/images/{image_id}/file", raw_body=True, status=204)
     async def upload(self, req: Request, image_id: str) -> None:
-        if req.headers.get("content-type", "").split(";")[0].strip() != "application/octet-stream":
-            raise UnsupportedMediaType("Image data is sent as application/octet-stream.")
+        check_is_bytes(req)
         kind = req.service.resource(Image)
         image = await kind.find(req, image_id)
         req.check("upload_image", kind.target(image))
         if image.disk_format is None or image.container_format is None:
             raise BadRequest("Properties disk_format, container_format must be set prior to saving data.")
-        state: dict[str, Any] = req.house.state["image"]
-        await receive(req.db, state["store"], req.house.config.section(ImageConfig), image, req.stream())
+        image_size = sent_bytes(req)
+        stores = stores_of(req.house)
+        store = req.headers.get("x-image-meta-store") or stores.default
+        stores.check_writable(store)
+        mib = image_size // MIB
+        await quotas.check(req, image.owner, image_size_total=mib, image_count_uploading=1)
+        await receive(req.house, image, store, req.stream())
 
     @route("GET", "/images/{image_id}/file")
     async def download(self, req: Request, image_id: str) -> Response:
@@ -42,6 +47,9 @@ class ImageData(Resource):
             raise Forbidden("The requested image has been deactivated. Image data download is forbidden.")
         if image.status not in ("active", "deactivated"):
             return Response(None, 204)
+        if image.size is None:  # it lies on a web server, and nobody has looked how large it is
+            chunks = await open_bytes(req.house, image)
+            return Response(chunks, 200, content_type="application/octet-stream")
         part = self._asked_range(req, image.size)
         start, end = part or (0, image.size)
         headers = {"Content-Length": str(end - start), "Accept-Ranges": "bytes"}
@@ -51,8 +59,7 @@ class ImageData(Resource):
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{image.size}"
         elif image.checksum:
             headers["Content-MD5"] = image.checksum
-        store = req.house.state["image"]["store"]
-        chunks = await _begun(store.read(image.id, start, end - start))
+        chunks = await open_bytes(req.house, image, start, end - start)
         return Response(chunks, status, headers, content_type="application/octet-stream")
 
     def _asked_range(self, req: Request, size: int) -> tuple[int, int] | None:
@@ -71,14 +78,15 @@ class ImageData(Resource):
         return start, end
 
 
-async def _begun(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same chunks, the first of them read: data that is not there is refused before the answer starts."""
-    first = await anext(chunks, None)
+def sent_bytes(req: Request) -> int:
+    """How many bytes the client is about to send, as far as it says: else 0. Raises `BadRequest`."""
+    text = req.headers.get("x-openstack-image-size") or req.headers.get("content-length") or "0"
+    if not text.isdecimal() or len(text) > 18:
+        raise BadRequest("Invalid or missing image size in request headers.")
+    return int(text)
 
-    async def replayed() -> AsyncIterator[bytes]:
-        if first is not None:
-            yield first
-            async for chunk in chunks:
-                yield chunk
 
-    return replayed()
+def check_is_bytes(req: Request) -> None:
+    """Raises `UnsupportedMediaType`."""
+    if req.headers.get("content-type", "").split(";")[0].strip() != "application/octet-stream":
+        raise UnsupportedMediaType("Image data is sent as application/octet-stream.")

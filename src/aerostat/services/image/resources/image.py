@@ -20,12 +20,17 @@ from aerostat.kernel.policy import Policy, Rule, admin, project_member, project_
 from aerostat.kernel.policy.terms import Term
 from aerostat.kernel.resource import Conditions, Resource, Rows, View, Views, get_or, route
 
-from .. import model
+from .. import model, quotas
+from ..caching import cache_of
 from ..config import ImageConfig
+from ..copies import plan_removal, remove_due
 from ..errors import ImageNotFound, ImageProtected, TooMany
 from ..filters import moment_filter, value_filter
 from ..patch import apply_patch, check_writable
+from ..protections import protections_of
+from ..reading import best_first
 from ..states import IMAGE
+from ..stores import STAGING, stores_of
 
 DISK_FORMATS = ("ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop")
 CONTAINER_FORMATS = ("ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed")
@@ -40,7 +45,7 @@ _PATCH_TYPES = (
 OWN = "role:admin or (role:member and project_id:%(project_id)s)"
 _SHARED_WITH_ALL = "'community':%(visibility)s or 'public':%(visibility)s or 'shared':%(visibility)s"
 _SEEN = f"project_id:%(project_id)s or project_id:%(member_id)s or {_SHARED_WITH_ALL}"
-_UUID = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+UUID = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 _SIZE = re.compile(r"[0-9]{1,18}")
 # Query arguments that are neither fields nor properties.
 _OTHER_ARGUMENTS = frozenset(
@@ -79,9 +84,12 @@ class Image(Resource):
         *(Rule(name=name, text=OWN) for name in ("deactivate", "reactivate")),
         Rule(name="download_image", text=f"role:admin or (role:member and ({_SEEN}))"),
         Rule(name="publicize_image", text="role:admin"),
+        Rule(name="get_image_location", text="role:admin or (role:reader and project_id:%(project_id)s)"),
+        Rule(name="set_image_location", text=OWN),
+        Rule(name="delete_image_location", text="role:admin"),
     )
 
-    id = Field(str, create="optional", schema={"type": "string", "pattern": _UUID})
+    id = Field(str, create="optional", schema={"type": "string", "pattern": UUID})
     name = Field(str, create="optional", schema={"type": ["string", "null"], "maxLength": 255})
     shown_status = Field(str, wire="status", column="status", sort=True)
     visibility = Field(str, create="optional", choices=VISIBILITIES, default="shared")
@@ -114,7 +122,9 @@ class Image(Resource):
         check_visibility(req, self.target(new), new["visibility"])
         if len(set(tags)) > config_of(req).max_tags:
             raise TooMany(what="tags", asked=len(set(tags)), limit=config_of(req).max_tags)
+        limits = await quotas.limits_of(req, new["owner"])
         async with req.db.transaction() as tx:
+            await quotas.check_in(tx, new["owner"], limits, image_count_total=1)
             try:
                 row = await tx.insert(model.IMAGES, status=IMAGE.initial, **{**new, "updated_at": now()})
             except Duplicate as error:
@@ -127,9 +137,13 @@ class Image(Resource):
     async def delete(self, req: Request, row: Row) -> None:
         if row.protected:
             raise ImageProtected(id=row.id)
-        # Row first, bytes after: bytes without a row are swept, a row without bytes would be a lie.
-        await req.db.delete(model.IMAGES, id=row.id)
-        await req.house.state["image"]["store"].remove_image(row.id)
+        # Row first, bytes after: an image without its bytes would be a lie.
+        delay_s = config_of(req).delete_delay_s
+        async with req.db.transaction() as tx:
+            await tx.delete(model.IMAGES, id=row.id)
+            await plan_removal(tx, row.id, delay_s)
+        await remove_due(req.house, row.id, only_local=True)
+        await cache_of(req.house).drop(row.id)
 
     @route("PATCH", "/images/{image_id}", raw_body=True)
     async def patch(self, req: Request, image_id: str) -> Any:
@@ -203,6 +217,9 @@ class Image(Resource):
     async def _create(self, req: Request) -> Response:
         response = await super()._create(req)
         response.headers["Location"] = f"{req.url}/{response.resource_id}"
+        if methods := config_of(req).import_methods:
+            response.headers["OpenStack-image-import-methods"] = ",".join(methods)
+        response.headers["OpenStack-image-store-ids"] = ",".join(one.name for one in stores_of(req.house).all)
         return response
 
     async def _move(self, req: Request, image_id: str, event: str) -> None:
@@ -262,6 +279,9 @@ class Image(Resource):
             )
         known = {field.wire for field in self.fields} | _OTHER_ARGUMENTS
         for name in set(req.query) - known:
+            if not protections_of(req).may(req, "read", name):
+                conditions.append(false())  # what is not shown is not found out by asking either
+                continue
             value = req.query[name][-1]
             found = model.PROPERTIES
             conditions.append(
@@ -291,7 +311,7 @@ class Image(Resource):
         ids = [row.id for row in rows]
         by_id = {row.id: row for row in rows}
         for row in rows:
-            row["tags"], row["properties"] = [], {}
+            row["tags"], row["properties"], row["copies"] = [], {}, []
             row["updated_at"] = row["updated_at"] or row["created_at"]
         if not ids:
             return
@@ -299,9 +319,31 @@ class Image(Resource):
             by_id[tag.image_id]["tags"].append(tag.value)
         for one in await req.db.all(model.PROPERTIES, {"image_id": ids}, order="name"):
             by_id[one.image_id]["properties"][one.name] = one.value
+        kept = {"image_id": ids, "state": "kept"}
+        for copy in await req.db.all(model.LOCATIONS, kept, order="place"):
+            if copy.store != STAGING:
+                by_id[copy.image_id]["copies"].append(copy)
 
     def view(self, req: Request, row: Mapping[str, Any], brief: bool = False) -> View:
-        return {**row["properties"], **super().view(req, row, brief)}
+        properties: dict[str, Any] = row["properties"]
+        if protections_of(req).is_on:
+            readable = protections_of(req).readable(req, properties)
+            properties = {name: value for name, value in properties.items() if name in readable}
+        shown = {**properties, **super().view(req, row, brief)}
+        if row["copies"]:
+            shown["stores"] = ",".join(copy.store for copy in row["copies"])
+        for name in ("import_task", "importing_to", "failed_import"):
+            if row[name] is not None:
+                shown[_IMPORT_NAMES[name]] = row[name]
+        settings = config_of(req)
+        if settings.show_locations or settings.show_direct_url:
+            may_see = req.allows("get_image_location", self.target(row))
+            copies = row["copies"] if may_see else []
+            if settings.show_locations:
+                shown["locations"] = [location_view(copy) for copy in copies]
+            if settings.show_direct_url and copies:
+                shown["direct_url"] = best_first(req.house, copies)[0].url
+        return shown
 
     def _member(self, req: Request) -> ColumnElement[bool]:
         wanted = req.argument("member_status", "accepted")
@@ -315,6 +357,17 @@ class Image(Resource):
         if wanted != "all":
             match.append(members.c.status == wanted)
         return exists(select(1).where(*match))
+
+
+_IMPORT_NAMES = {
+    "import_task": "os_glance_import_task",
+    "importing_to": "os_glance_importing_to_stores",
+    "failed_import": "os_glance_failed_import",
+}
+
+
+def location_view(copy: Row) -> View:
+    return {"url": copy.url, "metadata": {**copy.metadata, "store": copy.store}}
 
 
 def config_of(req: Request) -> ImageConfig:
@@ -335,6 +388,7 @@ def check_properties(req: Request, properties: Mapping[str, Any]) -> dict[str, s
         raise TooMany(what="properties", asked=len(properties), limit=limit)
     for name, value in properties.items():
         check_property(name, value)
+        protections_of(req).check(req, "create", name)
     return dict(properties)
 
 

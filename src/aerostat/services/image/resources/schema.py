@@ -5,7 +5,7 @@ from typing import Any
 from aerostat.kernel.http import Request
 from aerostat.kernel.resource import Resource, route
 
-from .image import CONTAINER_FORMATS, DISK_FORMATS, VISIBILITIES, Image
+from .image import CONTAINER_FORMATS, DISK_FORMATS, UUID, VISIBILITIES, Image
 
 _STATUSES = [
     "queued",
@@ -45,6 +45,63 @@ _MEMBER = {
     },
 }
 
+_TEXT = {"type": "string"}
+_STUB = {
+    "id": {**_TEXT, "pattern": UUID, "description": "An identifier for the task"},
+    "type": {
+        **_TEXT,
+        "enum": ["import", "api_image_import", "location_import"],
+        "description": "What kind of work the task is",
+    },
+    "status": {
+        **_TEXT,
+        "enum": ["pending", "processing", "success", "failure"],
+        "description": "How far the task is",
+    },
+    "owner": {**_TEXT, "description": "The project that asked for the task"},
+    "image_id": {**_TEXT, "description": "The image that the task works on"},
+    "request_id": {**_TEXT, "description": "The request that began the task"},
+    "user_id": {**_TEXT, "description": "The user who asked for the task"},
+    "expires_at": {"type": ["null", "string"], "description": "When the task will be forgotten"},
+    "created_at": {**_TEXT, "description": "When the task was asked for"},
+    "updated_at": {**_TEXT, "description": "When the task last changed"},
+    "self": {**_TEXT, "readOnly": True},
+    "schema": {**_TEXT, "readOnly": True},
+}
+_TASK = {
+    "name": "task",
+    "properties": {
+        **_STUB,
+        "input": {"type": ["null", "object"], "description": "What the task was given"},
+        "result": {"type": ["null", "object"], "description": "What the task has made"},
+        "message": {**_TEXT, "description": "How far the task is, or why it failed"},
+    },
+}
+_LOCATION = {
+    "type": "object",
+    "properties": {
+        "url": {**_TEXT, "maxLength": 255},
+        "metadata": {"type": "object"},
+        "validation_data": {
+            "type": "object",
+            "properties": {
+                "checksum": {**_TEXT, "minLength": 32, "maxLength": 32},
+                "os_hash_algo": {**_TEXT, "maxLength": 64},
+                "os_hash_value": {**_TEXT, "maxLength": 128},
+            },
+            "required": ["os_hash_algo", "os_hash_value"],
+            "additionalProperties": False,
+        },
+    },
+    "required": ["url", "metadata"],
+}
+_SHOWN = {
+    "direct_url": {**_TEXT, "readOnly": True, "description": "Where the bytes are, for those who may know"},
+    "locations": {"type": "array", "items": _LOCATION, "description": "Where the bytes are"},
+    "stores": {**_TEXT, "readOnly": True, "description": "Names of the stores that have the bytes"},
+}
+"""What an image shows beside its fields."""
+
 
 class Schema(Resource):
     @route("GET", "/schemas/image")
@@ -63,6 +120,14 @@ class Schema(Resource):
     async def members(self, req: Request) -> dict[str, Any]:
         return _list_of("members", _MEMBER)
 
+    @route("GET", "/schemas/task")
+    async def task(self, req: Request) -> dict[str, Any]:
+        return _TASK
+
+    @route("GET", "/schemas/tasks")
+    async def tasks(self, req: Request) -> dict[str, Any]:
+        return _list_of("tasks", {"name": "task", "properties": _STUB})
+
 
 def _image_schema() -> dict[str, Any]:
     properties: dict[str, Any] = {}
@@ -78,7 +143,7 @@ def _image_schema() -> dict[str, Any]:
         properties[field.wire] = one
     return {
         "name": "image",
-        "properties": properties,
+        "properties": {**properties, **_SHOWN},
         "additionalProperties": {"type": "string"},
         "links": [
             {"rel": "self", "href": "{self}"},

@@ -1,5 +1,5 @@
 """Upkeep of the image room."""
 
-from . import dead_uploads
+from . import cached_images, dead_uploads, old_tasks, removals
 
-SWEEPERS = (dead_uploads.SWEEPER,)
+SWEEPERS = (cached_images.SWEEPER, dead_uploads.SWEEPER, old_tasks.SWEEPER, removals.SWEEPER)

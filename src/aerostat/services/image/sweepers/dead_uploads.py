@@ -1,7 +1,6 @@
-"""Uploads whose process died, and bytes that belong to no image."""
+"""Uploads whose process died: their images are queued again, and what they left is removed."""
 
 from datetime import timedelta
-from typing import Any
 
 from aerostat.kernel.clock import now, seconds
 from aerostat.kernel.house import House
@@ -9,33 +8,27 @@ from aerostat.kernel.work import Sweeper
 
 from .. import model
 from ..config import ImageConfig
+from ..copies import give_up_silent, remove_due
 
 
 async def sweep(house: House) -> int:
-    store: Any = house.state["image"]["store"]
+    swept = await _queue_again(house)
+    given_up: int = await give_up_silent(house)
+    if given_up:
+        await remove_due(house)
+    return swept + given_up
+
+
+async def _queue_again(house: House) -> int:
     silent_since = now() - seconds(house.config.section(ImageConfig).upload_silence_s)
-    swept: int = 0
-    alive: set[str] = set()
-    for row in await house.store.all(model.IMAGES, {"status": "saving"}):
-        if row.upload_seen_at is not None and row.upload_seen_at >= silent_since:
-            alive.add(row.upload_token)
+    swept = 0
+    for row in await house.store.all(model.IMAGES, {"status": ("saving", "uploading")}):
+        token = row.upload_token
+        if token is None or (row.upload_seen_at is not None and row.upload_seen_at >= silent_since):
             continue
-        where = {"id": row.id, "upload_token": row.upload_token, "status": "saving"}
-        swept += await house.store.update(
-            model.IMAGES, where, status="queued", upload_token=None, upload_seen_at=None
-        )
-    died: int = await store.remove_uploads(alive)
-    swept += died
-    # Kept bytes come before the row says active, so look at the bytes first and the rows afterwards.
-    kept = await store.list_images()
-    known = {
-        row.id
-        for row in await house.store.all(model.IMAGES)
-        if row.status in ("active", "deactivated", "saving")
-    }
-    for image_id in kept - known:
-        await store.remove_image(image_id)
-        swept += 1
+        where = {"id": row.id, "upload_token": token, "status": row.status}
+        again = {"status": "queued", "upload_token": None, "upload_seen_at": None}
+        swept += await house.store.update(model.IMAGES, where, **again)
     return swept
 
 

@@ -5,6 +5,7 @@ import errno
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 from aerostat.kernel.errors import DriverError
 
@@ -12,10 +13,18 @@ CHUNK_BYTES = 512 * 1024
 
 
 class FileStore:
+    is_local = True
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._uploads = folder / "uploads"
         self._uploads.mkdir(parents=True, exist_ok=True)
+
+    def url(self, image_id: str) -> str:
+        return f"file://{self._path(image_id).absolute()}"
+
+    def properties(self) -> dict[str, Any]:
+        return {"data_dir": str(self._folder), "chunk_size": CHUNK_BYTES, "thin_provisioning": False}
 
     async def begin(self, image_id: str, token: str) -> "FileUpload":
         return FileUpload(self._uploads / f"{image_id}.{token}", self._path(image_id))
@@ -41,14 +50,9 @@ class FileStore:
     async def remove_image(self, image_id: str) -> None:
         await asyncio.to_thread(self._path(image_id).unlink, missing_ok=True)
 
-    async def list_images(self) -> set[str]:
-        return {path.name for path in self._folder.glob("??/*")}
-
-    async def remove_uploads(self, but: set[str]) -> int:
-        dead = [path for path in self._uploads.iterdir() if path.name.rpartition(".")[2] not in but]
-        for path in dead:
-            path.unlink(missing_ok=True)
-        return len(dead)
+    async def remove_upload(self, image_id: str, token: str) -> None:
+        await asyncio.to_thread((self._uploads / f"{image_id}.{token}").unlink, missing_ok=True)
+        await self.remove_image(image_id)
 
     def _path(self, image_id: str) -> Path:
         return self._folder / image_id[:2] / image_id

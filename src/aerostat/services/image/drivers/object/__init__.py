@@ -1,0 +1,1 @@
+"""Image bytes as objects of the cloud's object store."""

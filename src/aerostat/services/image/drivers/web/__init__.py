@@ -1,0 +1,1 @@
+"""Images that lie on web servers of others: read, never written."""
