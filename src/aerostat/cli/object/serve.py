@@ -17,10 +17,8 @@ from aerostat.cli.object import PROCESS, places_folder, store_settings_of
 from aerostat.cli.parts import ready_file_of, write_ready
 from aerostat.kernel import log
 from aerostat.kernel.config import Config
-from aerostat.services.object.config import ObjectConfig
+from aerostat.services.object.config import ALONE, ObjectConfig
 
-ALONE = ObjectConfig().node
-"""What a machine is called that no other one asks."""
 PROXY, STORAGE = ROLES = ("proxy", "storage")
 
 

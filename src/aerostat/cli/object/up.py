@@ -109,7 +109,7 @@ def first_settings() -> str:
 
 def found(config: Config, args: argparse.Namespace) -> None:
     """Rings and devices, at the first start."""
-    from aerostat.services.object.config import ObjectConfig, policies_of
+    from aerostat.services.object.config import ALONE, ObjectConfig, policies_of
     from aerostat.services.object.places import Places
     from aerostat.services.object.stores.mark import OtherFormat, check_format
 
@@ -133,7 +133,7 @@ def found(config: Config, args: argparse.Namespace) -> None:
         raise CommandError(f"{replicas:g} copies need as many devices: --devices D1 D2 …")
     if len(set(devices)) < len(devices):
         raise CommandError("a device is named twice")
-    is_alone = settings.node == ObjectConfig().node  # devices of other nodes come later
+    is_alone = settings.node == ALONE  # devices of other nodes come later
     for policy in policies_of(settings) if settings.policies and is_alone else ():
         if policy.devices > max(len(devices), 1):
             raise CommandError(

@@ -13,6 +13,9 @@ from .cluster.policies import LEGACY_NAME, Policies, Policy
 from .daemons.settings import DaemonConfig
 from .node.waits import Waits
 
+ALONE = "local"
+"""What a machine is called that no other one asks."""
+
 Settings = TypeVar("Settings", bound=msgspec.Struct)
 
 
@@ -43,7 +46,7 @@ class ObjectConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Of rings that are made at the first start; 2 to that power partitions."""
     replicas: float = 1
     """Of rings that are made at the first start."""
-    node: str = "local"
+    node: str = ALONE
     """What this machine is called in the rings, `HOST:PORT` of its storage node."""
     node_waits: Waits = Waits()
     public_url: str = ""

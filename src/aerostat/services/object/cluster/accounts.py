@@ -7,15 +7,14 @@ from ..stores.account_db import AccountStatus, ContainerEntry
 from ..stores.held import ACCOUNTS
 from ..stores.listing import Asked, Subdir
 from ..stores.pending import Note
-from ..stores.protocol import DeviceVerbs, Place, Said
+from ..stores.protocol import Place, Said
 from ..timestamp import Timestamp, now
-from .asking import quarantine
 from .calls import Calls
+from .copies import Copies
 from .errors import NoQuorum
-from .gone import Gone, gone
-from .hearing import hear, or_none
+from .gone import Gone
+from .hearing import hear
 from .layout import Layout
-from .looking import Age, Looking
 from .notes import Notes
 from .telling import tell
 
@@ -37,6 +36,9 @@ class Accounts:
         self._hasher = hasher
         self._calls = calls
         self._notes = notes
+        self._copies: Copies[AccountStatus] = Copies(
+            calls, layout, ACCOUNTS, lambda status: status.containers
+        )
 
     async def make(self, account: str, at: Timestamp, said: Said) -> bool:
         """It is there, with that metadata beside what it has; answers whether it is new."""
@@ -54,52 +56,23 @@ class Accounts:
         """None when it is not there, or deleted. `newest`: of all its devices."""
         await self.before_reading(account)
         place = self._place(account)
-        is_alone = self.layout.holder_count(place.part) == 1
-
-        async def look(device: DeviceVerbs) -> Found | Gone | None:
-            found = await device.account(place)
-            return found if found is not None or is_alone else gone(await device.database(ACCOUNTS, place))
-
-        looking: Looking[Found | Gone] = Looking(
-            self._calls,
-            self.layout,
-            place.part,
-            look,
-            age=_age,
-            is_gone=lambda found: isinstance(found, Gone),
-            on_damage=quarantine(self._calls, ACCOUNTS, place),
-            newest=newest,
+        answer = await self._copies.find(
+            f"/{account}", place, lambda device: device.account(place), newest=newest
         )
-        answer = await looking.find(f"/{account}")
         return None if isinstance(answer, Gone) else answer
 
     async def list(self, account: str, asked: Asked) -> Sequence[ContainerEntry | Subdir] | None:
         """A page; None when the account is not there."""
         await self.before_reading(account)
         place = self._place(account)
-        looking: Looking[Sequence[ContainerEntry | Subdir]] = Looking(
-            self._calls,
-            self.layout,
-            place.part,
-            lambda device: device.list_account(place, asked),
-            age=lambda _: (),
-            on_damage=quarantine(self._calls, ACCOUNTS, place),
-        )
-        return await looking.find(f"/{account}")
+        return await self._copies.page(f"/{account}", place, lambda device: device.list_account(place, asked))
 
     async def say(self, account: str, said: Said) -> bool:
         """Metadata beside what it has; False when it is not there."""
         place = self._place(account)
-        told = await tell(
-            self._calls,
-            self.layout,
-            place.part,
-            lambda device: or_none(device.say_of_account(place, said)),
+        return await self._copies.say(
+            "say of account", place, lambda device: device.say_of_account(place, said)
         )
-        if told.is_nowhere(self.layout, place.part):
-            return False
-        told.check("say of account")
-        return True
 
     async def hear(self, account: str, entries: Sequence[ContainerEntry]) -> None:
         """What containers became; devices that cannot be told will be. Raises `NoQuorum` when not even that is sure."""
@@ -133,10 +106,3 @@ class Accounts:
 
     def _place(self, account: str) -> Place:
         return self.layout.place(self._hasher.hash(account))
-
-
-def _age(found: Found | Gone) -> Age:
-    if isinstance(found, Gone):
-        return (found.deleted_at, 0, 0, 0)
-    status, _ = found
-    return (max(status.put_at, status.deleted_at), 1, status.changed_at, status.containers)

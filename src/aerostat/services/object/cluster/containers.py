@@ -12,12 +12,11 @@ from ..stores.pending import Note
 from ..stores.protocol import DeviceVerbs, Place, Said
 from ..timestamp import Timestamp, now
 from .accounts import Accounts
-from .asking import quarantine
 from .calls import Calls
-from .gone import Gone, gone
-from .hearing import Heard, hear, or_none
+from .copies import Copies
+from .gone import Gone
+from .hearing import Heard, hear
 from .layout import Layout
-from .looking import Age, Looking
 from .notes import Notes
 from .sums import Sums
 from .telling import tell
@@ -38,6 +37,9 @@ class Containers:
         self._hasher = hasher
         self._calls = calls
         self._notes = notes
+        self._copies: Copies[ContainerStatus] = Copies(
+            calls, layout, CONTAINERS, lambda status: status.objects
+        )
         self._accounts = accounts
         self.whole_status: Callable[[str, str], Awaitable[Found | None]] = self.status
         """With what its shards hold."""
@@ -75,29 +77,17 @@ class Containers:
     async def _find(
         self, account: str, container: str, newest: bool, *, tells_deletion: bool = False
     ) -> Found | Gone | None:
-        """Where only one device has it, that is asked for its deletion only on demand: others need to hear of it."""
         place = self._place(account, container)
-        is_alone = self.layout.holder_count(place.part) == 1 and not tells_deletion
         heard: list[Said] = []
 
-        async def look(device: DeviceVerbs) -> Found | Gone | None:
-            found = await device.container(place)
-            if found is None:
-                return None if is_alone else gone(await device.database(CONTAINERS, place))
-            heard.append(found[1])
+        async def ask(device: DeviceVerbs) -> Found | None:
+            if (found := await device.container(place)) is not None:
+                heard.append(found[1])
             return found
 
-        looking: Looking[Found | Gone] = Looking(
-            self._calls,
-            self.layout,
-            place.part,
-            look,
-            age=_age,
-            is_gone=lambda found: isinstance(found, Gone),
-            on_damage=quarantine(self._calls, CONTAINERS, place),
-            newest=newest,
+        answer = await self._copies.find(
+            f"/{account}/{container}", place, ask, newest=newest, tells_deletion=tells_deletion
         )
-        answer = await looking.find(f"/{account}/{container}")
         if not newest or len(heard) < 2 or answer is None or isinstance(answer, Gone):
             return answer
         return answer[0], _together(heard, answer[0].deleted_at)
@@ -105,29 +95,16 @@ class Containers:
     async def list(self, account: str, container: str, asked: Asked) -> Sequence[Entry | Subdir] | None:
         """A page; None when the container is not there."""
         place = self._place(account, container)
-        looking: Looking[Sequence[Entry | Subdir]] = Looking(
-            self._calls,
-            self.layout,
-            place.part,
-            lambda device: device.list_container(place, asked),
-            age=lambda _: (),
-            on_damage=quarantine(self._calls, CONTAINERS, place),
+        return await self._copies.page(
+            f"/{account}/{container}", place, lambda device: device.list_container(place, asked)
         )
-        return await looking.find(f"/{account}/{container}")
 
     async def say(self, account: str, container: str, said: Said) -> bool:
         """Metadata beside what it has; False when it is not there."""
         place = self._place(account, container)
-        told = await tell(
-            self._calls,
-            self.layout,
-            place.part,
-            lambda device: or_none(device.say_of_container(place, said)),
+        return await self._copies.say(
+            "say of container", place, lambda device: device.say_of_container(place, said)
         )
-        if told.is_nowhere(self.layout, place.part):
-            return False
-        told.check("say of container")
-        return True
 
     async def hear(self, account: str, container: str, entries: Sequence[Entry]) -> None:
         """What became of objects; devices that cannot be told will be. Raises `NoQuorum` when not even that is sure."""
@@ -200,10 +177,3 @@ def _together(heard: Sequence[Said], deleted_at: Timestamp) -> Said:
             if at >= deleted_at and (at, value) > words.get(name, ("", 0))[::-1]:
                 words[name] = (value, at)
     return words
-
-
-def _age(found: Found | Gone) -> Age:
-    if isinstance(found, Gone):
-        return (found.deleted_at, 0, 0, 0)
-    status, _ = found
-    return (max(status.put_at, status.deleted_at), 1, status.changed_at, status.objects)

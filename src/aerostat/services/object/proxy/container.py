@@ -1,7 +1,7 @@
 """Containers. https://docs.openstack.org/api-ref/object-store/#containers"""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .. import timestamp
 from ..http import constraints
@@ -15,6 +15,9 @@ from . import acl
 from .infos import ContainerInfo
 from .said import check_together, words
 
+if TYPE_CHECKING:
+    from ..room import ObjectStore
+
 OWNERS = (
     "x-container-read", "x-container-write", "x-container-sync-key", "x-container-sync-to",
     "x-container-meta-temp-url-key", "x-container-meta-temp-url-key-2",
@@ -27,9 +30,9 @@ ETAG_DIGITS = 32
 
 
 class Containers:
-    """The verbs of `/v1/ACCOUNT/CONTAINER`. `room` is the `ObjectStore`."""
+    """The verbs of `/v1/ACCOUNT/CONTAINER`."""
 
-    def __init__(self, room: Any) -> None:
+    def __init__(self, room: "ObjectStore") -> None:
         self._room = room
         self._limits = room.settings.limits
 
@@ -148,7 +151,9 @@ class Containers:
         if info is not None:
             request.come_after(info.modified_at)
 
-    def _words(self, request: Request, info: ContainerInfo | None, at: Timestamp) -> Any:
+    def _words(
+        self, request: Request, info: ContainerInfo | None, at: Timestamp
+    ) -> dict[str, tuple[str, Timestamp]]:
         if not (request.is_owner or request.authorize is None):
             for name in OWNERS:
                 request.headers.pop(name, None)

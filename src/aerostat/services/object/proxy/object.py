@@ -1,8 +1,8 @@
 """Objects. https://docs.openstack.org/api-ref/object-store/#objects"""
 
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from .. import timestamp
 from ..http import constraints
@@ -10,10 +10,13 @@ from ..http.request import OPEN_EXPIRED, Request
 from ..http.response import HTML, Refusal, Response
 from ..stores.object_file import SMALL, Facts, Revision
 from ..stores.objects import Superseded
+from ..stores.protocol import OpenObject
 from ..stores.told import told
 from ..timestamp import Timestamp
 from . import upload
-from .infos import ContainerInfo
+
+if TYPE_CHECKING:
+    from ..room import ObjectStore
 
 KEPT = (
     "content-disposition", "content-encoding", "content-language", "cache-control", "expires",
@@ -33,9 +36,9 @@ Made = TypeVar("Made", bound=Facts | None)
 
 
 class Objects:
-    """The verbs of `/v1/ACCOUNT/CONTAINER/OBJECT`. `room` is the `ObjectStore`."""
+    """The verbs of `/v1/ACCOUNT/CONTAINER/OBJECT`."""
 
-    def __init__(self, room: Any) -> None:
+    def __init__(self, room: "ObjectStore") -> None:
         self._room = room
         self._limits = room.settings.limits
         self._may_open_expired = room.settings.allow_open_expired
@@ -60,7 +63,7 @@ class Objects:
     # Reading
 
     async def _show(self, request: Request, account: str, container: str, name: str) -> Response:
-        info: ContainerInfo | None = await self._room.infos.container(account, container)
+        info = await self._room.infos.container(account, container)
         await request.check(info.read_acl if info is not None else None)
         if info is None:
             raise Refusal(404)
@@ -77,7 +80,7 @@ class Objects:
     # Writing
 
     async def _put(self, request: Request, account: str, container: str, name: str) -> Response:
-        info: ContainerInfo | None = await self._room.infos.container(account, container)
+        info = await self._room.infos.container(account, container)
         await request.check(info.write_acl if info is not None else None)
         if info is None:
             raise Refusal(404)
@@ -184,7 +187,7 @@ class Objects:
         )
 
     async def _post(self, request: Request, account: str, container: str, name: str) -> Response:
-        info: ContainerInfo | None = await self._room.infos.container(account, container)
+        info = await self._room.infos.container(account, container)
         await request.check(info.write_acl if info is not None else None)
         if info is None:
             raise Refusal(404)
@@ -208,10 +211,7 @@ class Objects:
                 content_type=content_type or None,
                 content_type_at=at if content_type else None,
             )
-            found: Facts | None = await self._room.cluster.objects(info.policy).post(
-                account, container, name, revision
-            )
-            return found
+            return await self._room.cluster.objects(info.policy).post(account, container, name, revision)
 
         facts = await self._room.finishing(self._write(request, post))
         if facts is None:
@@ -220,7 +220,7 @@ class Objects:
         return Response(202, {"content-type": HTML, **kept})
 
     async def _delete(self, request: Request, account: str, container: str, name: str) -> Response:
-        info: ContainerInfo | None = await self._room.infos.container(account, container)
+        info = await self._room.infos.container(account, container)
         await request.check(info.write_acl if info is not None else None)
         if info is None:
             raise Refusal(404)
@@ -229,14 +229,12 @@ class Objects:
             await self._check_expiry(info.policy, account, container, name, expected)
 
         async def delete() -> Facts | None:
-            before: Facts | None = await _written(
-                request, lambda at: objects.delete(account, container, name, at)
-            )
+            before = await _written(request, lambda at: objects.delete(account, container, name, at))
             gone = Facts(path=f"/{account}/{container}/{name}", timestamp=request.moment(), is_gone=True)
             await self._tell(account, container, name, gone)
             return before
 
-        before: Facts | None = await self._room.finishing(delete())
+        before = await self._room.finishing(delete())
         if before is None or before.is_gone or (_is_expired(before) and expected is None):
             raise Refusal(404)
         return Response(204, {"content-type": HTML})
@@ -266,12 +264,12 @@ class ObjectEntity:
 
     __slots__ = ("_found", "data", "size")
 
-    def __init__(self, found: Any) -> None:
+    def __init__(self, found: OpenObject) -> None:
         self._found = found
         self.size: int = found.facts.size
         self.data: bytes | None = found.data
 
-    def stream(self, start: int, end: int) -> Any:
+    def stream(self, start: int, end: int) -> AsyncIterator[bytes]:
         return self._found.stream(start, end)
 
     async def close(self) -> None:
