@@ -5,6 +5,7 @@
 
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -97,6 +98,30 @@ def sums(root: Path) -> Mapping[str, str]:
         for path in root.rglob("*")
         if path.is_file()
     }
+
+
+def test_alone_in_three_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As README and examples have it: what `up` prints works as it stands."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "README.md").write_text("what is to be kept")
+    state = str(tmp_path / "s")
+    port = find_free_port("127.0.0.1")
+    assert main(["object", "up", "--detach", "--state", state, "--port", str(port)]) == 0
+    try:
+        printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  try ")]
+        words = shlex.split(printed[0].removeprefix("  try "))
+        assert words[0] == "swift"
+        assert words[-3:] == ["upload", "things", "README.md"]
+        for ending in (
+            ["upload", "things", "README.md"],
+            ["download", "things", "README.md", "-o", "copy.md"],
+        ):
+            subprocess.run([*SWIFT, *words[1:-3], *ending], check=True, timeout=LIMIT_S)
+        assert (tmp_path / "copy.md").read_text() == "what is to be kept"
+    finally:
+        assert main(["object", "down", "--state", state]) == 0
 
 
 def test_swift(store: Store, files: Path, tmp_path: Path) -> None:
