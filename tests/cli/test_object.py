@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import json
+import os
 import shlex
 import signal
 import subprocess
@@ -24,6 +25,8 @@ from aerostat.services.object.config import ObjectConfig
 from aerostat.services.object.daemons.progress import Report
 from aerostat.services.object.places import Places
 from aerostat.services.object.ring import RingError
+from aerostat.services.object.stores.object_file import Damaged
+from aerostat.services.object.stores.objects import Objects
 from tests.object.kit import opened
 
 
@@ -301,6 +304,19 @@ async def test_damage_is_named(folder, capsys):
     captured = capsys.readouterr()
     assert captured.out == f"{path}: its bytes have another MD5\n"
     assert "1 damaged" in captured.err
+    async with opened(folder / "object", devices=3, replicas=2) as store:
+        await store.put("/v1/A/c/o", os.urandom(600_000))
+    path = max((folder / "object" / "devices").glob("*/objects/*/*/*"), key=lambda path: path.stat().st_size)
+    path.write_bytes(b"y" * 10 + path.read_bytes()[10:])
+    part, hashed = int(path.parts[-3]), path.name
+    with Objects(path.parents[3]).find(part, hashed) as found, pytest.raises(Damaged):
+        found.read(0, 10)
+    assert not path.exists()
+    assert main(["object", "verify", "--state", str(folder)]) == 1
+    named = capsys.readouterr().out.splitlines()[-1]
+    assert named.endswith(": its bytes from 0 on are not those that were written")
+    assert main(["object", "nodes", "A/c/o", "--state", str(folder)]) == 0
+    assert named.partition(":")[0] in capsys.readouterr().out
     assert main(["object", "verify", "d9", "--state", str(folder)]) == 1
     assert "there is no device d9 here" in capsys.readouterr().err
 

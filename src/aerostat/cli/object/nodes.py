@@ -14,6 +14,7 @@ from aerostat.services.object.config import ObjectConfig, policies_of
 from aerostat.services.object.places import Places, ring_name
 from aerostat.services.object.ring import Device, Hasher
 from aerostat.services.object.stores.held import fragments_of, objects_of
+from aerostat.services.object.stores.objects import WOUNDED
 
 SHOWN_HANDOFFS = 4
 
@@ -93,7 +94,9 @@ def _there(
     """None for a device of another machine."""
     if device.node != node:
         return None
-    return sorted((places.device(device.name) / store / str(part)).glob(f"*/{hashed}*"))
+    root = places.device(device.name)
+    wounded = (root / WOUNDED / store).glob(f"{part}-{hashed}")
+    return [*sorted((root / store / str(part)).glob(f"*/{hashed}*")), *wounded]
 
 
 def _file(path: Path) -> str:

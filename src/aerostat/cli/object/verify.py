@@ -19,6 +19,7 @@ from aerostat.services.object.places import Places
 from aerostat.services.object.ring import Hasher
 from aerostat.services.object.stores.mark import OtherFormat, check_format
 from aerostat.services.object.stores.object_file import Damaged, read, read_piece, read_revision
+from aerostat.services.object.stores.objects import WOUNDED
 from aerostat.services.object.stores.sums import PIECE
 
 TELL_S = 5.0
@@ -69,7 +70,10 @@ class Look:
     def damaged(self, device: Path) -> Iterator[tuple[Path, str]]:
         for store in sorted(device.iterdir()):
             kind = store.name.partition("-")[0]
-            for path in sorted(store.glob("*/*/*")) if kind in ("objects", "fragments") else ():
+            files = [*store.glob("*/*/*")] if kind in ("objects", "fragments") else []
+            if kind == WOUNDED:  # known to be damaged, and not mended yet
+                files += store.glob("*/*")
+            for path in sorted(files):
                 if (why := self._file(path)) is not None:
                     self.bad += 1
                     yield path, why
@@ -89,7 +93,7 @@ class Look:
                     read_revision(file.read())
                     return None
                 facts, _ = read(file.fileno())
-                if not is_named_right(facts, path.name.partition(".")[0], self._hasher):
+                if not is_named_right(facts, path.name.partition(".")[0].rpartition("-")[2], self._hasher):
                     return f"it is of {facts.path!r}, which has another hash"
                 digest = md5(usedforsecurity=False)
                 for number in range(-(-facts.size // PIECE)):
