@@ -1,19 +1,25 @@
 """Objects of which every copy has lost a piece become whole again, as long as one copy has each of the pieces."""
 
 import os
+from unittest.mock import patch
 
 import pytest
 from structlog.testing import capture_logs
 
-from aerostat.services.object.daemons.mending import FIRST_PAUSE_S
+from aerostat.services.object.daemons.mending import FIRST_PAUSE_S, Copy
 from aerostat.services.object.daemons.replicator import Replicator
+from aerostat.services.object.daemons.station import Station
+from aerostat.services.object.node.server import NodeServer
+from aerostat.services.object.stores.device import LocalDevice
 from aerostat.services.object.stores.object_file import Revision
 from aerostat.services.object.stores.objects import Superseded
+from aerostat.services.object.stores.protocol import DeviceAway, Place
 from aerostat.services.object.stores.sums import PIECE
 
-from .daemons_kit import world
+from .daemons_kit import UNHURRIED, WEEK_S, world
 from .faults import facts
 from .faults import read as read_object
+from .nodes import SECRET, remote, serving
 from .test_auditor import full
 from .test_damaged_bytes import files, flip
 from .test_objects_on_disk import device_at
@@ -101,6 +107,40 @@ async def test_a_copy_that_cannot_be_mended_now_is_not_read_again_in_each_round(
                 await replicator.pass_once()
         again = [one["again_in_s"] for one in lines if one["event"] == "object cannot be mended yet"]
         assert again == [FIRST_PAUSE_S, 2 * FIRST_PAUSE_S, 4 * FIRST_PAUSE_S]
+
+
+@pytest.mark.parametrize("is_remote", [False, True])
+async def test_a_copy_gives_what_it_has_also_from_another_node(tmp_path, is_remote):
+    """Damage is not taken for being away: only who was heard to have no such piece counts."""
+    data, place = os.urandom(SIZE), Place(3, HASH)
+    local = LocalDevice(tmp_path)
+    await write_whole(local, place, data)
+    flip(files(tmp_path)[0], PIECE + 5)
+    async with serving(NodeServer({"d1": local}, SECRET)) as address:
+        with remote(address) as elsewhere:
+            station = Station(lambda: None, {}, UNHURRIED, reclaim_age_s=WEEK_S)
+            device = elsewhere if is_remote else local
+            copy = Copy(station, device, 0, place, facts(data, 5))
+            spans = [(start, min(start + PIECE, SIZE)) for start in range(0, SIZE, PIECE)]
+            for _ in range(2):
+                read = [await copy.read(*span) for span in spans]
+                assert read == [None if start == PIECE else data[start:end] for start, end in spans]
+            assert not copy.was_away
+            if is_remote:
+                await copy.close()
+                elsewhere.node.close()
+                with patch.object(type(elsewhere), "find", side_effect=DeviceAway("away")):
+                    assert await copy.read(*spans[0]) is None
+                assert copy.was_away
+            await copy.close()
+    await local.close()
+
+
+async def write_whole(device, place, data):
+    writing = await device.begin(0, place, len(data))
+    await writing.write(data)
+    await writing.commit(facts(data, 5))
+    await writing.close()
 
 
 # On one device
