@@ -1,5 +1,6 @@
 """Changes on their way from one container to the one that follows it, in another cluster."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from aerostat.services.object.cluster.shards import table_in
 from aerostat.services.object.daemons import container_sync
 from aerostat.services.object.daemons.container_sync import ContainerSync
+from aerostat.services.object.daemons.pace import BURST_S
 from aerostat.services.object.daemons.progress import Progress
 from aerostat.services.object.daemons.settings import DaemonConfig
 from aerostat.services.object.daemons.sharder import Sharder
@@ -49,9 +51,9 @@ class Pair:
         self.here, self.there, self.owner = here, there, owner
         self.wire = Wire(there)
 
-    async def sync(self) -> None:
+    async def sync(self, **settings: float) -> None:
         room = self.here.room
-        station = Station(lambda: room.cluster, room.local, DaemonConfig(), reclaim_age_s=1e6)
+        station = Station(lambda: room.cluster, room.local, DaemonConfig(**settings), reclaim_age_s=1e6)
         daemon = ContainerSync(
             station, room.layers["symlink"], Realms.of(msgspec.convert(OPTIONS, Settings)), self.wire
         )
@@ -155,6 +157,16 @@ async def test_what_was_sent_is_not_sent_again(pair: Pair) -> None:
     pair.wire.asked.clear()
     await pair.sync()
     assert pair.wire.asked == []
+
+
+@pytest.mark.parametrize("pair", [1], indirect=True)
+async def test_no_more_is_sent_than_the_settings_let_be(pair: Pair) -> None:
+    for name in "abcde":
+        await pair.here.put(f"/v1/A/c/{name}", b"bytes")
+    began_s = time.monotonic()
+    await pair.sync(sync_per_s=10)
+    assert time.monotonic() - began_s > 5 / 10 - BURST_S - 0.05
+    assert pair.counts()["objects"] == 5
 
 
 async def test_nothing_is_forgotten_while_nobody_is_there(pair: Pair) -> None:

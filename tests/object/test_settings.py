@@ -116,3 +116,11 @@ def of_page() -> Iterator[tuple[str, str, str]]:
 
 def test_all_settings_stand_in_the_page_with_their_defaults() -> None:
     assert sorted(of_page()) == sorted(of_code())
+
+
+def test_some_test_sets_each_setting() -> None:
+    """By its name; that it then tests something is for readers to see."""
+    tests = [path for path in Path(__file__).parents[1].rglob("*.py") if path != Path(__file__)]
+    words = {word for path in tests for word in re.findall(r"\w+", path.read_text())}
+    plain = [name for _, name, default in of_code() if default != "see below"]
+    assert [name for name in plain if name not in words] == []
