@@ -51,7 +51,7 @@ class Pair:
         self.here, self.there, self.owner = here, there, owner
         self.wire = Wire(there)
 
-    async def sync(self, **settings: float) -> None:
+    async def sync(self, **settings: Any) -> None:
         room = self.here.room
         station = Station(lambda: room.cluster, room.local, DaemonConfig(**settings), reclaim_age_s=1e6)
         daemon = ContainerSync(
