@@ -2,7 +2,8 @@
 
 A device that holds a partition compares digests of its suffixes with each other holder, and sends what that misses.
 A device that does not, a handoff or a former holder, gives all it has to the holders; what all of them have it
-forgets. Devices of one process do not send one thing twice: who compares with another does so alone.
+forgets. Devices of one process do not send one thing twice: who compares with another does so alone. Nor do they
+compare twice what one of them has found alike on all holders.
 """
 
 import asyncio
@@ -20,6 +21,9 @@ from .pace import Pace
 from .station import FAULTS, Station
 from .walking import Step
 
+ALIKE_S = 60.0
+"""What was found alike so long ago is compared anew."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -30,6 +34,8 @@ class ObjectsAlike:
         self._station = station
         self._bytes = Pace(station.settings.copy_bytes_per_s)
         self._turns: WeakValueDictionary[tuple[str, str, int], asyncio.Lock] = WeakValueDictionary()
+        self._alike: dict[tuple[str, str, int], float] = {}
+        """Of a device of this process and a partition: until when it need not compare, once."""
 
     async def work(self, step: Step) -> None:
         """One partition. What others cannot be told now they are told in the next round."""
@@ -49,18 +55,25 @@ class ObjectsAlike:
             await self._as_handoff(step, others, is_whole)
 
     async def _as_holder(self, step: Step, others: list[Target]) -> None:
-        if not others:
+        now_s = self._station.clock()
+        if not others or self._alike.pop((step.key, step.store, step.part), now_s) > now_s:
             return
         mine = await step.device.digests(step.store, step.part)
+        are_alike = True
         for target in others:
             try:
                 async with self._turn(step, target):
                     theirs = await self._station.ask(target.device.digests(step.store, step.part))
+                    are_alike &= mine == theirs
                     for suffix in differing(mine, theirs):
                         here = await step.device.held(step.store, step.part, suffix)
                         await self._bring_up(step, target, suffix, here)
             except FAULTS as error:
                 step.progress.fail(error)
+                are_alike = False
+        for target in others if are_alike else ():
+            if target.key in self._station.here:
+                self._alike[target.key, step.store, step.part] = now_s + ALIKE_S
 
     def _turn(self, step: Step, target: Target) -> asyncio.Lock:
         return self._turns.setdefault((target.key, step.store, step.part), asyncio.Lock())
