@@ -107,7 +107,10 @@ async def test_inherited_assignments_are_marked_and_laid_out(admin: Client) -> N
     assert stored[0]["scope"] == {"domain": {"id": domain}, "OS-INHERIT:inherited_to": "projects"}
     assert stored[0]["links"]["assignment"].endswith("/inherited_to_projects")
     effective = await assignments(admin, f"user.id={user}&effective")
-    assert [one["scope"] for one in effective] == [{"project": {"id": project}}]
+    scope = {"project": {"id": project}, "OS-INHERIT:inherited_to": "projects"}
+    assert [(one["scope"], one["links"]["assignment"]) for one in effective] == [
+        (scope, stored[0]["links"]["assignment"])
+    ]
 
 
 async def test_a_whole_tree(admin: Client) -> None:
@@ -147,3 +150,23 @@ async def test_deleted_people_and_places_leave_no_assignments(admin: Client) -> 
     await admin.grant(other["id"], "reader", f"projects/{project}")
     await admin.delete(f"/v3/projects/{project}")
     assert await assignments(admin, f"user.id={other['id']}") == []
+
+
+async def test_what_takes_effect_says_where_it_comes_from(admin: Client) -> None:
+    project = (await admin.make("projects", name="p"))["id"]
+    user, group = await admin.make("users", name="u"), await admin.make("groups", name="g")
+    await admin.put(f"/v3/groups/{group['id']}/users/{user['id']}")
+    member = await admin.role_id("member")
+    await admin.put(f"/v3/projects/{project}/groups/{group['id']}/roles/{member}")
+    found = await assignments(admin, f"user.id={user['id']}&effective&include_names")
+    links = {one["role"]["name"]: one["links"] for one in found}
+    assert set(links) == {"member", "reader"}
+    for name, own in links.items():
+        assert own["assignment"].endswith(f"/projects/{project}/groups/{group['id']}/roles/{member}")
+        assert own["membership"].endswith(f"/groups/{group['id']}/users/{user['id']}")
+        assert ("prior_role" in own) is (name == "reader")
+        for link in own.values():
+            assert (await admin.get(link)).status_code in (200, 204), link
+    await admin.put(f"/v3/projects/{project}/users/{user['id']}/roles/{member}")
+    found = await assignments(admin, f"user.id={user['id']}&effective&role.id={member}")
+    assert [list(one["links"]) for one in found] == [["assignment"]]  # held directly as well: once, as such

@@ -19,7 +19,7 @@ async def test_set_shown_changed_and_deleted(admin: Client) -> None:
     assert (await admin.get(f"{base}/ldap")).json() == {"config": {"ldap": shown["ldap"]}}
     assert (await admin.get(f"{base}/ldap/url")).json() == {"config": {"url": "ldap://x"}}
     assert (await admin.get(f"{base}/ldap/password")).status_code == 404
-    changed = {"config": {"ldap": {"url": "ldap://y"}}}
+    changed = {"config": {"url": "ldap://y"}}
     assert (await admin.patch(f"{base}/ldap/url", json=changed)).json()["config"]["ldap"]["url"] == "ldap://y"
     assert (await admin.patch(f"{base}/ldap/user", json=changed)).status_code == 403  # names another option
     assert (await admin.patch(f"{base}/identity", json=changed)).status_code == 403

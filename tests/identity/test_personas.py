@@ -41,7 +41,8 @@ async def test_a_domain_manager_manages_the_own_domain(world: World) -> None:
     manager = await world.persona("manager", "domain")
     for kind in ("projects", "users", "groups"):
         single = kind.removesuffix("s")
-        made = await manager.request("POST", kind, {single: {"name": "new"}})
+        new = {"name": "new", "domain_id": world.own["domain"]}
+        made = await manager.request("POST", kind, {single: new})
         assert made.status_code == 201, made.text
         view = made.json()[single]
         assert view["domain_id"] == world.own["domain"]

@@ -136,7 +136,9 @@ class Resource:
     not_found: ClassVar[type[ApiError]] = NotFound
     actions: ClassVar[Sequence[Action]] = ()
     extra_body_keys: ClassVar[bool] = False
-    policy_first: ClassVar[bool] = False  # who may not ask is not told that something is not there
+    policy_first: ClassVar[
+        Sequence[Verb]
+    ] = ()  # who may not do these is not told that something is not there
     extra_rules: ClassVar[Sequence[Rule]] = ()
 
     def __init_subclass__(cls) -> None:
@@ -368,7 +370,7 @@ class Resource:
         try:
             return await self.find(req, self._path_id(req))
         except NotFound:
-            if self.policy_first:
+            if verb in self.policy_first:
                 self._allow(req, verb, {"target": {}})
             raise
 

@@ -16,13 +16,16 @@ from .resources.domain import Domain
 from .resources.domain_config import DomainConfig
 from .resources.endpoint_filter import EndpointGroup
 from .resources.group import Group
+from .resources.identity_provider import IdentityProvider
 from .resources.limit import Limit, RegisteredLimit
+from .resources.mapping import FederationMapping
 from .resources.oauth_consumer import Consumer
 from .resources.oauth_token import OAuthToken
 from .resources.project import Project
 from .resources.revocation import Revocation
 from .resources.role import Role
 from .resources.service import CatalogEndpoint, CatalogService, Region
+from .resources.service_provider import ServiceProvider
 from .resources.signed import SignedRequest
 from .resources.stored_policy import StoredPolicy
 from .resources.trust import Trust
@@ -74,6 +77,9 @@ SERVICE = Service(
         StoredPolicy,
         EndpointGroup,
         DomainConfig,
+        IdentityProvider,
+        FederationMapping,
+        ServiceProvider,
     ],
     tables=model.TABLES,
     client=IdentityClient,

@@ -173,3 +173,19 @@ class ConsumerNotFound(NotFound):
 
 class OAuthTokenNotFound(NotFound):
     message = "Could not find %(kind)s token: %(id)s."
+
+
+class IdentityProviderNotFound(NotFound):
+    message = "Could not find Identity Provider: %(id)s."
+
+
+class ProtocolNotFound(NotFound):
+    message = "Could not find federated protocol %(id)s for Identity Provider: %(idp_id)s."
+
+
+class MappingNotFound(NotFound):
+    message = "Could not find mapping: %(id)s."
+
+
+class ServiceProviderNotFound(NotFound):
+    message = "Could not find Service Provider: %(id)s."

@@ -391,3 +391,46 @@ OAUTH_ACCESSES = new_table(
     Column("expires_at", UtcTime, nullable=True),
     created_at(),
 )
+IDENTITY_PROVIDERS = new_table(
+    TABLES,
+    "identity_identity_providers",
+    Column("id", String(64), primary_key=True),
+    Column("domain_id", String(64), nullable=False, index=True),  # in which its users are
+    Column("enabled", Boolean, nullable=False, default=False),
+    Column("description", Text, nullable=True),
+    Column("authorization_ttl", Integer, nullable=True),  # minutes
+    Column("remote_ids", Json, nullable=False, default=list),
+)
+
+FEDERATION_PROTOCOLS = new_table(
+    TABLES,
+    "identity_federation_protocols",
+    Column("id", String(64), primary_key=True),
+    Column(
+        "idp_id",
+        String(64),
+        ForeignKey("identity_identity_providers.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("mapping_id", String(64), nullable=False),
+    Column("remote_id_attribute", String(64), nullable=True),
+)
+
+MAPPINGS = new_table(
+    TABLES,
+    "identity_mappings",
+    Column("id", String(64), primary_key=True),
+    Column("rules", Json, nullable=False),
+    Column("schema_version", String(5), nullable=False, default="1.0"),
+)
+
+SERVICE_PROVIDERS = new_table(
+    TABLES,
+    "identity_service_providers",
+    Column("id", String(64), primary_key=True),
+    Column("auth_url", String(256), nullable=False),
+    Column("sp_url", String(256), nullable=False),
+    Column("description", Text, nullable=True),
+    Column("enabled", Boolean, nullable=False, default=False),
+    Column("relay_state_prefix", String(256), nullable=False, default="ss:mem:"),
+)

@@ -31,7 +31,7 @@ from ..errors import (
     InvalidApplicationCredential,
 )
 from ..passwords import hash_password
-from ..rules import ADMIN, SYSTEM_READER, rules
+from ..rules import ADMIN, CLOUD_SCOPES, SYSTEM_READER, rules
 
 _RULE = {
     "type": "object",
@@ -68,18 +68,22 @@ _RULES_PATH = "/v3/users/{user_id}/access_rules"
 _MANAGING = "managing additional application credentials"
 
 
+# Not an administrator of a project: access rules are their user's own business, and the system's.
+_READ_RULES = "(role:reader and system_scope:all) or user_id:%(target.user.id)s"
+
+
 class ApplicationCredential(Resource):
     extra_rules = rules(
         {
             "get_application_credential": f"{SYSTEM_READER} or rule:owner",
             "list_application_credentials": f"{SYSTEM_READER} or rule:owner",
-            "create_application_credential": "user_id:%(user_id)s",
             "delete_application_credential": f"{ADMIN} or rule:owner",
-            "get_access_rule": f"{SYSTEM_READER} or user_id:%(target.user.id)s",
-            "list_access_rules": f"{SYSTEM_READER} or user_id:%(target.user.id)s",
-            "delete_access_rule": f"{ADMIN} or user_id:%(target.user.id)s",
-        }
-    )
+            "get_access_rule": _READ_RULES,
+            "list_access_rules": _READ_RULES,
+            "delete_access_rule": "(role:admin and system_scope:all) or user_id:%(target.user.id)s",
+        },
+        CLOUD_SCOPES,
+    ) + rules({"create_application_credential": "user_id:%(user_id)s"}, ("project",))
 
     @route("POST", _PATH, body=_CREATE)
     async def create_one(self, req: Request, user_id: str) -> Response:
@@ -127,14 +131,15 @@ class ApplicationCredential(Resource):
     @route("GET", _PATH + "/{id}")
     async def show_one(self, req: Request, user_id: str, id: str) -> dict[str, Any]:
         req.check("identity:get_application_credential", {"user_id": user_id})
-        return {"application_credential": await self._view(req, await self._get(req, user_id, id))}
+        row = await self._get(req, user_id, id, "get_application_credential")
+        return {"application_credential": await self._view(req, row)}
 
     @route("DELETE", _PATH + "/{id}", status=204)
     async def delete_one(self, req: Request, user_id: str, id: str) -> None:
         req.check("identity:delete_application_credential", {"user_id": user_id})
         await note_unrestricted(req)
         check_not_delegated(req, _MANAGING)
-        row = await self._get(req, user_id, id)
+        row = await self._get(req, user_id, id, "delete_application_credential")
         await req.db.delete(model.APPLICATION_CREDENTIALS, id=row.id)
         req.house.state["identity"].changed()
 
@@ -176,9 +181,12 @@ class ApplicationCredential(Resource):
                 ids.append(row.id)
         return list(dict.fromkeys(ids))
 
-    async def _get(self, req: Request, user_id: str, id: str) -> Row:
-        row = await req.db.find(model.APPLICATION_CREDENTIALS, id=id, user_id=user_id)
-        if row is None:
+    async def _get(self, req: Request, user_id: str, id: str, verb: str) -> Row:
+        """Another's, named below one's own user, is refused as another's."""
+        row = await req.db.find(model.APPLICATION_CREDENTIALS, id=id)
+        if row is not None:
+            req.check(f"identity:{verb}", {"user_id": row.user_id})
+        if row is None or row.user_id != user_id:
             raise ApplicationCredentialNotFound(id=id)
         return row
 

@@ -14,6 +14,7 @@ from aerostat.kernel.http.router import Endpoint, Handler
 from aerostat.kernel.resource import Resource, route
 
 from .. import grants, model
+from ..effective import read_lookup
 from ..errors import (
     AssignmentNotFound,
     DomainNotFound,
@@ -22,7 +23,7 @@ from ..errors import (
     RoleNotFound,
     UserNotFound,
 )
-from ..rules import ADMIN, DOMAIN_READER, SYSTEM_READER, rules
+from ..rules import ADMIN, ANY_SCOPE, CLOUD_SCOPES, DOMAIN_READER, SYSTEM_READER, rules
 from .shape import changed
 
 _ACTORS_AND_PLACES = " or ".join(
@@ -42,21 +43,24 @@ class Assignment(Resource):
             "revoke_grant": _CHANGE,
             "check_grant": f"({SYSTEM_READER}) or ({_READ}) and ({_ANY_ROLE})",
             "list_grants": f"({SYSTEM_READER}) or {_READ}",
-            **{
-                f"{verb}_system_grant_for_{actor}": ADMIN
-                for verb in ("create", "revoke")
-                for actor in ("user", "group")
-            },
-            **{
-                name.format(actor): SYSTEM_READER
-                for name in ("check_system_grant_for_{}", "list_system_grants_for_{}")
-                for actor in ("user", "group")
-            },
             "list_role_assignments": DOMAIN_READER,
             "list_role_assignments_for_tree": f"({SYSTEM_READER}) or "
             "(role:reader and domain_id:%(target.project.domain_id)s) or "
             "(role:admin and project_id:%(target.project.id)s)",
-        }
+        },
+        ANY_SCOPE,
+    ) + rules(
+        {
+            name.format(actor): text
+            for name, text in (
+                ("create_system_grant_for_{}", ADMIN),
+                ("revoke_system_grant_for_{}", ADMIN),
+                ("check_system_grant_for_{}", SYSTEM_READER),
+                ("list_system_grants_for_{}", SYSTEM_READER),
+            )
+            for actor in ("user", "group")
+        },
+        CLOUD_SCOPES,
     )
 
     def endpoints(self, base: str) -> list[Endpoint]:
@@ -119,10 +123,9 @@ class Assignment(Resource):
             raise missing(id=actor_id)
         if "role_id" in req.params and role is None:
             raise RoleNotFound(id=req.params["role_id"])
-        if role is not None and role.domain_id and verb == "create":
-            place = looked_up.get(target) or {}
-            if role.domain_id not in (place.get("id"), place.get("domain_id")):
-                raise Forbidden("The role belongs to another domain.")
+        homes = ("", looked_up["project"].domain_id) if target == "project" else ()
+        if verb == "create" and role is not None and homes and role.domain_id not in homes:
+            raise Forbidden("The role belongs to another domain.")
         grant = {
             "actor_kind": actor,
             "actor_id": actor_id,
@@ -172,7 +175,7 @@ class Assignment(Resource):
             rows = await req.db.all(model.ASSIGNMENTS, where)
         if tree:
             rows = [row for row in rows if row.target_kind == "project" and row.target_id in tree]
-        elif not req.allows("identity:list_system_grants_for_user"):
+        elif req.context.domain_id is not None:
             rows = await self._of_own_domain(req, rows)
         names = await _names(req) if "include_names" in req.query and req.flag("include_names") else None
         return {"role_assignments": [_assignment(req, row, names) for row in rows], "links": _links(req)}
@@ -213,47 +216,28 @@ class Assignment(Resource):
         return where
 
     async def _effective(self, req: Request, where: dict[str, Any]) -> list[Row]:
-        """Assignments with groups taken apart into users, inheritance laid out and implied roles added."""
-        role, user = where.pop("role_id", None), where.pop("actor_id", None)
-        if where.pop("actor_kind", "user") == "group":
+        """The assignments as they take effect, each with the one it comes from."""
+        if where.get("actor_kind") == "group":
             raise BadRequest("Combining effective and group filter will always result in an empty list.")
-        target_kind, target_id = where.get("target_kind"), where.get("target_id")
-        found: dict[tuple[Any, ...], Row] = {}
-        for row in await req.db.all(model.ASSIGNMENTS):
-            for actor in await self._people(req, row):
-                if user is not None and actor != user:
-                    continue
-                for kind, place in await self._places(req, row):
-                    if (target_kind or kind) != kind or (target_id or place) != place:
-                        continue
-                    for effective in await grants.with_implied(req.db, {row.role_id}):
-                        if role is not None and effective.id != role:
-                            continue
-                        found[(actor, kind, place, effective.id)] = Row(
-                            actor_kind="user",
-                            actor_id=actor,
-                            target_kind=kind,
-                            target_id=place,
-                            role_id=effective.id,
-                            inherited=False,
-                        )
-        return list(found.values())
-
-    async def _people(self, req: Request, row: Row) -> list[str]:
-        if row.actor_kind == "user":
-            return [row.actor_id]
-        return [one.user_id for one in await req.db.all(model.MEMBERSHIPS, {"group_id": row.actor_id})]
-
-    async def _places(self, req: Request, row: Row) -> list[tuple[str, str]]:
-        if not row.inherited:
-            return [(row.target_kind, row.target_id)]
-        column = "domain_id" if row.target_kind == "domain" else "parent_id"
-        below, level = [], {row.target_id}
-        while level:
-            rows = await req.db.all(model.PROJECTS, {column: level})
-            below += [("project", one.id) for one in rows]
-            level = {one.id for one in rows} if column == "parent_id" else set()
-        return below
+        if where.get("target_kind") == "domain" and where.get("inherited"):
+            raise BadRequest(
+                "Combining effective, domain and inherited filters will always result in an empty list."
+            )
+        inherited = {"inherited": where["inherited"]} if "inherited" in where else {}
+        lookup = await read_lookup(req.db)
+        rows = []
+        for one in lookup.lay_out(await req.db.all(model.ASSIGNMENTS, inherited)):
+            row = Row(
+                actor_kind="user",
+                actor_id=one.user_id,
+                target_kind=one.target_kind,
+                target_id=one.target_id,
+                role_id=one.role_id,
+                inherited=one.source.inherited,
+            )
+            if all(row[key] == value for key, value in where.items()):
+                rows.append(Row(row, source=one.source))
+        return rows
 
 
 async def _names(req: Request) -> dict[str, Row]:
@@ -279,21 +263,24 @@ def _assignment(req: Request, row: Row, names: dict[str, Row] | None) -> dict[st
 
     scope: dict[str, Any]
     if row.target_kind == "system":
-        scope, where = {"system": {"all": True}}, "system"
+        scope = {"system": {"all": True}}
     else:
         scope = {row.target_kind: named(row.target_id, row.target_kind == "project")}
-        where = f"{row.target_kind}s/{row.target_id}"
     if row.inherited:
         scope["OS-INHERIT:inherited_to"] = "projects"
-    link = f"{base}/{where}/{row.actor_kind}s/{row.actor_id}/roles/{row.role_id}"
-    if row.inherited:
-        link = link.replace("/v3/", "/v3/OS-INHERIT/") + "/inherited_to_projects"
-    return {
-        "role": named(row.role_id),
-        row.actor_kind: named(row.actor_id),
-        "scope": scope,
-        "links": {"assignment": link},
-    }
+    source = row.get("source") or row  # what takes effect links to what was granted
+    links = {"assignment": _grant_url(base, source)}
+    if source.actor_kind != row.actor_kind:
+        links["membership"] = f"{base}/groups/{source.actor_id}/users/{row.actor_id}"
+    if source.role_id != row.role_id:
+        links["prior_role"] = f"{base}/roles/{source.role_id}/implies/{row.role_id}"
+    return {"role": named(row.role_id), row.actor_kind: named(row.actor_id), "scope": scope, "links": links}
+
+
+def _grant_url(base: str, row: Row) -> str:
+    where = "system" if row.target_kind == "system" else f"{row.target_kind}s/{row.target_id}"
+    path = f"{where}/{row.actor_kind}s/{row.actor_id}/roles/{row.role_id}"
+    return f"{base}/OS-INHERIT/{path}/inherited_to_projects" if row.inherited else f"{base}/{path}"
 
 
 def _missing(grant: dict[str, Any]) -> AssignmentNotFound:

@@ -180,6 +180,10 @@ async def _described(req: Request, payload: Payload, context: Context) -> dict[s
         "expires_at": _moment(payload.expires_at),
         "issued_at": _moment(payload.issued_at),
     }
+    if providers := await req.db.all(model.SERVICE_PROVIDERS, {"enabled": True}, order="id"):
+        token["service_providers"] = [
+            {key: row[key] for key in ("id", "auth_url", "sp_url")} for row in providers
+        ]
     if payload.is_scoped:
         roles = await req.db.all(model.ROLES, {"name": context.roles, "domain_id": ""}, order="name")
         token["roles"] = [{"id": row.id, "name": row.name} for row in roles]

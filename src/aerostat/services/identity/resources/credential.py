@@ -11,11 +11,11 @@ from typing import Any
 
 from aerostat.kernel import ids
 from aerostat.kernel.db import Duplicate, Row
-from aerostat.kernel.errors import BadRequest, Conflict, Forbidden
+from aerostat.kernel.errors import BadRequest, Conflict
 from aerostat.kernel.http import Request, Response
 from aerostat.kernel.resource import Resource, route
 
-from .. import grants, model
+from .. import model
 from ..delegation import check_not_delegated, note_unrestricted
 from ..errors import CredentialNotFound, ProjectNotFound, UserNotFound
 from ..rules import ADMIN, SYSTEM_READER, rules
@@ -120,7 +120,9 @@ class Credential(Resource):
         if await req.db.find(model.USERS, id=user_id) is None:
             raise UserNotFound(id=user_id)
         project_id = req.body["tenant_id"]
-        await self._check_project(req, user_id, project_id)
+        # Whether the user has a role there is looked at each time that the key is used.
+        if await req.db.find(model.PROJECTS, id=project_id, is_domain=False) is None:
+            raise ProjectNotFound(id=project_id)
         access = ids.new_hex_id()
         blob = json.dumps({"access": access, "secret": secrets.token_hex(16)})
         row = await self._insert(
@@ -140,9 +142,10 @@ class Credential(Resource):
 
     async def _get(self, req: Request, id: str, verb: str) -> Row:
         row = await req.db.find(model.CREDENTIALS, id=id)
+        # Policy first: who may not ask is not told what is there.
+        req.check(f"identity:{verb}", _target(row) if row is not None else {"target": {"credential": {}}})
         if row is None:
             raise CredentialNotFound(id=id)
-        req.check(f"identity:{verb}", _target(row))
         return row
 
     async def _get_key(self, req: Request, user_id: str, access: str, verb: str) -> Row:
@@ -156,16 +159,6 @@ class Credential(Resource):
         req.check(f"identity:{verb}", _target({"user_id": user_id}))
         await note_unrestricted(req)
         check_not_delegated(req, _MANAGING)
-
-    async def _check_project(self, req: Request, user_id: str, project_id: str) -> None:
-        """A key stands for the user on a project, so the user has to have a role there."""
-        project = await req.db.find(model.PROJECTS, id=project_id, is_domain=False)
-        if project is None:
-            raise ProjectNotFound(id=project_id)
-        if not await grants.roles_on_project(req.db, user_id, project):
-            raise Forbidden(
-                "You are not authorized to perform the requested action: the user has no role there."
-            )
 
     async def _insert(self, req: Request, **values: Any) -> Row:
         try:

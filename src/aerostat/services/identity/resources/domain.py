@@ -16,7 +16,7 @@ from .. import model
 from ..errors import DomainEnabled, DomainNotFound
 from ..rules import ANY_SCOPE, SYSTEM_READER, policy_of
 from .project import TAGS, remove_project
-from .shape import IMMUTABLE, Named, check_mutable, links
+from .shape import IMMUTABLE, Named, check_mutable, domain_in_sight, links
 
 
 class Domain(Named):
@@ -26,6 +26,7 @@ class Domain(Named):
     project_column = None
     not_found = DomainNotFound
     extra_body_keys = True
+    policy_first = ("show", "delete")
     policy = policy_of(
         "domain",
         "domains",
@@ -80,6 +81,7 @@ class Domain(Named):
             await tx.delete(model.ROLES, domain_id=row.id)
             await tx.delete(model.LIMITS, domain_id=row.id)
             await tx.delete(model.DOMAIN_OPTIONS, domain_id=row.id)
+            await tx.delete(model.IDENTITY_PROVIDERS, domain_id=row.id)
             await tx.delete(model.ASSIGNMENTS, target_kind="domain", target_id=row.id)
             await tx.delete(model.PROJECTS, id=row.id)
         req.house.state["identity"].changed()
@@ -95,6 +97,5 @@ class Domain(Named):
 
     def visible(self, req: Request) -> Conditions:
         own: Conditions = [model.PROJECTS.c.is_domain.is_(True)]
-        if not (req.context.is_admin or req.context.system_scope):
-            own.append(model.PROJECTS.c.id == (req.context.domain_id or req.context.user_domain_id))
-        return own
+        seen = domain_in_sight(req)
+        return own if seen is None else [*own, model.PROJECTS.c.id == seen]

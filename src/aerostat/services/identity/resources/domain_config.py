@@ -136,7 +136,8 @@ class DomainConfig(Resource):
         self, req: Request, domain_id: str, group: str | None = None, option: str | None = None
     ) -> dict[str, Any]:
         await self._check(req, "update", domain_id)
-        config = _valid(req.body["config"])
+        asked = req.body["config"]  # of a single option it is named without its group
+        config = _valid({group: asked} if group is not None and option is not None else asked)
         if group is not None:
             _check_only(config, group, option)
             if not await self._kept(req, domain_id, group, option):

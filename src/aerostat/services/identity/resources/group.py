@@ -10,9 +10,9 @@ from aerostat.kernel.policy import Term
 from aerostat.kernel.resource import Conditions, route
 
 from .. import model
-from ..errors import DomainNotFound, GroupNotFound
+from ..errors import DomainNotFound, GroupNotFound, UserNotFound
 from ..rules import ADMIN, ANY_SCOPE, DOMAIN_READER, SYSTEM_READER, looked_at, managed, policy_of, rules
-from .shape import DOMAIN_ID, Named, changed, links
+from .shape import DOMAIN_ID, Named, changed, domain_in_sight, links
 
 _BOTH = "domain_id:%(target.group.domain_id)s and domain_id:%(target.user.domain_id)s"
 _MANAGE = f"{ADMIN} or (role:manager and {_BOTH})"
@@ -26,6 +26,7 @@ class Group(Named):
     not_found = GroupNotFound
     extra_body_keys = True
     in_domain = True
+    policy_first = ("show", "update")
     policy = policy_of(
         "group",
         "groups",
@@ -73,20 +74,18 @@ class Group(Named):
         changed(req)
 
     def visible(self, req: Request) -> Conditions:
-        context = req.context
-        if context.is_admin or context.system_scope:
-            return []
-        return [
-            model.GROUPS.c.domain_id
-            == (context.domain_id or context.project_domain_id or context.user_domain_id)
-        ]
+        seen = domain_in_sight(req)
+        return [] if seen is None else [model.GROUPS.c.domain_id == seen]
 
     @route("GET", "/v3/users/{user_id}/groups")
     async def of_user(self, req: Request, user_id: str) -> dict[str, Any]:
-        kind = req.service.resources["User"]
-        req.check("identity:list_groups_for_user", kind.target(await kind.find(req, user_id)))
+        user = await req.db.find(model.USERS, id=user_id)
+        req.check("identity:list_groups_for_user", {"target": {"user": user or {}}})
+        if user is None:
+            raise UserNotFound(id=user_id)
         ids = [row.group_id for row in await req.db.all(model.MEMBERSHIPS, {"user_id": user_id})]
-        rows = await req.db.all(model.GROUPS, {"id": ids}) if ids else []
+        seen = req.context.domain_id
+        rows = [row for row in await req.db.all(model.GROUPS, {"id": ids}) if seen in (None, row.domain_id)]
         return {
             "groups": [self.view(req, row) for row in rows],
             "links": {"self": req.url, "previous": None, "next": None},
@@ -114,8 +113,12 @@ class Group(Named):
             raise NotFound(f"User '{user_id}' not found in group '{group_id}'.")
         await req.house.state["identity"].revoke(user_id=user_id)
 
-    async def _both(self, req: Request, group_id: str, user_id: str, rule: str) -> Row:
-        group = await self.find(req, group_id)
-        user = await req.service.resources["User"].find(req, user_id)
-        req.check(rule, {"target": {"group": group, "user": user}})
-        return group
+    async def _both(self, req: Request, group_id: str, user_id: str, rule: str) -> None:
+        """Policy first: who may not ask is not told what is there."""
+        group = await req.db.find(model.GROUPS, id=group_id)
+        user = await req.db.find(model.USERS, id=user_id)
+        req.check(rule, {"target": {"group": group or {}, "user": user or {}}})
+        if group is None:
+            raise GroupNotFound(id=group_id)
+        if user is None:
+            raise UserNotFound(id=user_id)

@@ -12,7 +12,7 @@ from aerostat.kernel.resource import Resource, route
 
 from .. import model
 from ..errors import ConsumerNotFound
-from ..rules import ADMIN, SYSTEM_READER, rules
+from ..rules import ADMIN, CLOUD_SCOPES, SYSTEM_READER, rules
 from .shape import changed
 
 _BODY = {
@@ -45,7 +45,8 @@ class Consumer(Resource):
             "create_consumer": ADMIN,
             "update_consumer": ADMIN,
             "delete_consumer": ADMIN,
-        }
+        },
+        CLOUD_SCOPES,
     )
 
     @route("POST", _PATH, body=_BODY, policy="identity:create_consumer")

@@ -19,7 +19,7 @@ from .. import grants, limits, model
 from ..config import IdentityConfig
 from ..errors import BadParent, DomainNotFound, ProjectNotFound, ProjectNotLeaf, TooDeep, UserNotFound
 from ..rules import ADMIN, ANY_SCOPE, DOMAIN_READER, SYSTEM_READER, looked_at, policy_of, rules
-from .shape import DOMAIN_ID, IMMUTABLE, Named, changed, check_mutable, links
+from .shape import DOMAIN_ID, IMMUTABLE, Named, changed, check_mutable, domain_in_sight, links
 
 TAG = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[^,/]*$"}
 TAGS = {"type": "array", "items": TAG, "maxItems": 80, "uniqueItems": True}
@@ -148,20 +148,14 @@ class Project(Named):
             raise self.missing(id)
         return row
 
-    def can_list_all(self, req: Request) -> bool:
-        return req.context.is_admin or bool(req.context.system_scope)
-
     def visible(self, req: Request) -> Conditions:
         table = model.PROJECTS
         own: Conditions = []
         if "is_domain" not in req.query:
             own.append(table.c.is_domain.is_(False))
-        if not self.can_list_all(req):
-            if req.context.domain_id is None:
-                raise Forbidden(
-                    "You are not authorized to perform the requested action: identity:list_projects."
-                )
-            own.append(table.c.domain_id == req.context.domain_id)
+        seen = domain_in_sight(req)
+        if seen is not None:
+            own.append(table.c.domain_id == seen)
         for key in ("tags", "tags-any", "not-tags", "not-tags-any"):
             if key in req.query:
                 own.append(_tag_condition(key, req.query[key][-1].split(",")))

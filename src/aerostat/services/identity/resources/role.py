@@ -23,6 +23,7 @@ class Role(Named):
     project_column = None
     not_found = RoleNotFound
     extra_body_keys = True
+    policy_first = ()
     policy = policy_of(
         "role",
         "roles",

@@ -140,25 +140,16 @@ class Region(Named):
                 f"Unable to delete region {row.id} because it or its child regions have associated endpoints."
             ) from None
 
-    @route("PUT", "/v3/regions/{region_id}", body={"type": "object", "required": ["region"]})
+    @route("PUT", "/v3/regions/{region_id}")
     async def create_named(self, req: Request, region_id: str) -> Response:
         """Create under an id of the client's choice."""
         req.check(self.policy.name("create"))
-        body = req.body["region"]
-        if body.get("id") not in (None, region_id):
+        new = await self._read(req, "create")
+        if new.get("id") not in (None, region_id):
             raise BadRequest("Conflicting region IDs specified: in the URL and in the body.")
         if await req.db.find(model.REGIONS, id=region_id) is not None:
             raise Conflict(f"Conflict occurred attempting to store region - Duplicate ID, {region_id}.")
-        row = await self.create(
-            req,
-            {
-                "id": region_id,
-                "description": body.get("description"),
-                "parent_region_id": body.get("parent_region_id"),
-                "extra": {},
-            },
-        )
-        return Response(await self.render(req, row), 201)
+        return Response(await self.render(req, await self.create(req, {**new, "id": region_id})), 201)
 
     async def _check_parent(self, req: Request, values: dict[str, Any], own_id: str | None = None) -> None:
         parent = values.get("parent_region_id")

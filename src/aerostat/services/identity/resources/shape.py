@@ -3,19 +3,20 @@
 Identity's resources may carry attributes of the client's own (`extra`), shown beside the known ones.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import msgspec
 from sqlalchemy import String, Table, func
 from sqlalchemy.sql import ColumnElement
 
 from aerostat.kernel.db import Duplicate, Row
+from aerostat.kernel.errors import BadRequest
 from aerostat.kernel.fields import Field
-from aerostat.kernel.http import Request
+from aerostat.kernel.http import Request, Response
 from aerostat.kernel.http.paging import Paging
 from aerostat.kernel.http.request import Page
-from aerostat.kernel.resource import Conditions, Resource, View, Views
+from aerostat.kernel.resource import Conditions, Resource, Verb, View, Views
 
 from ..config import IdentityConfig
 from ..errors import AlreadyThere, RoleImmutable
@@ -102,6 +103,19 @@ def with_extra(view: View, row: Mapping[str, Any]) -> View:
     return {**(row.get("extra") or {}), **view}
 
 
+def domain_in_sight(req: Request) -> str | None:
+    """The only domain whose things the caller sees in lists; None: those of all.
+
+    A token of a domain sees that one, whatever its roles.
+    """
+    context = req.context
+    if context.domain_id is not None:
+        return context.domain_id
+    if context.is_admin or context.system_scope:
+        return None
+    return context.project_domain_id or context.user_domain_id or ""
+
+
 def name_patterns(req: Request, table: Table) -> Conditions:
     """`name__contains=`, `name__startswith=` and the like, as the list filters of identity are written.
 
@@ -137,7 +151,7 @@ class Named(Resource):
     """Not used as a resource itself: the verbs that every named thing of identity shares."""
 
     kind = ""
-    policy_first = True
+    policy_first: ClassVar[Sequence[Verb]] = ("show", "update", "delete")
     in_domain = False  # whether a domain's own manager may make one, there and nowhere else
 
     def target(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -165,6 +179,15 @@ class Named(Resource):
         if self.in_domain:
             self.check_new(req, new)
         return await insert_named(req, self.kind or self.singular, self.table, new)
+
+    async def create_as(self, req: Request, id: str) -> Response:
+        """Create under an id of the client's choice, as PUT does."""
+        self._allow(req, "create")
+        new = await self._read(req, "create")
+        if not 1 <= len(id) <= 64:
+            raise BadRequest(f"Invalid input for field 'id': {id} is longer than 64 characters.")
+        row = await self.create(req, {**new, "id": id})
+        return Response(await self.render(req, row), 201, resource_id=id)
 
     async def update(self, req: Request, row: Row, changes: dict[str, Any]) -> Row:
         assert self.table is not None

@@ -19,7 +19,7 @@ from ..delegation import (
     roles_by_id,
 )
 from ..errors import RoleNotFound, RoleNotHeld, TrustNotFound, UserNotFound
-from ..rules import ADMIN, SYSTEM_READER, rules
+from ..rules import ADMIN, CLOUD_SCOPES, SYSTEM_READER, rules
 
 _CREATE = {
     "type": "object",
@@ -50,7 +50,6 @@ _TRUSTEE = "user_id:%(target.trust.trustee_user_id)s"
 class Trust(Resource):
     extra_rules = rules(
         {
-            "create_trust": "user_id:%(trust.trustor_user_id)s",
             "list_trusts": SYSTEM_READER,
             "list_trusts_for_trustor": f"{SYSTEM_READER} or {_TRUSTOR}",
             "list_trusts_for_trustee": f"{SYSTEM_READER} or {_TRUSTEE}",
@@ -58,8 +57,9 @@ class Trust(Resource):
             "list_roles_for_trust": f"{SYSTEM_READER} or {_TRUSTOR} or {_TRUSTEE}",
             "get_role_for_trust": f"{SYSTEM_READER} or {_TRUSTOR} or {_TRUSTEE}",
             "delete_trust": f"{ADMIN} or {_TRUSTOR}",
-        }
-    )
+        },
+        CLOUD_SCOPES,
+    ) + rules({"create_trust": "user_id:%(trust.trustor_user_id)s"}, ("project",))
 
     @route("POST", _PATH, body=_CREATE)
     async def create_trust(self, req: Request) -> Response:
