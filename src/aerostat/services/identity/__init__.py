@@ -36,7 +36,7 @@ from .versions import VERSIONS
 async def start(house: House) -> None:
     """Open the token keys, and let the house check tokens."""
     tokens = Tokens(house.store, house.config.section(IdentityConfig))
-    await tokens.load_keys()
+    await tokens.keys.load()
     house.state["identity"] = tokens
     house.authenticate = tokens.validate
     house.sign_in_path = SERVICE.prefix
