@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from aerostat.kernel.clock import clock
+from aerostat.services.identity.methods import password
 
 from .conftest import Client, password_auth
 
@@ -221,3 +222,26 @@ async def test_an_account_that_nobody_uses_is_disabled(admin: Client) -> None:
 async def test_odd_options_are_refused(admin: Client, options: dict[str, Any]) -> None:
     answer = await admin.post("/v3/users", json={"user": {"name": "u", "options": options}})
     assert answer.status_code == 400
+
+
+async def test_a_refusal_takes_as_long_whoever_it_is(admin: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody learns from the time whether an account is there, waits or is disabled: each pays one hash."""
+    configure(admin, slow_after_failures=1)
+    known = await admin.make("users", name="known", password="pw")
+    waiting = await admin.make("users", name="waiting", password="pw")
+    disabled = await admin.make("users", name="disabled", password="pw", enabled=False)
+    without = await admin.make("users", name="without")
+    await try_in(admin, waiting, "no")
+    paid: list[str] = []
+    check = password.is_password
+
+    async def counting(given: str, stored: str | None, rounds: int) -> bool:
+        paid.append(given)
+        return await check(given, stored, rounds)
+
+    monkeypatch.setattr(password, "is_password", counting)
+    for user in (known, waiting, disabled, without, {"id": "absent"}):
+        paid.clear()
+        answer = await try_in(admin, user, "no")
+        assert (answer.status_code, answer.json()["error"]["message"]) == (401, REFUSED)
+        assert paid == ["no"], user
