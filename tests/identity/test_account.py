@@ -70,8 +70,8 @@ async def test_guesses_made_at_once_are_no_way_around_it(admin: Client) -> None:
 async def test_an_account_is_locked_for_a_while(admin: Client) -> None:
     configure(admin, lockout_failure_attempts=2, lockout_duration_s=60, slow_after_failures=0)
     user = await admin.make("users", name="u", password="pw")
-    for password in ("no", "no", "pw"):
-        answer = await try_in(admin, user, password)
+    for given in ("no", "no", "pw"):
+        answer = await try_in(admin, user, given)
         assert answer.json()["error"]["message"] == REFUSED
     assert (await change(admin, user, "pw", "other")).status_code == 401
     clock.step(seconds=60)
