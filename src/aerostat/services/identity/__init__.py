@@ -17,6 +17,7 @@ from .resources.domain_config import DomainConfig
 from .resources.endpoint_filter import EndpointGroup
 from .resources.group import Group
 from .resources.limit import Limit, RegisteredLimit
+from .resources.oauth2_token import OAuth2Token
 from .resources.oauth_consumer import Consumer
 from .resources.oauth_token import OAuthToken
 from .resources.project import Project
@@ -69,6 +70,7 @@ SERVICE = Service(
         Revocation,
         Consumer,
         OAuthToken,
+        OAuth2Token,
         RegisteredLimit,
         Limit,
         StoredPolicy,
