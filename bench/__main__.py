@@ -20,8 +20,9 @@ from aerostat.kernel.db import open_store
 from aerostat.kernel.quota import EVERYONE, UNLIMITED
 from aerostat.kernel.state_folder import StateFolder
 
-from .cases import CASES, Case
-from .cloud import FakeCloud, Refused
+from .cases import CASES
+from .cloud import FakeCloud
+from .measure import measured
 
 CHEAP_BCRYPT = {"AEROSTAT_IDENTITY_BCRYPT_ROUNDS": "4"}
 ROOMY = {"AEROSTAT_COMPUTE_CPU_RATIO": "1000", "AEROSTAT_COMPUTE_RAM_RATIO": "100"}
@@ -161,30 +162,9 @@ def _operations(cloud: FakeCloud, args: argparse.Namespace) -> list[str]:
     for case in CASES:
         if not fnmatch.fnmatch(case.name, args.only):
             continue
-        lines += _print([_row(cloud, case, max(1, round(case.count * args.times)))])
+        lines += _print([measured(cloud, case, max(1, round(case.count * args.times)))])
     after = f"PSS after these: {cloud.tree.pss_mib():.0f} MiB."
     return lines + _print(["", after])
-
-
-def _row(cloud: FakeCloud, case: Case, count: int) -> str:
-    if case.needs not in cloud.api.rooms:
-        return f"| {case.name} | 0 | no {case.needs} room | | {case.budget_ms:g} | {case.peer} |"
-    try:
-        once = case.prepare(cloud.api)
-        if count > 1:
-            once()  # statements compiled, views made: costs of a process's first request of a kind
-        before_s, began_s = cloud.tree.cpu_s(), time.monotonic()
-        for _ in range(count):
-            once()
-        wall_ms = (time.monotonic() - began_s) * 1000 / count
-        time.sleep(0.4)  # records of requests are written a moment later
-        cpu_ms = (cloud.tree.cpu_s() - before_s) * 1000 / count
-    except (Refused, LookupError) as problem:
-        return f"| {case.name} | 0 | failed: {problem} | | {case.budget_ms:g} | {case.peer} |"
-    over = " **over**" if cpu_ms > case.budget_ms else ""
-    return (
-        f"| {case.name} | {count} | {cpu_ms:.2f}{over} | {wall_ms:.1f} | {case.budget_ms:g} | {case.peer} |"
-    )
 
 
 async def _lift_quotas(state: Path) -> None:

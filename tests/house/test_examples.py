@@ -12,10 +12,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 def test_first_flight_in_python(aerostat_cloud, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     boot_guests(aerostat_cloud)
-    spec = importlib.util.spec_from_file_location("first_flight", EXAMPLES / "first_flight.py")
-    first_flight = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(first_flight)
-
+    first_flight = loaded("first_flight")
     outputs = first_flight.fly(aerostat_cloud.connect("demo"), "flown")
 
     assert "hello from the other side" in outputs["message"]
@@ -25,3 +22,18 @@ def test_first_flight_in_python(aerostat_cloud, tmp_path, monkeypatch, capsys):
     assert list(tmp_path.iterdir()) == [], "the key is gone with the machine"
     assert aerostat_cloud.connect("demo").compute.find_keypair("flown") is None
     assert_nothing_is_left(aerostat_cloud)
+
+
+def test_a_robot_looks_at_servers_and_no_further(shared_aerostat_cloud, capsys):
+    robot = loaded("robot")
+    with shared_aerostat_cloud.connect("demo") as demo:
+        robot.live(demo, "looking")
+    told = capsys.readouterr().out.splitlines()
+    assert told == ["servers: []", "networks: refused", "afterwards: refused"]
+
+
+def loaded(name):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

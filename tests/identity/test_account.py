@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from aerostat.kernel.clock import clock
+from aerostat.services.identity.methods import password
 
 from .conftest import Client, password_auth
 
@@ -69,8 +70,8 @@ async def test_guesses_made_at_once_are_no_way_around_it(admin: Client) -> None:
 async def test_an_account_is_locked_for_a_while(admin: Client) -> None:
     configure(admin, lockout_failure_attempts=2, lockout_duration_s=60, slow_after_failures=0)
     user = await admin.make("users", name="u", password="pw")
-    for password in ("no", "no", "pw"):
-        answer = await try_in(admin, user, password)
+    for given in ("no", "no", "pw"):
+        answer = await try_in(admin, user, given)
         assert answer.json()["error"]["message"] == REFUSED
     assert (await change(admin, user, "pw", "other")).status_code == 401
     clock.step(seconds=60)
@@ -221,3 +222,26 @@ async def test_an_account_that_nobody_uses_is_disabled(admin: Client) -> None:
 async def test_odd_options_are_refused(admin: Client, options: dict[str, Any]) -> None:
     answer = await admin.post("/v3/users", json={"user": {"name": "u", "options": options}})
     assert answer.status_code == 400
+
+
+async def test_a_refusal_takes_as_long_whoever_it_is(admin: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody learns from the time whether an account is there, waits or is disabled: each pays one hash."""
+    configure(admin, slow_after_failures=1)
+    known = await admin.make("users", name="known", password="pw")
+    waiting = await admin.make("users", name="waiting", password="pw")
+    disabled = await admin.make("users", name="disabled", password="pw", enabled=False)
+    without = await admin.make("users", name="without")
+    await try_in(admin, waiting, "no")
+    paid: list[str] = []
+    check = password.is_password
+
+    async def counting(given: str, stored: str | None, rounds: int) -> bool:
+        paid.append(given)
+        return await check(given, stored, rounds)
+
+    monkeypatch.setattr(password, "is_password", counting)
+    for user in (known, waiting, disabled, without, {"id": "absent"}):
+        paid.clear()
+        answer = await try_in(admin, user, "no")
+        assert (answer.status_code, answer.json()["error"]["message"]) == (401, REFUSED)
+        assert paid == ["no"], user

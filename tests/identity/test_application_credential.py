@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from aerostat.kernel.clock import clock
+from aerostat.services.identity import passwords
 
 from .conftest import Client, Persona
 
@@ -229,3 +230,32 @@ async def test_a_token_without_a_project_makes_none(admin: Client) -> None:
     nomad = await admin.signed_in(user["id"], "unscoped")
     body = {"application_credential": {"name": "robot"}}
     assert await nomad.status("POST", f"users/{user['id']}/application_credentials", body) == 403
+
+
+async def test_a_program_that_logs_in_again_pays_its_hash_once(
+    member: Persona, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, paid = await make(member), []
+    check = passwords.is_password
+
+    async def counting(*args: Any) -> bool:
+        paid.append(args)
+        return await check(*args)
+
+    monkeypatch.setattr(passwords, "is_password", counting)
+    for _ in range(3):
+        assert (await log_in(member.client, made)).status_code == 201
+    assert len(paid) == 1
+    assert (await log_in(member.client, {**made, "secret": "wrong"})).status_code == 401
+    assert (await log_in(member.client, {**made, "id": "0" * 32})).status_code == 401  # pays as well
+    assert len(paid) == 3
+    path = f"users/{member.id}/application_credentials/{made['id']}"
+    assert await member.status("DELETE", path) == 204
+    assert (await log_in(member.client, made)).status_code == 401
+
+
+async def test_roles_that_are_not_held_are_named_in_the_refusal(member: Persona) -> None:
+    body = {"application_credential": {"name": "robot", "roles": [{"name": "admin"}]}}
+    answer = await member.request("POST", f"users/{member.id}/application_credentials", body)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"].endswith("role assignment with role: admin.")

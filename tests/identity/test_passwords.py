@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from aerostat.kernel.errors import Unavailable
 from aerostat.services.identity import passwords
 from aerostat.services.identity.passwords import ProvenSecrets, check_form, hash_password, is_password
 
@@ -90,3 +91,11 @@ async def test_a_check_holds_up_nobody() -> None:
         turns += 1
     assert all(await checking)
     assert turns > 5
+
+
+async def test_a_flood_of_log_ins_is_told_to_come_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "_MOST_WAITING", 2)
+    stored = await hash_password("s", 4)
+    answers = await asyncio.gather(*(is_password("s", stored, 4) for _ in range(4)), return_exceptions=True)
+    assert [answer for answer in answers if not isinstance(answer, Unavailable)] == [True, True]
+    assert await is_password("s", stored, 4)

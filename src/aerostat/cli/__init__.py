@@ -43,6 +43,9 @@ COMMANDS = {
     "serve": Command("serve", "run the roles of one process in the foreground"),
     "migrate": Command("migrate", "bring the database to the present shape"),
     "bootstrap": Command("bootstrap", "make the first user, networks and flavors of a cloud, once"),
+    "identity": Command(
+        "identity", "users, projects and roles from and to a file; the keys that seal tokens"
+    ),
     "object": Command("object", "an object store of its own; rings, devices and daemons of any"),
     "host": Command("host", "let compute hosts into the cloud, look at them, take them out"),
     "guest": Command("guest", "build the test guest's image"),

@@ -19,6 +19,7 @@ from .resources.group import Group
 from .resources.identity_provider import IdentityProvider
 from .resources.limit import Limit, RegisteredLimit
 from .resources.mapping import FederationMapping
+from .resources.oauth2_token import OAuth2Token
 from .resources.oauth_consumer import Consumer
 from .resources.oauth_token import OAuthToken
 from .resources.project import Project
@@ -39,7 +40,7 @@ from .versions import VERSIONS
 async def start(house: House) -> None:
     """Open the token keys, and let the house check tokens."""
     tokens = Tokens(house.store, house.config.section(IdentityConfig))
-    await tokens.load_keys()
+    await tokens.keys.load()
     house.state["identity"] = tokens
     house.authenticate = tokens.validate
     house.sign_in_path = SERVICE.prefix
@@ -72,6 +73,7 @@ SERVICE = Service(
         Revocation,
         Consumer,
         OAuthToken,
+        OAuth2Token,
         RegisteredLimit,
         Limit,
         StoredPolicy,

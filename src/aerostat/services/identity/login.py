@@ -24,6 +24,7 @@ async def log_in(req: Request, tokens: Tokens, auth: dict[str, Any]) -> tuple[st
 
     Raises `Unauthorized`, `BadRequest`; `MoreFactorsNeeded` when all is right and the account asks for more.
     """
+    await tokens.look()
     user, proofs = await _proofs(req, tokens, auth["identity"])
     parent = next((proof.parent for proof in proofs.values() if proof.parent is not None), None)
     proved = [*(parent.methods if parent is not None else ()), *proofs]

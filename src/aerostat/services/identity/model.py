@@ -21,7 +21,7 @@ PROJECTS = new_table(
     "identity_projects",
     hex_id(),
     Column("name", String(64), nullable=False),
-    Column("domain_id", String(64), nullable=True, index=True),  # null for a domain
+    Column("domain_id", String(64), nullable=True),  # null for a domain
     Column("parent_id", String(64), nullable=True, index=True),
     Column("is_domain", Boolean, nullable=False, default=False),
     Column("description", Text, nullable=False, default=""),
@@ -30,13 +30,21 @@ PROJECTS = new_table(
     Column("options", Json, nullable=False, default=dict),
     Column("extra", Json, nullable=False, default=dict),
     created_at(),
-    UniqueConstraint("domain_id", "name"),
+    # Also for finding by name in any domain, and for pages: a page's cost must not grow with the table.
+    UniqueConstraint("name", "domain_id"),
+    Index("identity_projects_domain_page", "domain_id", "id"),
 )
 # Domains have no domain of their own, and nulls are never equal: their names need an index by themselves.
 Index(
     "identity_domain_names",
     PROJECTS.c.name,
     unique=True,
+    sqlite_where=PROJECTS.c.is_domain.is_(True),
+    postgresql_where=PROJECTS.c.is_domain.is_(True),
+)
+Index(  # few among many projects
+    "identity_domains_page",
+    PROJECTS.c.id,
     sqlite_where=PROJECTS.c.is_domain.is_(True),
     postgresql_where=PROJECTS.c.is_domain.is_(True),
 )
@@ -52,7 +60,7 @@ USERS = new_table(
     Column("password_expires_at", UtcTime, nullable=True, index=True),
     Column(
         "password_is_own", Boolean, nullable=False, default=False
-    ),  # chosen by the user, not by an administrator
+    ),  # the user's choice, not an administrator's
     Column("failed_log_ins", Integer, nullable=False, default=0),  # since the last one that worked
     Column("failed_at", UtcTime, nullable=True),
     Column("last_active_at", UtcTime, nullable=True),  # a day, not a moment
@@ -63,7 +71,8 @@ USERS = new_table(
     Column("options", Json, nullable=False, default=dict),
     Column("extra", Json, nullable=False, default=dict),
     created_at(),
-    UniqueConstraint("domain_id", "name"),
+    UniqueConstraint("name", "domain_id"),
+    Index("identity_users_domain_page", "domain_id", "id"),
 )
 
 OLD_PASSWORDS = new_table(
@@ -86,7 +95,8 @@ GROUPS = new_table(
     Column("description", Text, nullable=False, default=""),
     Column("extra", Json, nullable=False, default=dict),
     created_at(),
-    UniqueConstraint("domain_id", "name"),
+    UniqueConstraint("name", "domain_id"),
+    Index("identity_groups_domain_page", "domain_id", "id"),
 )
 
 MEMBERSHIPS = new_table(

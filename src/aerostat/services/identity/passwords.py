@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 
 import bcrypt
 
+from aerostat.kernel.errors import Unavailable
+
 T = TypeVar("T")
 _BCRYPT_READS_BYTES = 72
 _MOST_ROUNDS = 20
@@ -34,7 +36,11 @@ _PBKDF2 = re.compile(
     r"\$pbkdf2-sha512\$(?P<rounds>\d{1,8})\$(?P<salt>[./+A-Za-z0-9]*)\$(?P<digest>[./+A-Za-z0-9]+)"
 )
 
-_threads = ThreadPoolExecutor(os.cpu_count() or 1, "passwords")
+_CORES = max(1, (os.cpu_count() or 1) - 1)  # one is left for everything else
+_MOST_WAITING = 100 * _CORES
+
+_threads = ThreadPoolExecutor(_CORES, "passwords")
+_waiting = 0
 
 
 async def hash_password(password: str, rounds: int) -> str:
@@ -94,7 +100,15 @@ class ProvenSecrets:
 
 
 async def _in_thread(call: Callable[..., T], *args: Any) -> T:
-    return await asyncio.get_running_loop().run_in_executor(_threads, call, *args)
+    """Raises `Unavailable` when so many wait already that this one would wait for long."""
+    global _waiting
+    if _waiting >= _MOST_WAITING:
+        raise Unavailable("Too many log-ins at once. Please try again later.")
+    _waiting += 1
+    try:
+        return await asyncio.get_running_loop().run_in_executor(_threads, call, *args)
+    finally:
+        _waiting -= 1
 
 
 def _hashed(raw: bytes, rounds: int) -> str:

@@ -43,12 +43,12 @@ def issue(user: Row, proved: tuple[str, ...], lifetime_s: int) -> Receipt:
 
 
 def seal(tokens: "Tokens", receipt: Receipt) -> str:
-    return tokens.seal(_MARK + msgspec.msgpack.encode(receipt))
+    return tokens.keys.seal(_MARK + msgspec.msgpack.encode(receipt))
 
 
 def read(tokens: "Tokens", text: str, user: Row) -> tuple[str, ...]:
     """What the user had proved when the receipt was made. Raises `Unauthorized`."""
-    raw = tokens.unseal(text)
+    raw = tokens.keys.unseal(text)
     if not raw.startswith(_MARK):
         raise Unauthorized("Could not find auth receipt.")
     receipt = msgspec.msgpack.decode(raw[len(_MARK) :], type=Receipt)

@@ -3,6 +3,8 @@
 from datetime import UTC
 from typing import Any
 
+from sqlalchemy import update
+
 from aerostat.kernel.clock import now
 from aerostat.kernel.db import Row
 from aerostat.kernel.errors import BadRequest, Forbidden
@@ -44,12 +46,18 @@ async def scope_of(req: Request, user: Row, asked: Any, parent: Payload | None) 
 
 async def use_trust(req: Request, trust_id: str) -> None:
     """One use less, of a trust that counts them. Raises `Unauthorized` when another took the last."""
+    trusts = model.TRUSTS.c
+    trust = await req.db.find(model.TRUSTS, id=trust_id)
+    if trust is None or trust.remaining_uses is None:
+        return
+    one_less = (
+        update(model.TRUSTS)
+        .where(trusts.id == trust_id, trusts.remaining_uses > 0)
+        .values(remaining_uses=trusts.remaining_uses - 1)
+    )
     async with req.db.transaction() as tx:
-        trust = await tx.find(model.TRUSTS, id=trust_id)
-        if trust is None or trust.remaining_uses == 0:
+        if not await tx.execute(one_less):
             raise refused()
-        if trust.remaining_uses is not None:
-            await tx.update(model.TRUSTS, {"id": trust.id}, remaining_uses=trust.remaining_uses - 1)
 
 
 async def _trust(req: Request, user: Row, asked: Any) -> tuple[str, dict[str, Any]]:

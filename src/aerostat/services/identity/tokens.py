@@ -1,11 +1,11 @@
 """Tokens: what is in one, how it is sealed, and who a sealed one stands for now.
 
 A token is a Fernet message (https://github.com/fernet/spec) over a few identifiers, so any process that has the keys
-can open it. The keys are in the database, sealed, so that all processes have the same. What its user may do is looked
-up, not stored in it: a role taken away is gone at once. Looking up is kept per token until something in identity
-changes; another process's changes are seen within `refresh_s`.
+can open it (`token_keys.py`). What its user may do is looked up, not stored in it: a role taken away is gone at once.
+Looking up is kept per token until something in identity changes; another process's changes are seen within `refresh_s`.
 """
 
+import asyncio
 import math
 import secrets
 import time
@@ -13,7 +13,6 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from aerostat.kernel.clock import clock, now
 from aerostat.kernel.context import Context
@@ -25,6 +24,7 @@ from .catalog import Catalog
 from .config import IdentityConfig
 from .passwords import ProvenSecrets
 from .revocations import Revocations
+from .token_keys import TokenKeys
 
 MOST_KEPT = 20_000
 
@@ -56,37 +56,16 @@ class Tokens:
         self.store = store
         self.config = config
         self.catalog = Catalog(store)
-        self._keys_read_at = 0.0
-        self._fernet: MultiFernet | None = None
+        self.keys = TokenKeys(store, config)
         self._payload = msgspec.msgpack.Decoder(Payload)
         self._contexts: dict[str, tuple[Payload, Context]] = {}
         self.bodies: dict[str, dict[str, Any]] = {}  # audit id → how the token is shown, less its catalog
         self._fresh_until = 0.0
         self._changes = 0
+        self._refreshing: asyncio.Task[None] | None = None
+        self._refreshing_at = 0
         self._revoked = Revocations()
         self.proven_secrets = ProvenSecrets()
-
-    async def load_keys(self) -> None:
-        """Read the keys; on a fresh cloud make the first. Raises `SealBroken`."""
-        rows = await self.store.all(model.TOKEN_KEYS, order="-number")
-        if not rows:
-            await self.rotate(first=True)
-            return
-        self._fernet = MultiFernet([Fernet(row.fernet_key) for row in rows])
-        self._keys_read_at = time.monotonic()
-
-    async def rotate(self, keep: int = 3, *, first: bool = False) -> None:
-        """A new key seals from now on; the `keep` newest still open. `first`: only if there is none yet."""
-        async with self.store.transaction() as tx:
-            await tx.lock("identity_token_keys")
-            rows = await tx.all(model.TOKEN_KEYS, order="-number")
-            if not (first and rows):
-                number = rows[0].number + 1 if rows else 1
-                fernet_key = Fernet.generate_key().decode()
-                await tx.insert(model.TOKEN_KEYS, number=number, fernet_key=fernet_key)
-                for old in rows[keep - 1 :]:
-                    await tx.delete(model.TOKEN_KEYS, number=old.number)
-        await self.load_keys()
 
     def issue(self, user_id: str, methods: tuple[str, ...], **scope: Any) -> tuple[str, Payload]:
         """A sealed token and what is in it.
@@ -106,20 +85,7 @@ class Tokens:
             audit_ids=(audit_id, parent.audit_ids[-1]) if parent else (audit_id,),
             **scope,
         )
-        return self.seal(msgspec.msgpack.encode(payload)), payload
-
-    def seal(self, raw: bytes) -> str:
-        """Under the newest key."""
-        assert self._fernet is not None
-        return self._fernet.encrypt(raw).rstrip(b"=").decode()
-
-    def unseal(self, text: str) -> bytes:
-        """Raises `Unauthorized` for what none of the keys sealed."""
-        assert self._fernet is not None
-        try:
-            return self._fernet.decrypt((text + "=" * (-len(text) % 4)).encode())
-        except (InvalidToken, ValueError, TypeError, UnicodeError):
-            raise Unauthorized("The token is not one of ours.") from None
+        return self.keys.seal(msgspec.msgpack.encode(payload)), payload
 
     async def validate(self, token: str, *, allow_expired: bool = False) -> Context:
         """Who the token stands for now. Raises `Unauthorized`."""
@@ -130,10 +96,9 @@ class Tokens:
 
         `allow_expired` takes a token that ended less than `allow_expired_window_s` ago, too.
         """
-        if time.monotonic() > self._fresh_until:
-            await self.refresh()
+        await self.look()
         known = self._contexts.get(token)
-        payload = known[0] if known is not None else await self._payload_of(token)
+        payload = known[0] if known is not None else self._payload_of(token)
         window_s = self.config.allow_expired_window_s if allow_expired else 0
         if payload.expires_at + window_s <= clock.timestamp():
             raise Unauthorized("The token has expired.")
@@ -154,9 +119,20 @@ class Tokens:
         self._fresh_until = 0.0
         self._forget()
 
+    async def look(self) -> None:
+        """See what other processes changed, if the last look is a while ago."""
+        if time.monotonic() > self._fresh_until:
+            await self.refresh()
+
     async def refresh(self) -> None:
-        """See what other processes changed."""
+        """See what other processes changed. Who asks meanwhile waits for the same answer, if it is not too old."""
+        if self._refreshing is None or self._refreshing.done() or self._refreshing_at != self._changes:
+            self._refreshing, self._refreshing_at = asyncio.ensure_future(self._refresh()), self._changes
+        await asyncio.shield(self._refreshing)
+
+    async def _refresh(self) -> None:
         began_s, changes = time.monotonic(), self._changes
+        await self.keys.load()
         self._revoked = Revocations(await self.store.all(model.REVOCATIONS))
         self._forget()
         if changes == self._changes:  # else what was read may lack the change: the next one reads again
@@ -194,18 +170,8 @@ class Tokens:
         old = [row.id for row in await self.store.all(model.REVOCATIONS) if row.revoked_at < limit]
         return await self.store.delete(model.REVOCATIONS, id=old) if old else 0
 
-    async def _payload_of(self, token: str) -> Payload:
-        """Another process may have made a new key since ours were read."""
+    def _payload_of(self, token: str) -> Payload:
         try:
-            return self._unseal(token)
-        except Unauthorized:
-            if time.monotonic() - self._keys_read_at < self.config.refresh_s:
-                raise
-            await self.load_keys()
-            return self._unseal(token)
-
-    def _unseal(self, token: str) -> Payload:
-        try:
-            return self._payload.decode(self.unseal(token))
-        except msgspec.DecodeError:
+            return self._payload.decode(self.keys.unseal(token))
+        except msgspec.DecodeError:  # sealed by us, and something else: a receipt
             raise Unauthorized("The token is not one of ours.") from None

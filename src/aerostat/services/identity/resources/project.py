@@ -19,7 +19,7 @@ from .. import grants, limits, model
 from ..config import IdentityConfig
 from ..errors import BadParent, DomainNotFound, ProjectNotFound, ProjectNotLeaf, TooDeep, UserNotFound
 from ..rules import ADMIN, ANY_SCOPE, DOMAIN_READER, SYSTEM_READER, looked_at, policy_of, rules
-from .shape import DOMAIN_ID, IMMUTABLE, Named, changed, check_mutable, domain_in_sight, links
+from .shape import DOMAIN_ID, IMMUTABLE, Named, check_mutable, domain_in_sight, links
 
 TAG = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[^,/]*$"}
 TAGS = {"type": "array", "items": TAG, "maxItems": 80, "uniqueItems": True}
@@ -140,7 +140,7 @@ class Project(Named):
             raise ProjectNotLeaf(id=row.id)
         async with req.db.transaction() as tx:
             await remove_project(tx, row.id)
-        changed(req)
+        await req.house.state["identity"].revoke(project_id=row.id)  # should the id ever come again
 
     async def find(self, req: Request, id: str) -> Row:
         row = await req.db.find(model.PROJECTS, id=id)

@@ -77,6 +77,7 @@ class SignedRequest(Resource):
 
     async def _token(self, req: Request, key: Row) -> Response:
         tokens = req.house.state["identity"]
+        await tokens.look()
         token, payload = tokens.issue(key.user_id, ("ec2credential",), project_id=key.project_id)
         context = await grants.context_of(req.db, payload)
         shown = await req.service.resource(Auth).shown(req, payload, context)

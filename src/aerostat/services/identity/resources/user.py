@@ -20,7 +20,7 @@ from .. import accounts, model, password_rules
 from ..errors import DomainNotFound, UserNotFound
 from ..methods.password import proven
 from ..rules import ANY_SCOPE, DOMAIN_READER, looked_at, managed, policy_of
-from .shape import DOMAIN_ID, Named, changed, domain_in_sight, links
+from .shape import DOMAIN_ID, Named, domain_in_sight, links
 
 _PASSWORD = {"type": ["string", "null"], "maxLength": 4096}
 _CHANGE_PASSWORD = {
@@ -129,7 +129,7 @@ class User(Named):
             await tx.delete(model.OAUTH_REQUESTS, user_id=row.id)
             await tx.delete(model.ASSIGNMENTS, actor_kind="user", actor_id=row.id)
             await tx.delete(model.USERS, id=row.id)
-        changed(req)
+        await req.house.state["identity"].revoke(user_id=row.id)  # should the id ever come again
 
     def visible(self, req: Request) -> Conditions:
         seen = domain_in_sight(req)
