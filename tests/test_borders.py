@@ -56,6 +56,7 @@ DRIVER_KERNEL = {
     "sqlite_file",
     "state_folder",
     "supervise",
+    "tools",
     "turns",
     "units",
 }

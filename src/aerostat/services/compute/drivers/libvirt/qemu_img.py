@@ -1,11 +1,11 @@
 """Running qemu-img and its neighbours, under limits: their input comes from users."""
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 from aerostat.kernel.errors import DriverError
+from aerostat.kernel.tools import ToolFailed, run_tool
 from aerostat.services.compute.host.protocol import DiskFull
 
 ADDRESS_SPACE_BYTES = 1 << 30
@@ -14,28 +14,13 @@ CPU_S = 30
 
 async def run(*command: str, limit_s: float = 60.0, cpu_s: int = CPU_S) -> str:
     """Run a tool and give its output. Raises `DriverError` if it fails or takes too long."""
-    limits = ("prlimit", f"--as={ADDRESS_SPACE_BYTES}", f"--cpu={cpu_s}", "--core=0", "--")
-    process = await asyncio.create_subprocess_exec(
-        *limits,
-        *command,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={"LC_ALL": "C", "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"},
-    )
     try:
-        out, complaint = await asyncio.wait_for(process.communicate(), limit_s)
-    except TimeoutError:
-        raise DriverError("Working on a disk took too long.", detail=" ".join(command), retry=True) from None
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        detail = f"{' '.join(command)}: {complaint.decode(errors='replace').strip()[-500:]}"
-        if "No space left on device" in detail:
-            raise DiskFull(detail)
-        raise DriverError("Working on a disk failed.", detail=detail)
+        out = await run_tool(*command, memory_bytes=ADDRESS_SPACE_BYTES, cpu_s=cpu_s, limit_s=limit_s)
+    except ToolFailed as error:
+        if "No space left on device" in (error.detail or ""):
+            raise DiskFull(str(error.detail)) from error
+        message = "Working on a disk took too long." if error.retry else "Working on a disk failed."
+        raise DriverError(message, detail=error.detail, retry=error.retry) from error
     return out.decode()
 
 
