@@ -1,6 +1,8 @@
 """Images of a cloud in several stores: files, and its own object store; with the official SDK."""
 
 import asyncio
+import http.server
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from aerostat.services.image.stores import stores_of
 from aerostat.testing import Cloud
 
 from ..waiting import eventually
+from .test_stack_story import stack_in
 
 MIB = 1 << 20
 SETTINGS = """
@@ -138,3 +141,70 @@ def test_two_limits_at_once(cloud: Cloud) -> None:
     assert usage["image_count_total"] == {"usage": 1, "limit": 1}
     demo.image.delete_image(made)
     assert demo.image.post("/images", json={"name": "second"}).status_code == 201
+
+
+class Shelf(http.server.BaseHTTPRequestHandler):
+    """A web server with one file."""
+
+    def do_GET(self) -> None:
+        found = self.path == "/disk.img"
+        self.send_response(200 if found else 404)
+        self.send_header("content-length", "9" if found else "0")
+        self.end_headers()
+        self.wfile.write(b"elsewhere" if found else b"")
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Nobody reads it."""
+
+
+@pytest.fixture
+def shelf() -> Iterator[str]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Shelf)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_template_has_images_from_the_web(tmp_path: Path, shelf: str) -> None:
+    port = shelf.rpartition(":")[2]
+    (tmp_path / "aerostat.toml").write_text(
+        f"[image.web]\nprivate_addresses = true\nallowed_ports = [{port}]\n"
+    )
+    with Cloud(state=tmp_path, log_level="error") as cloud:
+        demo, other = cloud.connect("demo"), cloud.connection.current_project_id
+        image = {
+            "type": "OS::Glance::WebImage",
+            "properties": {
+                "location": f"{shelf}/disk.img",
+                "disk_format": "raw",
+                "container_format": "bare",
+                "visibility": "shared",
+                "members": [other],
+                "tags": ["a"],
+                "os_distro": "debian",
+                "extra_properties": {"colour": "red"},
+            },
+        }
+        template = {"heat_template_version": "2018-08-31", "resources": {"i": image}}
+        made = demo.orchestration.create_stack(name="web", template=template)
+        path = f"/stacks/web/{made.id}"
+        stack_in(demo.orchestration, path, "CREATE_COMPLETE")
+        (found,) = demo.image.images(tag="a")
+        assert (found.status, found.size) == ("active", 9)
+        assert [one.member_id for one in demo.image.members(found)] == [other]
+        image["properties"] |= {"os_distro": None, "active": False, "extra_properties": {"size_of": "1"}}
+        image["properties"]["members"] = []
+        demo.orchestration.put(path, json={"template": template})
+        stack_in(demo.orchestration, path, "UPDATE_COMPLETE")
+        shown = demo.image.get(f"/images/{found.id}").json()
+        assert (shown["status"], shown["size_of"]) == ("deactivated", "1")
+        assert {"os_distro", "colour"}.isdisjoint(shown)
+        assert list(demo.image.members(found)) == []
+        demo.orchestration.delete(path)
+        stack_in(demo.orchestration, path, "DELETE_COMPLETE")
+        assert list(demo.image.images(tag="a")) == []
+        image["properties"] |= {"location": f"{shelf}/absent", "active": True}
+        failed = demo.orchestration.create_stack(name="absent", template=template, disable_rollback=True)
+        reason = stack_in(demo.orchestration, f"/stacks/absent/{failed.id}", "CREATE_FAILED")
+        assert "answered 404" in reason["stack_status_reason"]

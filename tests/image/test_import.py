@@ -116,7 +116,7 @@ async def test_bytes_that_are_not_what_was_declared_fail_the_import(api: Api) ->
 async def test_into_all_stores(two: Api) -> None:
     image = await two.staged()
     image = await two.imported(image["id"], all_stores=True)
-    assert image["stores"] == "one,two"
+    assert image["stores"] == "two,one"
     assert files(two) == [image["id"]] * 2
 
 
@@ -149,7 +149,7 @@ async def test_a_copy_goes_into_another_store_and_out_again(two: Api) -> None:
     assert image["stores"] == "one"
     assert (await two.start_import(image["id"], "copy-image", stores=["two"])).status_code == 403
     image = await root.imported(image["id"], "copy-image", all_stores=True)
-    assert (image["status"], image["stores"]) == ("active", "one,two")
+    assert (image["status"], image["stores"]) == ("active", "two,one")
     assert (await root.start_import(image["id"], "copy-image", stores=["two"])).status_code == 400
     (two.folder / image["id"][:2] / image["id"]).write_bytes(b"other")
     assert await two.content(image["id"]) == b"twice"  # of the store with the larger weight

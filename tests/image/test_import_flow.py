@@ -54,7 +54,7 @@ async def describe(world: World) -> Any:
 
 async def worked(world: World, image_id: str) -> None:
     image = await world.api.get(f"images/{image_id}")
-    assert (image["status"], image["stores"], image["size"]) == ("active", "one,two", 7)
+    assert (image["status"], image["stores"], image["size"]) == ("active", "two,one", 7)
     assert files(world.api) == [image_id, image_id]
     assert await world.store.count(model.LOCATIONS) == 2
     assert (await world.api.task_of(image_id))["status"] == "success"

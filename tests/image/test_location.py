@@ -135,7 +135,13 @@ async def test_other_bytes_than_were_said_leave_the_image_queued(web: Api) -> No
     assert (await web.request("POST", path, json={"url": URL, "validation_data": known})).status_code == 202
     await web.house.engine.settle()
     image = await web.get(f"images/{image['id']}")
-    assert (image["status"], image["os_hash_value"], image["locations"]) == ("queued", None, [])
+    assert (image["status"], image["os_hash_value"]) == ("queued", None)
+    assert [one["url"] for one in image["locations"]] == [
+        URL
+    ]  # as what was refused: until there is other data
+    assert (await web.upload(image["id"], b"mine")).status_code == 204
+    assert (await web.get(f"images/{image['id']}"))["stores"] == "file"
+    assert await web.content(image["id"]) == b"mine"
     assert (await web.task_of(image["id"]))["status"] == "failure"
 
 

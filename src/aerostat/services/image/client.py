@@ -28,6 +28,31 @@ class ImageClient:
     async def delete_image(self, id: str) -> None:
         await self._caller.delete(f"/v2/images/{id}")
 
+    async def deactivate(self, id: str) -> None:
+        await self._caller.post(f"/v2/images/{id}/actions/deactivate")
+
+    async def reactivate(self, id: str) -> None:
+        await self._caller.post(f"/v2/images/{id}/actions/reactivate")
+
+    async def import_image(self, id: str, method: str, **given: Any) -> None:
+        """Begin to: the image's tasks tell how it goes. `given` belongs to the method, as `uri` to `"web-download"`."""
+        await self._caller.post(f"/v2/images/{id}/import", {"method": {"name": method, **given}})
+
+    async def list_tasks(self, id: str) -> list[dict[str, Any]]:
+        """The oldest first."""
+        return list((await self._caller.get(f"/v2/images/{id}/tasks"))["tasks"])
+
+    async def list_members(self, id: str) -> list[str]:
+        """Projects with which a shared image is shared."""
+        found = (await self._caller.get(f"/v2/images/{id}/members"))["members"]
+        return [one["member_id"] for one in found]
+
+    async def add_member(self, id: str, project_id: str) -> None:
+        await self._caller.post(f"/v2/images/{id}/members", {"member": project_id})
+
+    async def remove_member(self, id: str, project_id: str) -> None:
+        await self._caller.delete(f"/v2/images/{id}/members/{project_id}")
+
     async def upload(self, id: str, chunks: AsyncIterator[bytes]) -> None:
         """Give a queued image its data."""
         await self._caller.request(

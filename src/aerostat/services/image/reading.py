@@ -62,14 +62,17 @@ async def _open(
 
 def best_first(house: House, copies: list[Row]) -> list[Row]:
     """Copies as they are to be tried: by weight, those of this machine first, then in the order of their making."""
-    stores = stores_of(house)
+    return sorted(copies, key=lambda copy: (-_weight(house, copy), not is_local(house, copy), copy.place))
 
-    def key(copy: Row) -> tuple[int, bool, int]:
-        found = stores.find(copy.store)
-        weight = found.settings.weight if found is not None else 0
-        return (-weight, not is_local(house, copy), copy.place)
 
-    return sorted(copies, key=key)
+def by_weight(house: House, copies: list[Row]) -> list[Row]:
+    """Copies as they are shown."""
+    return sorted(copies, key=lambda copy: (-_weight(house, copy), copy.place))
+
+
+def _weight(house: House, copy: Row) -> int:
+    found = stores_of(house).find(copy.store)
+    return found.settings.weight if found is not None else 0
 
 
 def is_local(house: House, copy: Row) -> bool:

@@ -32,16 +32,13 @@ class Writable(Protocol):
 
 async def receive(house: House, image: Row, store: str, chunks: AsyncIterator[bytes]) -> None:
     """Keep `chunks` in a store as the image's data. Raises what refused them; the image is then queued again."""
-    # The inspectors take 50 ms to load: at the first upload, not at the start.
-    from .inspection import Inspection
-
     claim = Claim(house.store, image.id, new_id())
     image = await claim.take("upload")
     copy: Copy | None = None
     try:
         copy = await Copy.begin(house, image.id, store, claim.token)
-        limit = house.config.section(ImageConfig).max_image_bytes
-        facts = await copied(copy, Inspection(image.disk_format), limit, chunks, claim)
+        config = house.config.section(ImageConfig)
+        facts = await copied(copy, inspection_of(config, image), config.max_image_bytes, chunks, claim)
         await copy.keep()
         await claim.fulfil("uploaded", facts, copy)
         copy.rest()
@@ -83,6 +80,13 @@ async def taken(upload: Writable, limit_bytes: int, chunks: AsyncIterator[bytes]
             raise ImageTooLarge(limit=limit_bytes)
         await upload.write(chunk)
     return size
+
+
+def inspection_of(config: ImageConfig, image: Row) -> "Inspection":
+    # The inspectors take 50 ms to load: at the first upload, not at the start.
+    from .inspection import Inspection
+
+    return Inspection(image.disk_format, image.container_format, must_match=config.require_format_match)
 
 
 async def copied(

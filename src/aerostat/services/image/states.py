@@ -21,7 +21,8 @@ IMAGE = Machine(
 
 COPY = Machine(
     ("keep", {"writing"}, "kept"),
-    ("remove", {"writing", "kept"}, "removing"),
+    ("refuse", {"writing"}, "refused"),
+    ("remove", {"writing", "kept", "refused"}, "removing"),
     initial="writing",
 )
 

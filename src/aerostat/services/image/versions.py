@@ -5,6 +5,6 @@ from aerostat.kernel.http.versions import Versions
 VERSIONS = Versions(minimum="2.0")
 # What each minor version added is whole up to the first of these.
 ANNOUNCED = (
-    ("v2.9", "CURRENT"),
-    *((f"v2.{minor}", "SUPPORTED") for minor in (7, 5, 4, 3, 2, 1, 0)),
+    ("v2.18", "CURRENT"),
+    *((f"v2.{minor}", "SUPPORTED") for minor in range(17, -1, -1)),
 )

@@ -10,7 +10,7 @@ from .errors import EntityNotFound
 from .template import is_template_name
 from .types.resource_type import ResourceType
 
-_NAMESPACES = ("heat", "neutron", "nova", "keystone", "swift", "aws")
+_NAMESPACES = ("heat", "neutron", "nova", "keystone", "glance", "swift", "aws")
 
 
 @cache

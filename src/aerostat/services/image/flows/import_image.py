@@ -19,7 +19,7 @@ from .. import model
 from ..config import ImageConfig
 from ..copies import Copy, drop_copy, drop_staged
 from ..reading import open_bytes
-from ..receiving import copied, taken
+from ..receiving import copied, inspection_of, taken
 from ..states import IMAGE, TASK
 from ..stores import STAGING, stores_of
 from ..tasks import Progress, end_task
@@ -149,15 +149,14 @@ async def finish(work: Work, image: Row | None) -> Outcome | None:
 
 async def _copy(work: Work, image: Row, store: str) -> tuple[dict[str, Any], Copy]:
     """The bytes are in the store, but not yet part of the image."""
-    from ..inspection import Inspection
-
     progress = Progress(
         work.db, work.data["task_id"], f"Copied %s to {store}", image.staged_bytes or image.size
     )
     made = await Copy.begin(work.house, image.id, store, work.flow_id)
     try:
         bytes_ = await _bytes_of(work, image, progress)
-        facts = await copied(made, Inspection(image.disk_format), _config(work).max_image_bytes, bytes_)
+        config = _config(work)
+        facts = await copied(made, inspection_of(config, image), config.max_image_bytes, bytes_)
         known = {name: image[name] for name in facts if image[name] is not None}
         if any(facts[name] != value for name, value in known.items()):
             raise DriverError("What was read is not what the image was.", detail=f"{known} is now {facts}")

@@ -26,6 +26,8 @@ async def failed(work: Work, image: Row | None, fault: Fault) -> None:
     async def say(tx: Transaction) -> None:
         if await tx.count(model.IMAGES, id=work.subject_id, status="importing"):
             await IMAGE.move(tx, model.IMAGES, work.subject_id, "import_failed")
+            # Shown as long as the image has no other data, so that its owner sees what it was; nobody reads it.
+            await _locate(tx, work, "refused")
         await end_task(tx, work.house, work.data["task_id"], "fail", fault.message)
 
     work.also(say)
@@ -62,14 +64,18 @@ async def read(work: Work, image: Row | None) -> Outcome | None:
         image[name] = value
 
     async def locate(tx: Transaction) -> None:
-        place = await next_place(tx, image.id)
-        row = {"image_id": image.id, "store": work.data["store"], "url": url, "state": "kept", "place": place}
-        await tx.insert(model.LOCATIONS, **row)
+        await _locate(tx, work, "kept")
         await end_task(tx, work.house, task_id, "succeed", result={"image_id": image.id})
 
     work.also(locate)
     work.move("imported")
     return None
+
+
+async def _locate(tx: Transaction, work: Work, state: str) -> None:
+    row = {"image_id": work.subject_id, "store": work.data["store"], "url": work.data["url"]}
+    await tx.delete(model.LOCATIONS, **row)
+    await tx.insert(model.LOCATIONS, **row, state=state, place=await next_place(tx, work.subject_id))
 
 
 async def _facts(work: Work, url: str) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from ..errors import ImageNotFound, ImageProtected, TooMany
 from ..filters import moment_filter, value_filter
 from ..patch import apply_patch, check_writable
 from ..protections import protections_of
-from ..reading import best_first
+from ..reading import best_first, by_weight
 from ..states import IMAGE
 from ..stores import STAGING, stores_of
 
@@ -319,10 +319,13 @@ class Image(Resource):
             by_id[tag.image_id]["tags"].append(tag.value)
         for one in await req.db.all(model.PROPERTIES, {"image_id": ids}, order="name"):
             by_id[one.image_id]["properties"][one.name] = one.value
-        kept = {"image_id": ids, "state": "kept"}
-        for copy in await req.db.all(model.LOCATIONS, kept, order="place"):
-            if copy.store != STAGING:
-                by_id[copy.image_id]["copies"].append(copy)
+        shown = {"image_id": ids, "state": ("kept", "refused")}
+        for copy in await req.db.all(model.LOCATIONS, shown, order="place"):
+            image = by_id[copy.image_id]
+            if copy.store != STAGING and (copy.state == "kept" or image.status == "queued"):
+                image["copies"].append(copy)
+        for row in rows:
+            row["copies"] = by_weight(req.house, row["copies"])
 
     def view(self, req: Request, row: Mapping[str, Any], brief: bool = False) -> View:
         properties: dict[str, Any] = row["properties"]

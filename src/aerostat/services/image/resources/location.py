@@ -5,7 +5,7 @@ https://docs.openstack.org/api-ref/image/v2/#add-location
 
 from typing import Any
 
-from aerostat.kernel.errors import Conflict, Forbidden
+from aerostat.kernel.errors import BadRequest, Conflict, Forbidden
 from aerostat.kernel.http import Request, Response
 from aerostat.kernel.policy import Rule
 from aerostat.kernel.resource import Resource, route
@@ -30,7 +30,6 @@ _ADD = {
                 "os_hash_algo": {"type": "string", "enum": list(HASH_BYTES)},
                 "os_hash_value": {"type": "string", "maxLength": 128},
             },
-            "required": ["os_hash_algo", "os_hash_value"],
             "additionalProperties": False,
         },
     },
@@ -59,6 +58,8 @@ class Location(Resource):
         if store is None:
             raise Forbidden("http store must be enabled to use location API by normal user.")
         url, known = req.body["url"], req.body.get("validation_data") or {}
+        if known and set(known) != {"os_hash_algo", "os_hash_value"}:
+            raise BadRequest("os_hash_algo and os_hash_value are given together, or not at all.")
         check_hash({"os_hash_algo": KNOWN_BY, **known})
         stores_of(req.house).check_uri(url, "add location")
         given = {"image_id": image.id, "loc_url": url, "validation_data": known}

@@ -1,0 +1,1 @@
+"""Resource types made by the image room."""
