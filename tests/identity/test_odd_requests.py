@@ -38,6 +38,5 @@ async def test_odd_requests(admin: Client, tmp_path: Path) -> None:
     admin.base_url = "http://cloud.test"
     met = await play(admin, generator, people, tables)
     tables.close()
-    print("MET", met)
     assert met[200] > 10
     assert sum(count for status, count in met.items() if status < 300) > 20, met
