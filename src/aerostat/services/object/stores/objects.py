@@ -120,8 +120,7 @@ class Objects:
         """A small object, whole. Raises `Superseded`, OSError."""
         writing = self.begin(part, hashed)
         try:
-            writing.write(data)
-            writing.commit(facts)
+            writing.commit(facts, data)
         finally:
             writing.close()
 

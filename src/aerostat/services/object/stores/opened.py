@@ -102,8 +102,11 @@ class Writing:
 
     def write(self, data: bytes) -> None:
         """Raises OSError, ENOSPC among them; then it is for the caller to `close`."""
-        self._sums.update(data)
+        self._take(data)
         self._write(data)
+
+    def _take(self, data: bytes) -> None:
+        self._sums.update(data)
         self.size += len(data)
 
     def _write(self, data: bytes) -> None:
@@ -121,14 +124,15 @@ class Writing:
         os.posix_fallocate(self._fd, 0, size)
         self._reserved = size
 
-    def commit(self, facts: Facts) -> None:
-        """The object is there from now on, and stays. Raises `Superseded`, OSError; ValueError where the bytes are not
-        as many as the facts say.
+    def commit(self, facts: Facts, last: bytes = b"") -> None:
+        """The object is there from now on, and stays; its `last` bytes may come with it. Raises `Superseded`, OSError;
+        ValueError where the bytes are not as many as the facts say.
         """
+        self._take(last)
         if facts.size != self.size:
             raise ValueError(f"{self.size} bytes came where {facts.size} were told")
         end = ending(facts, self._sums.all())
-        self._write(end)
+        self._write(last + end)
         if self._reserved > self.size + len(end):
             os.ftruncate(self._fd, self.size + len(end))
         os.fdatasync(self._fd)
