@@ -106,6 +106,8 @@ class Pool:
         """Take in what an answer shows: `{"user": {"id": …}}` is a `user_id`."""
         if not isinstance(body, dict):
             return
+        if isinstance(body.get("id"), str):  # rooms that show a thing without an envelope
+            self.add("id", body["id"])
         for kind, one in body.items():
             for thing in one if isinstance(one, list) else (one,):
                 if isinstance(thing, dict) and isinstance(thing.get("id"), str):
@@ -113,14 +115,27 @@ class Pool:
 
 
 class Generator:
-    """Requests to one room. `skip` are names of endpoints that are left out."""
+    """Requests to one room.
 
-    def __init__(self, service: Service, seed: int = SEED, skip: Collection[str] = ()) -> None:
+    `skip` are names of endpoints that are left out. `bodies` and `content_types` are schemas and types of bodies that a
+    room reads by itself, by the names of endpoints.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        seed: int = SEED,
+        *,
+        skip: Collection[str] = (),
+        bodies: Mapping[str, Schema] | None = None,
+        content_types: Mapping[str, str] | None = None,
+    ) -> None:
         self.random = random.Random(seed)
         self.pool = Pool()
         self.service = service
         self._endpoints = [one for one in service.router.endpoints if one.name not in skip]
-        self._schemas = dict(_schemas(service))
+        self._schemas = {**dict(_schemas(service)), **(bodies or {})}
+        self._content_types = content_types or {}
         self._queries = sorted({"limit", "marker", "sort_key", "sort_dir", *_filters(service), "odd"})
 
     def one(self, headers: Mapping[str, str]) -> Odd:
@@ -133,7 +148,7 @@ class Generator:
             endpoint.name,
             method,
             f"{self.service.prefix}{path}{self._query()}",
-            self._headers(headers),
+            self._headers(endpoint, headers),
             self._body(endpoint),
         )
 
@@ -143,7 +158,7 @@ class Generator:
     def _segment(self, part: str) -> str:
         if not part.startswith("{"):
             return part
-        known = self.pool.ids.get(part.strip("{}."), [])
+        known = self.pool.ids.get(part.strip("{}."), self.pool.ids.get("id", []))
         if known and self._mostly(0.8):
             return quote(self.random.choice(known), safe="")
         text = self.random.choice([text for text in TEXTS if len(text) < 1_000])
@@ -164,8 +179,9 @@ class Generator:
             return self.random.choice(known)
         return self.random.choice([text for text in TEXTS if len(text) < 1_000])
 
-    def _headers(self, headers: Mapping[str, str]) -> dict[str, str]:
-        sent = {"content-type": "application/json", **self._version(), **headers}
+    def _headers(self, endpoint: Endpoint, headers: Mapping[str, str]) -> dict[str, str]:
+        kind = self._content_types.get(endpoint.name, "application/json")
+        sent = {"content-type": kind, **self._version(), **headers}
         if self._mostly(0.05):
             sent["content-type"] = self.random.choice(("", "text/plain", "application/octet-stream", "x;y=z"))
         if self._mostly(0.03):

@@ -112,7 +112,7 @@ async def assembled(
     """
     doors = rooms()
     async with contextlib.AsyncExitStack() as stack:
-        rules = Rules(config.state / "policy.yaml")
+        rules = Rules(config.state / "policy.yaml", enforce_scope=config.kernel.enforce_scope)
         house = House(config, store, bus, rules, config.kernel.public_url, frozenset(roles))
         house.state.update(state or {})
         secrets = config.folder.ensure_secrets() if prepare else config.folder.secrets()

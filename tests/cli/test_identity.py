@@ -106,3 +106,28 @@ def test_keys_are_changed(config: Config, capsys: pytest.CaptureFixture[str]) ->
     assert identity(config, "rotate-keys", "--at-once") == 0
     assert asyncio.run(numbers()) == [3]
     assert "everybody has to log in again" in capsys.readouterr().out
+
+
+MAPPING = """
+- local:
+    - {user: {name: "{0}"}}
+    - {groups: "{1}", domain: {name: Far}}
+  remote:
+    - {type: name}
+    - {type: groups, blacklist: [guests]}
+"""
+
+
+def test_a_mapping_is_tried(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "mapping.yaml"
+    file.write_text(MAPPING)
+    said = ["--says", "name=ann", "--says", "groups=dev;guests"]
+    assert main(["identity", "try-mapping", str(file), *said]) == 0
+    mapped = json.loads(capsys.readouterr().out)
+    assert mapped["user"]["name"] == "ann"
+    assert mapped["group_names"] == [{"name": "dev", "domain": {"name": "Far"}}]
+    assert main(["identity", "try-mapping", str(file), "--says", "name=ann"]) == 1
+    assert "No rule of the mapping fits" in capsys.readouterr().err
+    file.write_text(MAPPING.replace("{1}", "{7}"))
+    assert main(["identity", "try-mapping", str(file), *said]) == 1
+    assert "{7} has nothing to stand for" in capsys.readouterr().err

@@ -72,7 +72,7 @@ async def test_keys_are_their_owners(admin: Client, owner: Owner) -> None:
     assert await other.status("POST", owner.base, {"tenant_id": owner.project}) == 403
     assert await other.status("GET", f"{owner.base}/{key['access']}") == 403
     assert await other.status("DELETE", f"{owner.base}/{key['access']}") == 403
-    assert await other.status("GET", f"users/{other.id}/credentials/OS-EC2/{key['access']}") == 404
+    assert await other.status("GET", f"users/{other.id}/credentials/OS-EC2/{key['access']}") == 403
     id = hashlib.sha256(key["access"].encode()).hexdigest()
     assert await other.status("GET", f"credentials/{id}") == 403
     assert await other.status("PATCH", f"credentials/{id}", {"credential": {"blob": "x"}}) == 403

@@ -28,6 +28,10 @@ async def test_odd_requests(admin: Client, tmp_path: Path) -> None:
         "target_id": generator.pool.ids["project_id"] + generator.pool.ids["domain_id"],
         "actor_id": generator.pool.ids["user_id"] + generator.pool.ids["group_id"],
     }
+    for alias, name in (("idp_id", "identity_provider_id"), ("sp_id", "service_provider_id")):
+        generator.pool.ids[alias] = generator.pool.ids.setdefault(name, [])
+    for alias in ("prior_role_id", "implied_role_id"):
+        generator.pool.ids[alias] = generator.pool.ids["role_id"]
     project = generator.pool.ids["project_id"][0]
     member = await admin.persona("member", f"projects/{project}")
     manager = await admin.persona("manager", "domains/default")

@@ -46,6 +46,7 @@ COMMANDS = {
     "identity": Command(
         "identity", "users, projects and roles from and to a file; the keys that seal tokens"
     ),
+    "policy": Command("policy", "who may do what: every rule, and whether a policy file fits"),
     "object": Command("object", "an object store of its own; rings, devices and daemons of any"),
     "host": Command("host", "let compute hosts into the cloud, look at them, take them out"),
     "guest": Command("guest", "build the test guest's image"),

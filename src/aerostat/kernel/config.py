@@ -62,6 +62,8 @@ class KernelConfig(msgspec.Struct, frozen=True, kw_only=True):
     """A log file past this size is moved aside to `….1.jsonl`, over the one before."""
     drivers: dict[str, str] = {}
     """Driver by room (`compute = "libvirt"`); a room that is not named takes its own default."""
+    enforce_scope: bool = True
+    """Whether a rule refuses tokens of a scope for which it is not meant. Off, only its text counts."""
     region: str = "RegionOne"
     host_name: str = ""
     """Name of this machine as a compute host; empty: the machine's own."""

@@ -3,8 +3,10 @@
 aerostat identity export        write domains, projects, users, groups, roles and assignments to a file, hashes included
 aerostat identity import FILE   take such a file in, whole or not at all
 aerostat identity rotate-keys   seal tokens with a new key from now on; nobody is signed out
+aerostat identity try-mapping FILE --says name=ann --says groups='dev;ops'
+                                who a user of an identity provider would be here, by the mapping in the file
 
-They work on the cloud's database, whether the cloud runs or not; what runs sees it within a second.
+Except for the last they work on the cloud's database, whether the cloud runs or not; what runs sees it within a second.
 """
 
 import argparse
@@ -20,6 +22,7 @@ VERBS = {
     "export": "write all to a file",
     "import": "take a file in",
     "rotate-keys": "change the key that seals tokens",
+    "try-mapping": "apply a mapping of federation",
 }
 
 
@@ -27,7 +30,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "verb", choices=VERBS, help="; ".join(f"{verb}: {text}" for verb, text in VERBS.items())
     )
-    parser.add_argument("file", nargs="?", help="import: the file, JSON or YAML; - is standard input")
+    parser.add_argument(
+        "file", nargs="?", help="import, try-mapping: the file, JSON or YAML; - is standard input"
+    )
+    parser.add_argument(
+        "--says",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="try-mapping: what the identity provider says of the user; several values are parted by semicolons",
+    )
     parser.add_argument(
         "--output", metavar="FILE", help="export: to this file, which only its owner may read (JSON)"
     )
@@ -42,7 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    name = {"import": "take_in", "rotate-keys": "rotate_keys"}.get(args.verb, args.verb)
+    name = {"import": "take_in", "rotate-keys": "rotate_keys", "try-mapping": "try_mapping"}.get(
+        args.verb, args.verb
+    )
     return int(importlib.import_module(f"aerostat.cli.identity.{name}").run(args) or 0)
 
 

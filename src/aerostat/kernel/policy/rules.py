@@ -84,6 +84,11 @@ class Rules:
             self._look_at_s = clock.timestamp() + LOOK_EVERY_S
             self.override(read_policy_file(path) if self._stamp else {})
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the rules that were declared."""
+        return tuple(self._defaults)
+
     def declare(self, rules: Iterable[Rule]) -> None:
         """Add defaults. Declaring the same rule again is nothing; declaring it differently is a mistake."""
         for rule in rules:

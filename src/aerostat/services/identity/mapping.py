@@ -17,7 +17,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from .mapping_schema import DEFAULT_VERSION, PROJECTS_CHECK
+from aerostat.kernel.errors import BadRequest
+
+from .mapping_schema import DEFAULT_VERSION, PROJECTS_CHECK, SCHEMAS
 
 Attributes = Mapping[str, list[str]]
 Domain = Mapping[str, str]
@@ -88,6 +90,18 @@ def apply(
         group_names=tuple(groups.values()),
         projects=tuple(projects),
     )
+
+
+def check_rules(rules: Any, version: str) -> None:
+    """Raises `BadRequest` for rules that could never be applied."""
+    if version not in SCHEMAS:
+        raise BadRequest(
+            f"Invalid input for field 'schema_version': {version} is none of {', '.join(SCHEMAS)}."
+        )
+    SCHEMAS[version].check(rules)
+    mistake = find_mistake(rules)
+    if mistake is not None:
+        raise BadRequest(f"Invalid input for field 'rules': {mistake}.")
 
 
 def find_mistake(rules: Iterable[Mapping[str, Any]]) -> str | None:

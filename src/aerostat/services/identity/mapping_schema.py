@@ -7,6 +7,8 @@ from typing import Any
 
 import jsonschema_rs
 
+from aerostat.kernel.fields import BodySchema
+
 VERSIONS = ("1.0", "2.0", "3.0")
 DEFAULT_VERSION = "1.0"
 
@@ -58,7 +60,7 @@ def _projects(version: str) -> dict[str, Any]:
     return {"type": "array", "items": _object(named, "name", "roles")}
 
 
-def rules_schema(version: str) -> dict[str, Any]:
+def _rules(version: str) -> dict[str, Any]:
     local: dict[str, Any] = {
         "user": _USER,
         "projects": _projects(version),
@@ -80,5 +82,7 @@ def rules_schema(version: str) -> dict[str, Any]:
     return {"type": "array", "minItems": 1, "items": rule}
 
 
+_WORDING = "Invalid input for field 'rules.%(path)s': %(reason)s"
+SCHEMAS = {version: BodySchema(_rules(version), _WORDING) for version in VERSIONS}
 PROJECTS_CHECK = jsonschema_rs.validator_for(_projects("2.0"))
 """Of projects that come as JSON in an attribute."""

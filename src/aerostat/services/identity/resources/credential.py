@@ -18,7 +18,7 @@ from aerostat.kernel.resource import Resource, route
 from .. import model
 from ..delegation import check_not_delegated, note_unrestricted
 from ..errors import CredentialNotFound, ProjectNotFound, UserNotFound
-from ..rules import ADMIN, SYSTEM_READER, rules
+from ..rules import ADMIN, CLOUD_SCOPES, SYSTEM_READER, rules
 
 _TEXT = {"type": ["string", "null"], "maxLength": 64}
 _FIELDS = {
@@ -49,11 +49,15 @@ class Credential(Resource):
             "create_credential": f"{ADMIN} or {_OWNER}",
             "update_credential": f"{ADMIN} or {_OWNER}",
             "delete_credential": f"{ADMIN} or {_OWNER}",
+        }
+    ) + rules(
+        {
             "ec2_get_credential": f"{SYSTEM_READER} or {_OWNER}",
             "ec2_list_credentials": f"{SYSTEM_READER} or rule:owner",
-            "ec2_create_credential": f"{ADMIN} or rule:owner",
-            "ec2_delete_credential": f"{ADMIN} or {_OWNER}",
-        }
+            "ec2_create_credential": f"{ADMIN} or (role:member and {_OWNER})",
+            "ec2_delete_credential": f"{ADMIN} or (role:member and {_OWNER})",
+        },
+        CLOUD_SCOPES,
     )
 
     @route("GET", "/v3/credentials")
@@ -114,7 +118,7 @@ class Credential(Resource):
 
     @route("POST", _EC2_PATH, body=_EC2)
     async def create_key(self, req: Request, user_id: str) -> Response:
-        req.check("identity:ec2_create_credential", {"user_id": user_id})
+        req.check("identity:ec2_create_credential", _target({"user_id": user_id}))
         await note_unrestricted(req)
         check_not_delegated(req, _MANAGING)
         if await req.db.find(model.USERS, id=user_id) is None:
@@ -132,11 +136,11 @@ class Credential(Resource):
 
     @route("GET", _EC2_PATH + "/{access}")
     async def show_key(self, req: Request, user_id: str, access: str) -> dict[str, Any]:
-        return {"credential": _key(req, await self._get_key(req, user_id, access, "ec2_get_credential"))}
+        return {"credential": _key(req, await self._get_key(req, access, "ec2_get_credential"))}
 
     @route("DELETE", _EC2_PATH + "/{access}", status=204)
     async def delete_key(self, req: Request, user_id: str, access: str) -> None:
-        row = await self._get_key(req, user_id, access, "ec2_delete_credential")
+        row = await self._get_key(req, access, "ec2_delete_credential")
         await self._check_change(req, "ec2_delete_credential", row.user_id)
         await req.db.delete(model.CREDENTIALS, id=row.id)
 
@@ -148,11 +152,12 @@ class Credential(Resource):
             raise CredentialNotFound(id=id)
         return row
 
-    async def _get_key(self, req: Request, user_id: str, access: str, verb: str) -> Row:
-        req.check(f"identity:{verb}", _target({"user_id": user_id}))
-        row = await req.db.find(model.CREDENTIALS, id=_id_of(access), user_id=user_id, type="ec2")
+    async def _get_key(self, req: Request, access: str, verb: str) -> Row:
+        """By its access key alone, as upstream finds it: whose it is says the row, and not the path."""
+        row = await req.db.find(model.CREDENTIALS, id=_id_of(access), type="ec2")
         if row is None:
             raise CredentialNotFound(id=access)
+        req.check(f"identity:{verb}", _target(row))
         return row
 
     async def _check_change(self, req: Request, verb: str, user_id: str | None) -> None:

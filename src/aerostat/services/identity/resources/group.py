@@ -65,6 +65,8 @@ class Group(Named):
         if changes.get("domain_id", row.domain_id) != row.domain_id:
             raise BadRequest("Cannot change Domain ID.")
         changes.pop("domain_id", None)
+        if changes.get("description", "") is None:
+            changes["description"] = ""
         return await super().update(req, row, changes)
 
     async def delete(self, req: Request, row: Row) -> None:

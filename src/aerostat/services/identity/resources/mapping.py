@@ -6,20 +6,17 @@ https://docs.openstack.org/api-ref/identity/v3-ext/#mappings
 from typing import Any
 
 from aerostat.kernel.db import Row
-from aerostat.kernel.errors import BadRequest
-from aerostat.kernel.fields import BodySchema, Field
+from aerostat.kernel.fields import Field
 from aerostat.kernel.http import Request, Response
 from aerostat.kernel.resource import route
 
 from .. import model
 from ..errors import MappingNotFound
-from ..mapping import find_mistake
-from ..mapping_schema import DEFAULT_VERSION, VERSIONS, rules_schema
+from ..mapping import check_rules
+from ..mapping_schema import DEFAULT_VERSION, VERSIONS
 from ..rules import CLOUD_SCOPES, LOOK, policy_of, rules
 from .shape import Named, links
 
-_WORDING = "Invalid input for field 'rules.%(path)s': %(reason)s"
-_SCHEMAS = {version: BodySchema(rules_schema(version), _WORDING) for version in VERSIONS}
 _BASE = "/v3/OS-FEDERATION/mappings"
 
 
@@ -45,18 +42,10 @@ class FederationMapping(Named):
         return await self.create_as(req, mapping_id)
 
     async def create(self, req: Request, new: dict[str, Any]) -> Row:
-        _check(new["rules"], new["schema_version"])
+        check_rules(new["rules"], new["schema_version"])
         return await super().create(req, new)
 
     async def update(self, req: Request, row: Row, changes: dict[str, Any]) -> Row:
         changes.setdefault("schema_version", DEFAULT_VERSION)
-        _check(changes["rules"], changes["schema_version"])
+        check_rules(changes["rules"], changes["schema_version"])
         return await super().update(req, row, changes)
-
-
-def _check(asked: list[Any], version: str) -> None:
-    """Raises `BadRequest` for rules that could never be applied."""
-    _SCHEMAS[version].check(asked)
-    mistake = find_mistake(asked)
-    if mistake is not None:
-        raise BadRequest(f"Invalid input for field 'rules': {mistake}.")
