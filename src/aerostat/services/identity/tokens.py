@@ -18,6 +18,7 @@ from aerostat.kernel.clock import clock, now
 from aerostat.kernel.context import Context
 from aerostat.kernel.db import Store
 from aerostat.kernel.errors import Unauthorized
+from aerostat.kernel.turns import Turns
 
 from . import grants, model
 from .catalog import Catalog
@@ -66,6 +67,7 @@ class Tokens:
         self._refreshing_at = 0
         self._revoked = Revocations()
         self.proven_secrets = ProvenSecrets()
+        self.turns = Turns()  # of accounts, where wrong passwords are counted
 
     def issue(self, user_id: str, methods: tuple[str, ...], **scope: Any) -> tuple[str, Payload]:
         """A sealed token and what is in it.

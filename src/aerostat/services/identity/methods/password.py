@@ -25,21 +25,23 @@ async def by_password(req: Request, given: Any) -> Proof:
 async def proven(req: Request, user: Row | None, password: str) -> Row:
     """The user, if that is the password. It takes as long when there is no such user or the account waits.
 
-    The row is read anew after the check: of many guesses made at once, those that are answered after the account had
-    to wait are refused, whether they were right or not.
+    The row is read anew after the check, one log-in after the other: of many guesses made at once, those that are
+    answered after the account had to wait are refused, whether they were right or not.
     """
-    config = req.house.state["identity"].config
+    tokens = req.house.state["identity"]
+    config = tokens.config
     if user is None or accounts.is_waiting(user, config):
         await is_password(password, None, config.bcrypt_rounds)
         raise refused()
     matches = await is_password(password, user.password_hash, config.bcrypt_rounds)
-    after = await req.db.find(model.USERS, id=user.id)
-    if after is None or accounts.is_waiting(after, config) or after.password_hash != user.password_hash:
-        raise refused()
-    if not matches:
-        await accounts.note_failure(req.db, after, config)
-        raise refused()
-    if not accounts.is_enabled(after, config):
-        raise refused()
-    await accounts.note_success(req.db, after)
+    async with tokens.turns.of(user.id):
+        after = await req.db.find(model.USERS, id=user.id)
+        if after is None or accounts.is_waiting(after, config) or after.password_hash != user.password_hash:
+            raise refused()
+        if not matches:
+            await accounts.note_failure(req.db, after, config)
+            raise refused()
+        if not accounts.is_enabled(after, config):
+            raise refused()
+        await accounts.note_success(req.db, after)
     return after

@@ -22,7 +22,6 @@ from .proof import Proof, find_user, refused
 
 STEP_S = 30
 DIGITS = 6
-LEAST_KEY_BYTES = 16  # of RFC 4226
 
 
 async def by_totp(req: Request, given: Any) -> Proof:
@@ -30,21 +29,30 @@ async def by_totp(req: Request, given: Any) -> Proof:
     if not isinstance(asked, dict) or not isinstance(asked.get("passcode"), str):
         raise BadRequest("Expecting to find user with a passcode in totp.")
     user = await find_user(req, asked)
-    config = req.house.state["identity"].config
-    if user is None or accounts.is_waiting(user, config):
+    if user is None:
         raise refused()
+    tokens = req.house.state["identity"]
+    async with tokens.turns.of(user.id):
+        user = await req.db.get(model.USERS, id=user.id)
+        if accounts.is_waiting(user, tokens.config):
+            raise refused()
+        if not await _is_right(req, user, asked["passcode"], tokens.config.totp_previous_windows):
+            await accounts.note_failure(req.db, user, tokens.config)
+            raise refused()
+        await accounts.note_success(req.db, user)
+    return Proof(user)
+
+
+async def _is_right(req: Request, user: Row, given: str, windows: int) -> bool:
+    """Whether that is a passcode of one of the user's secrets, and was not used before."""
     secrets = await req.db.all(model.CREDENTIALS, {"user_id": user.id, "type": "totp"})
     present = int(clock.timestamp()) // STEP_S
-    for back in range(config.totp_previous_windows + 1):
+    for step in range(present, present - windows - 1, -1):
         for secret in secrets:
-            expected = passcode(secret.blob, present - back)
-            if expected is not None and hmac.compare_digest(expected, asked["passcode"].encode()):
-                if not await _use_up(req, secret, present - back):
-                    raise refused()
-                await accounts.note_success(req.db, user)
-                return Proof(user)
-    await accounts.note_failure(req.db, user, config)
-    raise refused()
+            expected = passcode(secret.blob, step)
+            if expected is not None and hmac.compare_digest(expected, given.encode()):
+                return await _use_up(req, secret, step)
+    return False
 
 
 def passcode(secret: str, step: int) -> bytes | None:

@@ -179,11 +179,13 @@ def _end(lifetime_s: int) -> Any:
 
 
 def _form(row: Row) -> Response:
-    """An answer as OAuth has it: a form, not JSON."""
+    """An answer as OAuth has it: a form, not JSON; with colons in its times as upstream leaves them."""
     fields = {"oauth_token": row.id, "oauth_token_secret": row.secret}
     if row.expires_at is not None:
         fields["oauth_expires_at"] = iso_micro_z(row.expires_at)
-    return Response(urlencode(fields).encode(), 201, content_type="application/x-www-form-urlencoded")
+    return Response(
+        urlencode(fields, safe=":").encode(), 201, content_type="application/x-www-form-urlencoded"
+    )
 
 
 def _view(req: Request, row: Row) -> dict[str, Any]:
