@@ -61,7 +61,7 @@ async def convert(
     formats = ("-f", _QEMU_NAMES.get(disk_format, disk_format), "-O", _QEMU_NAMES.get(wanted, wanted))
     try:
         await run_tool(
-            *("qemu-img", "convert", "-p", "-U", *formats, os.path.abspath(source), os.path.abspath(target)),
+            *("qemu-img", "convert", "-p", "-U", *formats, str(source), str(target)),
             memory_bytes=MEMORY_BYTES,
             cpu_s=CPU_S_OF_EACH_GIB * gibs,
             limit_s=LIMIT_S_OF_EACH_GIB * gibs,

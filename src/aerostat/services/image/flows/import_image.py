@@ -18,8 +18,8 @@ from aerostat.kernel.work import Fault, Flow, Outcome, Work
 from .. import model
 from ..config import ImageConfig
 from ..copies import Copy, drop_copy, drop_staged
+from ..passage import copied, taken
 from ..reading import open_bytes
-from ..receiving import copied, inspection_of, taken
 from ..states import IMAGE, TASK
 from ..stores import STAGING, stores_of
 from ..tasks import Progress, end_task
@@ -155,8 +155,7 @@ async def _copy(work: Work, image: Row, store: str) -> tuple[dict[str, Any], Cop
     made = await Copy.begin(work.house, image.id, store, work.flow_id)
     try:
         bytes_ = await _bytes_of(work, image, progress)
-        config = _config(work)
-        facts = await copied(made, inspection_of(config, image), config.max_image_bytes, bytes_)
+        facts = await copied(made, image, _config(work), bytes_)
         known = {name: image[name] for name in facts if image[name] is not None}
         if any(facts[name] != value for name, value in known.items()):
             raise DriverError("What was read is not what the image was.", detail=f"{known} is now {facts}")
