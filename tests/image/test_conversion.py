@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,20 @@ from aerostat.services.image.conversion import convert, is_needed
 from aerostat.services.image.errors import FormatMismatch, ImageTooLarge, UnsafeImage
 from aerostat.services.image.inspection import Inspection
 
-from .disks import MIB, qcow2
+from .conftest import SMALL, Api, opened
+from .disks import MIB, iso, qcow2
 
 needs_qemu_img = pytest.mark.skipif(shutil.which("qemu-img") is None, reason="qemu-img is not installed")
 
 
 async def converted(folder: Path, source: str, wanted: str, most_bytes: int = 64 * MIB) -> list[float]:
     heard: list[float] = []
+
+    async def hear(percent: float) -> None:
+        heard.append(percent)
+
     paths = folder / "source", folder / "target"
-    await convert(paths[0], source, paths[1], wanted, most_bytes=most_bytes, progress=heard.append)
+    await convert(paths[0], source, paths[1], wanted, most_bytes=most_bytes, progress=hear)
     return heard
 
 
@@ -107,3 +113,47 @@ async def test_a_broken_image_is_no_riddle(tmp_path: Path) -> None:
 )
 def test_what_is_converted(disk: str, container: str, wanted: str, is_converted: bool) -> None:
     assert is_needed(disk, container, wanted) is is_converted
+
+
+@pytest.fixture
+async def raw_cloud(tmp_path: Path) -> AsyncIterator[Api]:
+    """A cloud that wants all its disks raw."""
+    async with opened(tmp_path, SMALL + 'output_format = "raw"\n') as api:
+        yield api
+
+
+@needs_qemu_img
+async def test_an_import_converts(raw_cloud: Api) -> None:
+    api = raw_cloud
+    image = await api.staged(qcow2(), disk_format="qcow2")
+    image = await api.imported(image["id"])
+    assert (image["status"], image["disk_format"]) == ("active", "raw")
+    assert image["size"] == image["virtual_size"] == MIB
+    assert await api.content(image["id"]) == bytes(MIB)
+    assert api.kept() == [image["id"]]
+    assert (await api.task_of(image["id"]))["status"] == "success"
+
+
+@needs_qemu_img
+async def test_an_upload_and_a_cd_stay_as_they_are(raw_cloud: Api) -> None:
+    api = raw_cloud
+    assert (await api.filled(qcow2(), disk_format="qcow2"))["disk_format"] == "qcow2"
+    cd = await api.staged(iso(), disk_format="iso")
+    assert (await api.imported(cd["id"]))["disk_format"] == "iso"
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [(qcow2(backing=b"/etc/shadow"), "backing file"), (qcow2(), "qemu-img is not installed")],
+)
+async def test_what_is_not_converted_is_queued_as_it_was(
+    raw_cloud: Api, data: bytes, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tools, "PATH", "/nowhere")
+    api = raw_cloud
+    image = await api.staged(data, disk_format="qcow2")
+    image = await api.imported(image["id"])
+    assert (image["status"], image["disk_format"], api.kept()) == ("queued", "qcow2", [])
+    task = await api.task_of(image["id"])
+    assert task["status"] == "failure"
+    assert words in task["message"]

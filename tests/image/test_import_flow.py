@@ -1,5 +1,6 @@
 """What an import must withstand: every step twice, dying and failing anywhere, into two stores."""
 
+import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,3 +67,26 @@ CASE = FlowCase(flow=import_image, start=start, describe=describe, worked=worked
 @pytest.mark.parametrize("trial", trials(CASE), ids=str)
 async def test_import(trial: Trial, world: World) -> None:
     await trial.run(CASE, world)
+
+
+@pytest.fixture
+async def converting(tmp_path: Path) -> AsyncIterator[World]:
+    """A world that wants its images in another format than they come."""
+    async with opened(tmp_path, STORES.replace("[image]", '[image]\noutput_format = "qcow2"', 1)) as api:
+        serve(api, {"a.test/x": bytes(1000)})
+        yield World(api)
+
+
+async def converted(world: World, image_id: str) -> None:
+    image = await world.api.get(f"images/{image_id}")
+    assert (image["status"], image["disk_format"], image["virtual_size"]) == ("active", "qcow2", 1024)
+    assert files(world.api) == [image_id, image_id]
+
+
+CONVERTING = FlowCase(flow=import_image, start=start, describe=describe, worked=converted)
+
+
+@pytest.mark.skipif(shutil.which("qemu-img") is None, reason="qemu-img is not installed")
+@pytest.mark.parametrize("trial", [one for one in trials(CONVERTING) if "convert" in str(one)], ids=str)
+async def test_an_import_that_converts(trial: Trial, converting: World) -> None:
+    await trial.run(CONVERTING, converting)

@@ -15,12 +15,16 @@ async def run(*command: str, **more: float) -> bytes:
 
 async def test_what_it_says_comes_piece_by_piece_and_whole() -> None:
     heard: list[bytes] = []
+
+    async def hear(piece: bytes) -> None:
+        heard.append(piece)
+
     out = await run_tool(
         *("sh", "-c", "echo $PATH; echo ${HOME:-none}"),
         memory_bytes=1 << 30,
         cpu_s=5,
         limit_s=20,
-        heard=heard.append,
+        heard=hear,
     )
     assert out.endswith(b"none\n")
     assert b"".join(heard) == out

@@ -5,7 +5,7 @@ A tool gets no input, no environment, so much memory, processor time and wall ti
 
 import asyncio
 import shutil
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from .errors import DriverError
 
@@ -29,7 +29,7 @@ async def run_tool(
     cpu_s: int,
     limit_s: float,
     file_bytes: int | None = None,
-    heard: Callable[[bytes], None] | None = None,
+    heard: Callable[[bytes], Awaitable[None]] | None = None,
 ) -> bytes:
     """Run a tool to its end and give its output. Raises `ToolMissing`, `ToolFailed`.
 
@@ -70,12 +70,12 @@ async def run_tool(
 
 
 async def _collected(
-    stream: asyncio.StreamReader, most_bytes: int, heard: Callable[[bytes], None] | None
+    stream: asyncio.StreamReader, most_bytes: int, heard: Callable[[bytes], Awaitable[None]] | None
 ) -> bytes:
     """The beginning of what a stream says; the rest is read too, or its writer would wait for ever."""
     kept = bytearray()
     while piece := await stream.read(_PIECE_BYTES):
         kept += piece[: most_bytes - len(kept)]
         if heard is not None:
-            heard(piece)
+            await heard(piece)
     return bytes(kept)

@@ -54,6 +54,8 @@ class ImageConfig(msgspec.Struct, frozen=True, kw_only=True):
     """An upload whose process has not been heard of for this long is given up: the image is queued again."""
     delete_delay_s: float = 0.0
     """How long the bytes of a deleted image are kept."""
+    output_format: Literal["", "qcow2", "raw", "vmdk"] = ""
+    """What disks become that are imported; empty: they stay as they are. CDs, kernels and ramdisks always do."""
     import_methods: tuple[str, ...] = ("glance-direct", "web-download", "copy-image", "glance-download")
     web: WebSettings = WebSettings()
     task_life_s: float = 48 * 3600.0

@@ -6,7 +6,7 @@ Upstream: https://docs.openstack.org/glance/latest/admin/interoperable-image-imp
 import asyncio
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from aerostat.kernel.errors import DriverError
@@ -14,7 +14,6 @@ from aerostat.kernel.tools import ToolFailed, run_tool
 
 from .errors import ImageTooLarge
 
-OUTPUT_FORMATS = ("qcow2", "raw", "vmdk")
 KEPT_AS_THEY_ARE = frozenset({"iso", "ami", "ari", "aki"})
 """A CD is booted as a CD; kernels and ramdisks are no disks."""
 MEMORY_BYTES = 2 << 30
@@ -39,9 +38,9 @@ async def convert(
     wanted: str,
     *,
     most_bytes: int,
-    progress: Callable[[float], None],
+    progress: Callable[[float], Awaitable[None]],
 ) -> None:
-    """Write `source` to `target` as `wanted`; `progress` hears of percents. What `target` held is overwritten.
+    """Write `source` to `target` as `wanted`; `progress` hears of percents. Both are absolute; `target` is overwritten.
 
     Raises `FormatMismatch`, `UnsafeImage` for bytes that no tool is shown, `ImageTooLarge`, `DriverError`.
     """
@@ -51,17 +50,17 @@ async def convert(
     gibs = 1 + virtual_bytes // _GIB
     said = bytearray()
 
-    def heard(piece: bytes) -> None:
+    async def heard(piece: bytes) -> None:
         said.extend(piece)
         found = _PROGRESS.findall(said)
         if found:
-            progress(float(found[-1]))
-        del said[:-32]
+            del said[:-32]
+            await progress(float(found[-1]))
 
     formats = ("-f", _QEMU_NAMES.get(disk_format, disk_format), "-O", _QEMU_NAMES.get(wanted, wanted))
     try:
         await run_tool(
-            *("qemu-img", "convert", "-p", "-U", *formats, os.path.abspath(source), os.path.abspath(target)),
+            *("qemu-img", "convert", "-p", "-U", *formats, str(source), str(target)),
             memory_bytes=MEMORY_BYTES,
             cpu_s=CPU_S_OF_EACH_GIB * gibs,
             limit_s=LIMIT_S_OF_EACH_GIB * gibs,

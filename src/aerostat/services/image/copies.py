@@ -6,6 +6,7 @@ that dies leaves a row by which the sweeper finds what it began.
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
 
 from aerostat.kernel.clock import now, seconds
 from aerostat.kernel.db import Duplicate, Row, Store, StoreUnavailable, Transaction
@@ -15,10 +16,10 @@ from aerostat.kernel.log import get_logger
 
 from . import model
 from .config import ImageConfig
-from .drivers.protocol import ImageStore, Upload
+from .drivers.protocol import ImageStore, Upload, UploadToFile
 from .errors import ImageGone
 from .states import COPY
-from .stores import STAGING, stores_of
+from .stores import HIDDEN, stores_of
 
 SEEN_EVERY_S = 10.0
 REMOVALS = "image.removals"
@@ -51,6 +52,13 @@ class Copy:
             await drop_copy(house, row)
             raise
         return cls(house, row, driver, upload)
+
+    @property
+    def path(self) -> Path:
+        """A file that may be filled in place of `write`. Raises `DriverError` where there is none."""
+        if not isinstance(self._upload, UploadToFile):
+            raise DriverError("What is on its way into this store is no file.")
+        return self._upload.path.absolute()
 
     async def write(self, chunk: bytes) -> None:
         """Raises `DriverError`, and `ImageGone` once the image was deleted or this upload given up."""
@@ -182,9 +190,10 @@ async def give_up_silent(house: House) -> int:
 async def kept_copies(db: Store | Transaction, image_id: str) -> list[Row]:
     """Those from which the image can be read."""
     rows = await db.all(model.LOCATIONS, {"image_id": image_id, "state": "kept"}, order="place")
-    return [row for row in rows if row.store != STAGING]
+    return [row for row in rows if row.store not in HIDDEN]
 
 
 async def drop_staged(house: House, image_id: str) -> None:
-    for row in await house.store.all(model.LOCATIONS, {"image_id": image_id, "store": STAGING}):
+    """As it came, and in another format."""
+    for row in await house.store.all(model.LOCATIONS, {"image_id": image_id, "store": HIDDEN}):
         await drop_copy(house, row)

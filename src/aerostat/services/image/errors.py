@@ -1,6 +1,15 @@
 """What the image room refuses, in upstream's words."""
 
-from aerostat.kernel.errors import BadRequest, Conflict, Forbidden, Gone, NotFound, TooLarge
+from aerostat.kernel.errors import (
+    ApiError,
+    BadRequest,
+    Conflict,
+    Forbidden,
+    Gone,
+    NotFound,
+    TooLarge,
+    UnsupportedMediaType,
+)
 
 
 class ImageNotFound(NotFound):
@@ -37,16 +46,29 @@ class Reserved(Forbidden):
     message = "Attribute '%(name)s' is reserved."
 
 
-class FormatMismatch(BadRequest):
+class FormatMismatch(UnsupportedMediaType):
     message = "Image content does not match disk_format: declared %(declared)s, found %(found)s"
 
 
-class UnsafeImage(BadRequest):
+class UnsafeImage(UnsupportedMediaType):
     message = "Image is not safe to use: %(reason)s"
 
 
 class ImageTooLarge(TooLarge):
-    message = "The image is larger than the %(limit)s bytes that one may have."
+    message = "The incoming image is too large: it is larger than the %(limit)s bytes that one may have."
+
+
+class StoreIsFull(TooLarge):
+    message = "Image storage media is full: %(reason)s"
+
+
+class RangeNotSatisfiable(ApiError):
+    status = 416
+    message = "The requested range cannot be satisfied: the image has %(size)s bytes."
+
+
+class OtherSize(BadRequest):
+    message = "The image has %(found)s bytes, and not the %(declared)s that were declared."
 
 
 class TooMany(TooLarge):

@@ -6,9 +6,8 @@ way leaves the image queued and no bytes; if its process died, the sweeper does 
 """
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from aerostat.kernel.clock import now
 from aerostat.kernel.db import Row, Store, StoreUnavailable
@@ -18,40 +17,41 @@ from aerostat.kernel.ids import new_id
 from . import model
 from .config import ImageConfig
 from .copies import SEEN_EVERY_S, Copy
-from .errors import ImageGone, ImageNotFound, ImageNotQueued, ImageTooLarge
+from .drivers.protocol import NoRoom
+from .errors import ImageGone, ImageNotFound, ImageNotQueued, OtherSize, StoreIsFull
+from .passage import copied, taken
 from .states import IMAGE
 from .stores import STAGING
 
-if TYPE_CHECKING:
-    from .inspection import Inspection
 
-
-class Writable(Protocol):
-    async def write(self, chunk: bytes) -> None: ...
-
-
-async def receive(house: House, image: Row, store: str, chunks: AsyncIterator[bytes]) -> None:
+async def receive(
+    house: House, image: Row, store: str, chunks: AsyncIterator[bytes], declared_bytes: int | None = None
+) -> None:
     """Keep `chunks` in a store as the image's data. Raises what refused them; the image is then queued again."""
     claim = Claim(house.store, image.id, new_id())
     image = await claim.take("upload")
     copy: Copy | None = None
     try:
         copy = await Copy.begin(house, image.id, store, claim.token)
-        config = house.config.section(ImageConfig)
-        facts = await copied(copy, inspection_of(config, image), config.max_image_bytes, chunks, claim)
+        facts = await copied(copy, image, house.config.section(ImageConfig), chunks, claim.check)
+        check_declared(declared_bytes, facts["size"])
         await copy.keep()
         await claim.fulfil("uploaded", facts, copy)
         copy.rest()
-    except BaseException:
+    except BaseException as error:
         if copy is not None:
             await copy.discard()
         await claim.give_up()
+        if isinstance(error, NoRoom):
+            raise StoreIsFull(reason=error.message, detail=error.detail) from error
         raise
     finally:
         claim.rest()
 
 
-async def stage(house: House, image: Row, chunks: AsyncIterator[bytes]) -> None:
+async def stage(
+    house: House, image: Row, chunks: AsyncIterator[bytes], declared_bytes: int | None = None
+) -> None:
     """Keep `chunks` where an import finds them. Raises what refused them; the image is then queued again."""
     claim = Claim(house.store, image.id, new_id())
     await claim.take("stage")
@@ -59,63 +59,25 @@ async def stage(house: House, image: Row, chunks: AsyncIterator[bytes]) -> None:
     try:
         copy = await Copy.begin(house, image.id, STAGING, claim.token)
         size = await taken(copy, house.config.section(ImageConfig).max_image_bytes, chunks)
+        check_declared(declared_bytes, size)
         await copy.keep()
         await claim.fulfil(None, {"staged_bytes": size}, copy)
         copy.rest()
-    except BaseException:
+    except BaseException as error:
         if copy is not None:
             await copy.discard()
         await claim.give_up()
+        if isinstance(error, NoRoom):
+            raise StoreIsFull(reason=error.message, detail=error.detail) from error
         raise
     finally:
         claim.rest()
 
 
-async def taken(upload: Writable, limit_bytes: int, chunks: AsyncIterator[bytes]) -> int:
-    """Every byte into the upload, as they are; answers how many. Raises `ImageTooLarge`."""
-    size = 0
-    async for chunk in chunks:
-        size += len(chunk)
-        if size > limit_bytes:
-            raise ImageTooLarge(limit=limit_bytes)
-        await upload.write(chunk)
-    return size
-
-
-def inspection_of(config: ImageConfig, image: Row) -> "Inspection":
-    # The inspectors take 50 ms to load: at the first upload, not at the start.
-    from .inspection import Inspection
-
-    return Inspection(image.disk_format, image.container_format, must_match=config.require_format_match)
-
-
-async def copied(
-    upload: Writable,
-    inspection: "Inspection",
-    limit_bytes: int,
-    chunks: AsyncIterator[bytes],
-    claim: "Claim | None" = None,
-) -> dict[str, Any]:
-    """Every byte into the upload; answers what the row then says of them."""
-    md5, sha512 = hashlib.md5(usedforsecurity=False), hashlib.sha512()
-    size = 0
-    async for chunk in chunks:
-        size += len(chunk)
-        if size > limit_bytes:
-            raise ImageTooLarge(limit=limit_bytes)
-        if claim is not None:
-            claim.check()
-        md5.update(chunk)
-        sha512.update(chunk)
-        inspection.take(chunk)
-        await upload.write(chunk)
-    return {
-        "virtual_size": inspection.finish(),
-        "size": size,
-        "checksum": md5.hexdigest(),
-        "os_hash_algo": "sha512",
-        "os_hash_value": sha512.hexdigest(),
-    }
+def check_declared(declared_bytes: int | None, found_bytes: int) -> None:
+    """Raises `OtherSize`."""
+    if declared_bytes is not None and declared_bytes != found_bytes:
+        raise OtherSize(declared=declared_bytes, found=found_bytes)
 
 
 class Claim:

@@ -1,23 +1,28 @@
 """The stores of this cloud, by the names that clients know them by."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from aerostat.kernel.config import ConfigError
 from aerostat.kernel.context import internal_context
+from aerostat.kernel.errors import DriverError
 from aerostat.kernel.house import House
 
 from .config import FILE, OBJECT, ImageConfig, StoreSettings, folder_of
 from .drivers import open_driver
 from .drivers.file.store import FileStore
-from .drivers.protocol import ImageStore
+from .drivers.protocol import ImageStore, StoreOfFiles
 from .drivers.web.reader import NotAllowed, WebReader
 from .errors import NotFetched, UnknownStore
 
 STAGING = "os_glance_staging_store"
 """Where images wait for an import: a store like others, which no client can name."""
+CONVERTED = "os_glance_converted_store"
+"""And where they wait in another format."""
+HIDDEN = (STAGING, CONVERTED)
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,10 @@ class Stores:
             own = folder if name == first_file else folder.with_name(f"{folder.name}-{name}")
             driver = None if one.type == "http" else open_driver(one, own, objects)
             self._stores[name] = NamedStore(name, one, driver)
-        self._staging = NamedStore(STAGING, FILE, FileStore(folder / "staging"))
+        self._hidden = {
+            STAGING: NamedStore(STAGING, FILE, FileStore(folder / "staging")),
+            CONVERTED: NamedStore(CONVERTED, FILE, FileStore(folder / "converted")),
+        }
         self.web = WebReader(settings.web)
 
     @property
@@ -103,7 +111,7 @@ class Stores:
 
     def find(self, name: str) -> NamedStore | None:
         """Whatever a row may name."""
-        return self._staging if name == STAGING else self._stores.get(name)
+        return self._hidden.get(name) or self._stores.get(name)
 
     def driver(self, name: str) -> ImageStore:
         """Raises `UnknownStore`."""
@@ -111,6 +119,13 @@ class Stores:
         if found is None or found.driver is None:
             raise UnknownStore(name=name)
         return found.driver
+
+    def path(self, name: str, image_id: str) -> Path:
+        """The file of an image. Raises `DriverError` where it is none of this machine."""
+        driver = self.driver(name)
+        if not isinstance(driver, StoreOfFiles):
+            raise DriverError(f"Images in store {name} are no files.")
+        return driver.path(image_id).absolute()
 
 
 def stores_of(house: House) -> Stores:

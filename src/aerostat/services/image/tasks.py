@@ -58,12 +58,21 @@ class Progress:
 
     async def add(self, size: int) -> None:
         self._bytes += size
-        if time.monotonic() - self._told_at_s >= TOLD_EVERY_S:
-            self._told_at_s = time.monotonic()
-            await self.tell()
+        if self._is_due():
+            of = f" of {self._total >> 20}" if self._total is not None else ""
+            await self._tell(f"{self._bytes >> 20}{of} MiB")
 
-    async def tell(self) -> None:
-        of = f" of {self._total >> 20}" if self._total is not None else ""
-        message = self._words % f"{self._bytes >> 20}{of} MiB"
+    async def reach(self, percent: float) -> None:
+        if self._is_due():
+            await self._tell(f"{percent:.0f} %")
+
+    def _is_due(self) -> bool:
+        is_due = time.monotonic() - self._told_at_s >= TOLD_EVERY_S
+        if is_due:
+            self._told_at_s = time.monotonic()
+        return is_due
+
+    async def _tell(self, how_far: str) -> None:
+        message = self._words % how_far
         mine = {"id": self._task_id, "status": "processing"}
         await self._db.update(model.TASKS, mine, message=message)

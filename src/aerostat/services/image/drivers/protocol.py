@@ -1,7 +1,17 @@
 """The contract of a store of image bytes."""
 
 from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from aerostat.kernel.errors import DriverError
+
+
+class NoRoom(DriverError):
+    """The store is full."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("There is not enough disk space on the image storage media.", detail=detail)
 
 
 class Upload(Protocol):
@@ -13,6 +23,20 @@ class Upload(Protocol):
         """Make the bytes durable under the image's id; they survive power loss when this returns."""
 
     async def discard(self) -> None: ...
+
+
+@runtime_checkable
+class UploadToFile(Protocol):
+    """An upload that is a file of this machine, which a tool may write in place of `write`."""
+
+    path: Path
+
+
+@runtime_checkable
+class StoreOfFiles(Protocol):
+    """A store whose images are files of this machine, which a tool may read."""
+
+    def path(self, image_id: str) -> Path: ...
 
 
 class ImageStore(Protocol):

@@ -17,11 +17,13 @@ from aerostat.kernel.work import Fault, Flow, Outcome, Work
 
 from .. import model
 from ..config import ImageConfig
+from ..conversion import convert as converted_into
+from ..conversion import is_needed
 from ..copies import Copy, drop_copy, drop_staged
+from ..passage import copied, taken
 from ..reading import open_bytes
-from ..receiving import copied, inspection_of, taken
 from ..states import IMAGE, TASK
-from ..stores import STAGING, stores_of
+from ..stores import CONVERTED, STAGING, stores_of
 from ..tasks import Progress, end_task
 
 LONGEST = timedelta(hours=12)
@@ -92,6 +94,47 @@ async def forget_staged(work: Work, image: Row | None) -> None:
 
 
 @import_image.step
+async def convert(work: Work, image: Row | None) -> Outcome | None:
+    """Staged bytes become a second staged file, if the cloud wants its images in one format; which it was is kept."""
+    if image is None:
+        return await _gone(work)
+    wanted = _config(work).output_format
+    if work.data["method"] == "copy-image" or not is_needed(
+        image.disk_format, image.container_format, wanted
+    ):
+        return None
+    progress = Progress(work.db, work.data["task_id"], f"Converted %s to {wanted}")
+    made = await Copy.begin(work.house, image.id, CONVERTED, work.flow_id)
+    try:
+        await converted_into(
+            stores_of(work.house).path(STAGING, image.id),
+            image.disk_format,
+            made.path,
+            wanted,
+            most_bytes=_config(work).max_image_bytes,
+            progress=progress.reach,
+        )
+        await made.keep()
+    except BaseException:
+        await made.discard()
+        raise
+    made.rest()
+    work.data["disk_format"] = image.disk_format
+    image.disk_format = wanted
+    work.also(made.settle)
+    return None
+
+
+@convert.undo
+async def forget_converted(work: Work, image: Row | None) -> None:
+    mine = {"image_id": work.subject_id, "token": work.flow_id, "store": CONVERTED}
+    for row in await work.db.all(model.LOCATIONS, mine):
+        await drop_copy(work.house, row)
+    if image is not None and "disk_format" in work.data:
+        image.disk_format = work.data["disk_format"]
+
+
+@import_image.step
 async def copy(work: Work, image: Row | None) -> Outcome | None:
     """Into one store after the other; what it is and how it hashes is found out by the way, each time."""
     if image is None:
@@ -155,8 +198,7 @@ async def _copy(work: Work, image: Row, store: str) -> tuple[dict[str, Any], Cop
     made = await Copy.begin(work.house, image.id, store, work.flow_id)
     try:
         bytes_ = await _bytes_of(work, image, progress)
-        config = _config(work)
-        facts = await copied(made, inspection_of(config, image), config.max_image_bytes, bytes_)
+        facts = await copied(made, image, _config(work), bytes_)
         known = {name: image[name] for name in facts if image[name] is not None}
         if any(facts[name] != value for name, value in known.items()):
             raise DriverError("What was read is not what the image was.", detail=f"{known} is now {facts}")
@@ -170,7 +212,8 @@ async def _copy(work: Work, image: Row, store: str) -> tuple[dict[str, Any], Cop
 async def _bytes_of(work: Work, image: Row, progress: Progress) -> AsyncIterator[bytes]:
     if work.data["method"] == "copy-image":
         return _counted(await open_bytes(work.house, image), progress)
-    return _counted(stores_of(work.house).driver(STAGING).read(image.id), progress)
+    staged = CONVERTED if "disk_format" in work.data else STAGING
+    return _counted(stores_of(work.house).driver(staged).read(image.id), progress)
 
 
 async def _counted(chunks: AsyncIterator[bytes], progress: Progress) -> AsyncIterator[bytes]:

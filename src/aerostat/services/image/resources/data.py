@@ -2,23 +2,23 @@
 
 import re
 
-from aerostat.kernel.errors import ApiError, BadRequest, Forbidden, UnsupportedMediaType
+from aerostat.kernel.errors import BadRequest, Forbidden, UnsupportedMediaType
 from aerostat.kernel.http import Request, Response
 from aerostat.kernel.resource import Resource, route
 
 from .. import quotas
+from ..config import ImageConfig
+from ..errors import ImageTooLarge, RangeNotSatisfiable
 from ..reading import open_bytes
 from ..receiving import receive
 from ..stores import stores_of
 from .image import Image
 
 MIB = 1 << 20
-_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
-
-
-class RangeNotSatisfiable(ApiError):
-    status = 416
-    message = "The requested range cannot be satisfied: the image has %(size)s bytes."
+_RANGE = re.compile(r"bytes *= *([0-9]{0,18}) *- *([0-9]{0,18})", re.IGNORECASE)
+# As if it were a request's header: what upstream has long understood, its old clients send.
+_CONTENT_RANGE = re.compile(r"bytes +([0-9]{1,18})-([0-9]{1,18})/(?:[0-9]{1,18}|\*)")
+SIZE_HEADER = "x-openstack-image-size"
 
 
 class ImageData(Resource):
@@ -36,7 +36,9 @@ class ImageData(Resource):
         stores.check_writable(store)
         mib = image_size // MIB
         await quotas.check(req, image.owner, image_size_total=mib, image_count_uploading=1)
-        await receive(req.house, image, store, req.stream())
+        await receive(
+            req.house, image, store, req.stream(), image_size if SIZE_HEADER in req.headers else None
+        )
 
     @route("GET", "/images/{image_id}/file")
     async def download(self, req: Request, image_id: str) -> Response:
@@ -63,14 +65,24 @@ class ImageData(Resource):
         return Response(chunks, status, headers, content_type="application/octet-stream")
 
     def _asked_range(self, req: Request, size: int) -> tuple[int, int] | None:
-        """`bytes=a-b` as start and end (not included). None for several ranges, or none that we read: everything."""
-        match = _RANGE.fullmatch(req.headers.get("range", "").strip())
-        if match is None or not (match[1] or match[2]):
-            return None
-        if not match[1]:
-            start, end = max(0, size - int(match[2])), size
+        """`bytes=a-b` as start and end (not included); None when all is asked for.
+
+        Raises `BadRequest` for several ranges, `RangeNotSatisfiable` for what holds nothing or says nothing.
+        """
+        asked = req.headers.get("range", "").strip()
+        if "," in asked:
+            raise BadRequest("Requests with multiple ranges are not supported: ask for one after the other.")
+        if asked:
+            match = _RANGE.fullmatch(asked)
+        elif asked := req.headers.get("content-range", "").strip():
+            match = _CONTENT_RANGE.fullmatch(asked)
         else:
+            return None
+        start = end = 0
+        if match is not None and match[1]:
             start, end = int(match[1]), min(size, int(match[2]) + 1 if match[2] else size)
+        elif match is not None and match[2]:
+            start, end = max(0, size - int(match[2])), size
         if start >= size or start >= end:
             error = RangeNotSatisfiable(size=size)
             error.headers = {"Content-Range": f"bytes */{size}"}
@@ -79,10 +91,16 @@ class ImageData(Resource):
 
 
 def sent_bytes(req: Request) -> int:
-    """How many bytes the client is about to send, as far as it says: else 0. Raises `BadRequest`."""
-    text = req.headers.get("x-openstack-image-size") or req.headers.get("content-length") or "0"
+    """How many bytes the client is about to send, as far as it says: else 0.
+
+    Raises `BadRequest`, and `ImageTooLarge` before any of them is read.
+    """
+    text = req.headers.get(SIZE_HEADER) or req.headers.get("content-length") or "0"
     if not text.isdecimal() or len(text) > 18:
         raise BadRequest("Invalid or missing image size in request headers.")
+    limit = req.house.config.section(ImageConfig).max_image_bytes
+    if int(text) > limit:
+        raise ImageTooLarge(limit=limit)
     return int(text)
 
 

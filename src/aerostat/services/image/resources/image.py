@@ -30,7 +30,7 @@ from ..patch import apply_patch, check_writable
 from ..protections import protections_of
 from ..reading import best_first, by_weight
 from ..states import IMAGE
-from ..stores import STAGING, stores_of
+from ..stores import HIDDEN, stores_of
 
 DISK_FORMATS = ("ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop")
 CONTAINER_FORMATS = ("ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed")
@@ -322,7 +322,7 @@ class Image(Resource):
         shown = {"image_id": ids, "state": ("kept", "refused")}
         for copy in await req.db.all(model.LOCATIONS, shown, order="place"):
             image = by_id[copy.image_id]
-            if copy.store != STAGING and (copy.state == "kept" or image.status == "queued"):
+            if copy.store not in HIDDEN and (copy.state == "kept" or image.status == "queued"):
                 image["copies"].append(copy)
         for row in rows:
             row["copies"] = by_weight(req.house, row["copies"])

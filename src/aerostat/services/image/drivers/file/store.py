@@ -3,13 +3,18 @@
 import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from aerostat.kernel.errors import DriverError
 
+from ..protocol import NoRoom
+
 CHUNK_BYTES = 512 * 1024
+WINDOW_BYTES = 16 << 20
+T = TypeVar("T")
 
 
 class FileStore:
@@ -21,17 +26,17 @@ class FileStore:
         self._uploads.mkdir(parents=True, exist_ok=True)
 
     def url(self, image_id: str) -> str:
-        return f"file://{self._path(image_id).absolute()}"
+        return f"file://{self.path(image_id).absolute()}"
 
     def properties(self) -> dict[str, Any]:
         return {"data_dir": str(self._folder), "chunk_size": CHUNK_BYTES, "thin_provisioning": False}
 
     async def begin(self, image_id: str, token: str) -> "FileUpload":
-        return FileUpload(self._uploads / f"{image_id}.{token}", self._path(image_id))
+        return await _in_thread(FileUpload, self._uploads / f"{image_id}.{token}", self.path(image_id))
 
     async def read(self, image_id: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         try:
-            handle = os.open(self._path(image_id), os.O_RDONLY | os.O_CLOEXEC)
+            handle = os.open(self.path(image_id), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError as error:
             raise DriverError("The image's data is not there.", detail=str(error)) from error
         try:
@@ -48,58 +53,88 @@ class FileStore:
             os.close(handle)
 
     async def remove_image(self, image_id: str) -> None:
-        await asyncio.to_thread(self._path(image_id).unlink, missing_ok=True)
+        await asyncio.to_thread(self.path(image_id).unlink, missing_ok=True)
 
     async def remove_upload(self, image_id: str, token: str) -> None:
         await asyncio.to_thread((self._uploads / f"{image_id}.{token}").unlink, missing_ok=True)
         await self.remove_image(image_id)
 
-    def _path(self, image_id: str) -> Path:
+    def path(self, image_id: str) -> Path:
         return self._folder / image_id[:2] / image_id
 
 
 class FileUpload:
+    """A file that nobody reads yet. Whatever was cancelled may still be at work in a thread: one at a time."""
+
     def __init__(self, temporary: Path, final: Path) -> None:
-        self._temporary, self._final = temporary, final
+        self.path, self._final = temporary, final
+        self._turn = threading.Lock()
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         self._handle: int | None = os.open(temporary, flags, 0o600)
+        self._size = self._let_go_at = 0
 
     async def write(self, chunk: bytes) -> None:
-        assert self._handle is not None
-        try:
-            await asyncio.to_thread(_write_whole, self._handle, chunk)
-        except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            message = (
-                "There is not enough disk space for the image." if full else "The image cannot be stored."
-            )
-            raise DriverError(message, detail=str(error), retry=full) from error
+        await _in_thread(self._write, chunk)
 
     async def keep(self) -> None:
-        await asyncio.to_thread(self._keep)
-
-    def _keep(self) -> None:
-        assert self._handle is not None
-        os.fsync(self._handle)
-        os.close(self._handle)
-        self._handle = None
-        self._final.parent.mkdir(exist_ok=True)
-        os.replace(self._temporary, self._final)
-        for folder in (self._final.parent, self._final.parent.parent):
-            opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(opened)
-            finally:
-                os.close(opened)
+        await _in_thread(self._keep)
 
     async def discard(self) -> None:
+        await _in_thread(self._discard)
+
+    def _write(self, chunk: bytes) -> None:
+        view = memoryview(chunk)
+        with self._turn:
+            while view:
+                view = view[os.write(self._open(), view) :]
+            self._size += len(chunk)
+            if self._size - self._let_go_at >= WINDOW_BYTES:
+                self._let_go(self._open())
+
+    def _let_go(self, handle: int) -> None:
+        """The disk begins to write the last window, and the one before, which is written, leaves the cache.
+
+        A large image pushes nothing else out of memory, keeping it does not wait for all of it at once, and pages that
+        are used again and again cost half of what fresh ones do.
+        """
+        start = max(0, self._let_go_at - WINDOW_BYTES)
+        os.posix_fadvise(handle, start, self._size - start, os.POSIX_FADV_DONTNEED)
+        self._let_go_at = self._size
+
+    def _keep(self) -> None:
+        with self._turn:
+            os.fsync(self._open())
+            self._close()
+            self._final.parent.mkdir(exist_ok=True)
+            os.replace(self.path, self._final)
+            for folder in (self._final.parent, self._final.parent.parent):
+                opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+                try:
+                    os.fsync(opened)
+                finally:
+                    os.close(opened)
+
+    def _discard(self) -> None:
+        with self._turn:
+            self._close()
+            self.path.unlink(missing_ok=True)
+
+    def _open(self) -> int:
+        if self._handle is None:
+            raise DriverError("The upload has ended.")
+        return self._handle
+
+    def _close(self) -> None:
         if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
-        self._temporary.unlink(missing_ok=True)
+            handle, self._handle = self._handle, None
+            os.close(handle)
 
 
-def _write_whole(handle: int, chunk: bytes) -> None:
-    view = memoryview(chunk)
-    while view:
-        view = view[os.write(handle, view) :]
+async def _in_thread(call: Callable[..., T], *given: Any) -> T:
+    """Raises `NoRoom`, `DriverError` for what the disk says."""
+    try:
+        return await asyncio.to_thread(call, *given)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise NoRoom(str(error)) from error
+        raise DriverError("The image cannot be stored.", detail=str(error)) from error

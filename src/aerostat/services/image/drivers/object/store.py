@@ -14,6 +14,8 @@ import msgspec
 
 from aerostat.kernel.errors import ApiError, DriverError
 
+from ..protocol import NoRoom
+
 IN_FLIGHT = 4
 """Chunks that wait for the object store at most."""
 GROWS_AFTER = 200
@@ -222,7 +224,7 @@ def _told() -> Any:
         if error.status == 404:
             raise DriverError("The image's data is not there.", detail=error.text) from error
         if error.status in (413, 507):
-            raise DriverError("There is not enough room for the image.", detail=error.text) from error
+            raise NoRoom(error.text) from error
         raise DriverError(
             "The object store cannot be used.", detail=error.text, retry=error.status >= 500, away=error.away
         ) from error
