@@ -9,6 +9,7 @@ from aerostat.kernel.config import Config
 
 from .drivers.web.settings import WebSettings
 
+Method = Literal["glance-direct", "web-download", "copy-image", "glance-download"]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -54,7 +55,7 @@ class ImageConfig(msgspec.Struct, frozen=True, kw_only=True):
     """An upload whose process has not been heard of for this long is given up: the image is queued again."""
     delete_delay_s: float = 0.0
     """How long the bytes of a deleted image are kept."""
-    import_methods: tuple[str, ...] = ("glance-direct", "web-download", "copy-image", "glance-download")
+    import_methods: tuple[Method, ...] = ("glance-direct", "web-download", "copy-image", "glance-download")
     web: WebSettings = WebSettings()
     task_life_s: float = 48 * 3600.0
     """How long a task that has ended is still shown."""
