@@ -315,6 +315,7 @@ async def test_filters(api: Api) -> None:
     assert await api.ids("?name=one") == {one["id"]}
     assert await api.ids('?os_hidden=true&name=in:x,"two, too"') == {two["id"]}
     assert await api.ids("?status=in:active,saving") == {one["id"]}
+    assert await api.ids("?status=eq:active") == {one["id"]}
     assert await api.ids(f"?id=in:{one['id']}") == {one["id"]}, "how the server list learns names of images"
     assert await api.ids("?disk_format=qcow2") == {three["id"]}
     assert await api.ids("?colour=red") == {one["id"]}
@@ -347,6 +348,9 @@ async def test_filters(api: Api) -> None:
         "created_at=gt:yesterday",
         "created_at=gt:0001-01-01T00:00:00%2B14:00",
         'name=in:"open',
+        "changes-since=2026-01-01",
+        "sort=name:asc&sort_key=name",
+        "sort_key=name&sort_key=size&sort_key=id&sort_dir=asc&sort_dir=desc",
     ],
 )
 async def test_odd_queries_are_bad_requests(api: Api, query: str) -> None:

@@ -170,3 +170,15 @@ async def test_a_copy_of_what_lies_elsewhere(web: Api) -> None:
     assert image["direct_url"].startswith("file://")  # what is near is read first
     assert (await web("root").request("DELETE", f"stores/web/{image['id']}")).status_code == 204
     assert await web.content(image["id"]) == b"elsewhere"
+
+
+async def test_bytes_that_have_changed_are_not_given(web: Api) -> None:
+    image = await web.make()
+    await web.request("POST", f"images/{image['id']}/locations", json={"url": URL})
+    await web.house.engine.settle()
+    serve(web, {"a.test/x": b"something"})
+    answer = await web.request("GET", f"images/{image['id']}/file")
+    assert (answer.status_code, answer.json()["message"]) == (
+        500,
+        "What is at the image's location is no longer what it was.",
+    )

@@ -9,6 +9,7 @@ from aerostat.kernel.config import Config
 
 from .drivers.web.settings import WebSettings
 
+Method = Literal["glance-direct", "web-download", "copy-image", "glance-download"]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -56,7 +57,7 @@ class ImageConfig(msgspec.Struct, frozen=True, kw_only=True):
     """How long the bytes of a deleted image are kept."""
     output_format: Literal["", "qcow2", "raw", "vmdk"] = ""
     """What disks become that are imported; empty: they stay as they are. CDs, kernels and ramdisks always do."""
-    import_methods: tuple[str, ...] = ("glance-direct", "web-download", "copy-image", "glance-download")
+    import_methods: tuple[Method, ...] = ("glance-direct", "web-download", "copy-image", "glance-download")
     web: WebSettings = WebSettings()
     task_life_s: float = 48 * 3600.0
     """How long a task that has ended is still shown."""

@@ -24,9 +24,9 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def value_filter(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
-    """`active`, or `in:active,queued` (values may be quoted)."""
+    """`active`, `eq:active`, or `in:active,queued` (values may be quoted)."""
     if not text.startswith("in:"):
-        return column == text
+        return column == text.removeprefix("eq:")
     if text.count('"') % 2:
         raise BadRequest(f"Invalid filter value {text}. The quote is not closed.")
     values = next(csv.reader([text.removeprefix("in:")], skipinitialspace=True), [])

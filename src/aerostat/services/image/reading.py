@@ -1,5 +1,6 @@
 """Reading an image's bytes, wherever they are: the best copy that can be opened."""
 
+import hashlib
 from collections.abc import AsyncIterator
 
 from aerostat.kernel.db import Row
@@ -53,7 +54,7 @@ async def _open(
     error = DriverError("The image's data is not there.")
     for copy in copies:
         try:
-            return await begun(_read(house, copy, start, length))
+            return await begun(_read(house, image, copy, start, length))
         except DriverError as failure:
             log.warning("image.copy_not_read", image=image.id, store=copy.store, reason=failure.message)
             error = failure
@@ -80,12 +81,29 @@ def is_local(house: House, copy: Row) -> bool:
     return found is not None and found.driver is not None and found.driver.is_local
 
 
-def _read(house: House, copy: Row, start: int, length: int | None) -> AsyncIterator[bytes]:
+def _read(house: House, image: Row, copy: Row, start: int, length: int | None) -> AsyncIterator[bytes]:
     stores = stores_of(house)
     found = stores.find(copy.store)
     if found is not None and found.driver is not None:
         return found.driver.read(copy.image_id, start, length)
-    return stores.web.read(copy.url, start, length)
+    chunks = stores.web.read(copy.url, start, length)
+    is_whole = start == 0 and length in (None, image.size)
+    return _unchanged(image, chunks) if is_whole and image.os_hash_value is not None else chunks
+
+
+async def _unchanged(image: Row, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """What a web server of somebody else's gives, as long as it is what it was; the end is missing if it is not."""
+    digest = hashlib.new(image.os_hash_algo)
+    held = b""
+    async for chunk in chunks:
+        if held:
+            yield held
+        digest.update(chunk)
+        held = chunk
+    if digest.hexdigest() != image.os_hash_value:
+        raise DriverError("What is at the image's location is no longer what it was.")
+    if held:
+        yield held
 
 
 async def begun(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -235,6 +235,13 @@ class Image(Resource):
     async def list(self, req: Request) -> Page | Rows:
         if req.path.endswith("/"):  # an image with an empty id is asked for
             raise ImageNotFound(id="")
+        if "changes-since" in req.query:
+            raise BadRequest('The "changes-since" filter is no longer available on v2.')
+        if "sort" in req.query and not {"sort_key", "sort_dir"}.isdisjoint(req.query):
+            raise BadRequest("Old and new sorting syntax cannot be combined")
+        keys, directions = (req.query.get(name, []) for name in ("sort_key", "sort_dir"))
+        if len(directions) > 1 and len(directions) != len(keys):
+            raise BadRequest("Number of sort dirs does not match the number of sort keys")
         return await super().list(req)
 
     def visible(self, req: Request) -> Conditions:
