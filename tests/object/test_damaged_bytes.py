@@ -44,9 +44,11 @@ def flip(path, at):
 
 def files(folder, larger_than=SMALL):
     """Of objects and fragments, by device."""
-    found = [*folder.glob("**/objects/*/*/*"), *folder.glob("**/fragments/*/*/*")]
+    found = [*folder.glob("**/objects/*/*/*"), *folder.glob("**/fragments*/*/*/*")]
     return sorted(
-        path for path in found if path.stat().st_size > larger_than and "quarantined" not in path.parts
+        path
+        for path in found
+        if path.stat().st_size > larger_than and not {"quarantined", "wounded"} & {*path.parts}
     )
 
 

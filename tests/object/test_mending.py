@@ -3,15 +3,19 @@
 import os
 from unittest.mock import patch
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from aerostat.services.object.cluster.errors import NoQuorum
 from aerostat.services.object.daemons.mending import FIRST_PAUSE_S, Copy
+from aerostat.services.object.daemons.reconstructor import Reconstructor
 from aerostat.services.object.daemons.replicator import Replicator
 from aerostat.services.object.daemons.station import Station
 from aerostat.services.object.node.server import NodeServer
 from aerostat.services.object.stores.device import LocalDevice
-from aerostat.services.object.stores.object_file import Revision
+from aerostat.services.object.stores.fragments import Fragments
+from aerostat.services.object.stores.object_file import Damaged, Geometry, Revision
 from aerostat.services.object.stores.objects import Superseded
 from aerostat.services.object.stores.protocol import DeviceAway, Place
 from aerostat.services.object.stores.sums import PIECE
@@ -19,10 +23,12 @@ from aerostat.services.object.stores.sums import PIECE
 from .daemons_kit import UNHURRIED, WEEK_S, world
 from .faults import facts
 from .faults import read as read_object
+from .faults import write as write_object
 from .nodes import SECRET, remote, serving
 from .test_auditor import full
 from .test_damaged_bytes import files, flip
 from .test_objects_on_disk import device_at
+from .test_reconstructor import POLICIES
 
 SIZE = 3 * PIECE + 1234
 HASH = "ab" * 16
@@ -141,6 +147,110 @@ async def write_whole(device, place, data):
     await writing.write(data)
     await writing.commit(facts(data, 5))
     await writing.close()
+
+
+# Fragments
+
+
+async def coded(made, data):
+    """An object of four fragments, two of which make it; their files."""
+    await write_object(made.cluster.objects(1), data, made.at())
+    return files(made.root)
+
+
+def flip_segment(path, number):
+    """Of a fragment: the part that it has of a segment of the object."""
+    flip(path, path.stat().st_size * number // 4 + 100)
+
+
+async def test_fragments_that_are_all_damaged_make_one_object_between_them(tmp_path):
+    data = os.urandom(4 << 20)
+    async with world(tmp_path, 4, POLICIES) as made:
+        for number, path in enumerate(await coded(made, data)):
+            flip_segment(path, number)
+        for _ in range(3):
+            assert await read_object(made.cluster.objects(1)) == data
+        await full(made)
+        assert (len(files(tmp_path)), len(aside(tmp_path, "wounded"))) == (0, 4)
+        assert await read_object(made.cluster.objects(1)) == data
+        for _ in range(2):
+            await Reconstructor(made.station).pass_once()
+        assert (len(files(tmp_path)), aside(tmp_path, "wounded"), aside(tmp_path, "quarantined")) == (
+            4,
+            [],
+            [],
+        )
+        assert {path.name.rpartition(".")[2] for path in files(tmp_path)} == {"durable"}
+        for away in made.faulty.values():
+            made.mend()
+            away.away = True
+            assert await read_object(made.cluster.objects(1)) == data
+        made.mend()
+
+
+async def test_fragments_of_which_too_little_is_left_wait(tmp_path):
+    async with world(tmp_path, 4, POLICIES) as made:
+        for path in (await coded(made, os.urandom(4 << 20)))[:3]:
+            flip_segment(path, 1)
+        with pytest.raises(NoQuorum):
+            await read_object(made.cluster.objects(1))
+        await full(made)
+        reconstructor = Reconstructor(made.station)
+        with capture_logs() as lines:
+            for _ in range(3):
+                await reconstructor.pass_once()
+        assert len([one for one in lines if one["event"] == "object cannot be mended yet"]) == 3
+        assert len(aside(tmp_path, "wounded")) == 3
+
+
+def wounded_fragment(tmp_path, at=5, index=1):
+    (tmp_path / "tmp").mkdir(parents=True, exist_ok=True)
+    fragments = Fragments(tmp_path, 1)
+    put_fragment(fragments, at, index, os.urandom(SIZE))
+    fragments.make_durable(1, HASH, at)
+    flip(files(tmp_path)[0], 5)
+    with fragments.find(1, HASH) as found, pytest.raises(Damaged):
+        found.read(0, 10)
+    assert [(part, held.timestamp, held.fragment) for part, held in fragments.wounded()] == [(1, at, index)]
+    return fragments
+
+
+def put_fragment(fragments, at, index, data):
+    geometry = Geometry(data=2, parity=2, segment_bytes=1 << 20, size=2 * SIZE, checksum="")
+    writing = fragments.begin(1, HASH)
+    writing.write(data)
+    writing.commit(msgspec.structs.replace(facts(data, at), fragment=index, geometry=geometry))
+
+
+def test_a_wounded_fragment_is_one_for_readers_only(tmp_path):
+    fragments = wounded_fragment(tmp_path)
+    for wanted in (None, (5, 1)):
+        with fragments.find(1, HASH, wanted) as found:
+            assert (found.is_durable, found.versions[0].fragment) == (True, 1)
+            assert len(found.read(PIECE, PIECE + 10)) == 10
+    assert fragments.held(1, HASH[-3:]) == []
+    assert fragments.post(1, HASH, Revision(timestamp=6, headers={"x-object-meta-a": "b"})).timestamp == 6
+    with pytest.raises(Superseded):
+        put_fragment(fragments, 4, 1, b"older")
+
+
+@pytest.mark.parametrize("how", ["rebuilt", "newer", "deleted", "forgotten by who died"])
+def test_what_takes_the_place_of_a_wounded_fragment(tmp_path, how):
+    fragments = wounded_fragment(tmp_path)
+    (left,) = (tmp_path / "wounded").glob("*/*")
+    copy = left.read_bytes()
+    if how == "deleted":
+        assert fragments.delete(1, HASH, "/a/c/o", 7).size == SIZE
+    else:
+        at = 6 if how == "newer" else 5
+        put_fragment(fragments, at, 1, os.urandom(SIZE))
+        assert fragments.make_durable(1, HASH, at)
+    if how == "forgotten by who died":
+        left.write_bytes(copy)
+    assert fragments.wounded() == []
+    assert not left.exists()
+    with fragments.find(1, HASH) as found:
+        assert found.facts.is_gone == (how == "deleted")
 
 
 # On one device

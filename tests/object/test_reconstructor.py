@@ -206,7 +206,8 @@ async def test_damaged_fragments_are_found_and_rebuilt(tmp_path):
         made.clock_s += WEEK_S + 1
         await auditor.pass_once()
         made.clock_s -= WEEK_S + 1
-        assert len(list(tmp_path.glob("*/quarantined/fragments-1/*"))) == 2
+        assert len(list(tmp_path.glob("*/quarantined/fragments-1/*"))) == 1
+        assert len(list(tmp_path.glob("*/wounded/fragments-1/*"))) == 1
         await converge(made)
         assert await indexes(made) == WHOLE
         assert await read(store) == data

@@ -95,7 +95,7 @@ def _there(
     if device.node != node:
         return None
     root = places.device(device.name)
-    wounded = (root / WOUNDED / store).glob(f"{part}-{hashed}")
+    wounded = (root / WOUNDED / store).glob(f"{part}-{hashed}*")
     return [*sorted((root / store / str(part)).glob(f"*/{hashed}*")), *wounded]
 
 

@@ -1,6 +1,7 @@
 """An object that is read from fragments: segment by segment, from any that suffice.
 
-A fragment that is missing, damaged or too slow is left, and another one read from that segment on.
+A fragment that is missing, damaged or too slow is left, and another one read from that segment on. One that is damaged
+may have other segments still: where too few are left, those that failed at other segments are tried again.
 """
 
 import asyncio
@@ -104,6 +105,8 @@ class StripedObject:
         }
         self._known = known
         self._tried = {(index, target.key) for index, (target, _) in opened.items()}
+        self._failed: set[tuple[int, str]] = set()
+        """At the segment that is being read."""
         self._group = group_of(next(iter(opened.values()))[1])
         latest = max((found for _, found in opened.values()), key=lambda found: found.facts.timestamp)
         self.facts = whole(latest.facts)
@@ -137,6 +140,7 @@ class StripedObject:
         size = min(geometry.segment_bytes, geometry.size - number * geometry.segment_bytes)
         start, length = number * self._code.piece_bytes(geometry.segment_bytes), self._code.piece_bytes(size)
         pieces: dict[int, bytes] = {}
+        self._failed.clear()
         while len(pieces) < geometry.data:
             await self._open_more()
             missing = [source for index, source in self._sources.items() if index not in pieces]
@@ -167,6 +171,10 @@ class StripedObject:
                 self._look_again = None
                 spares = self._spares()
             if len(spares) < lacking:
+                open_now = {(index, source.target.key) for index, source in self._sources.items()}
+                self._tried = open_now | self._failed
+                spares = self._spares()
+            if len(spares) < lacking:
                 raise NoQuorum(self.facts.path, len(self._sources), self._geometry.data)
             await asyncio.gather(*(self._open_one(index, target) for index, target in spares[:lacking]))
 
@@ -181,6 +189,7 @@ class StripedObject:
 
     async def _open_one(self, index: int, target: Target) -> None:
         self._tried.add((index, target.key))
+        self._failed.add((index, target.key))  # until it gives what is wanted
         try:
             async with asyncio.timeout(self._calls.patience.answer_s):
                 found = await self._calls.timed(target, self._open(target, index))
@@ -196,6 +205,7 @@ class StripedObject:
         self._sources[index] = Source(target, index, found, self._calls.patience.stall_s)
 
     def _drop(self, source: Source) -> None:
+        self._failed.add((source.index, source.target.key))
         del self._sources[source.index]
         self._calls.later(source.close())
 

@@ -1,4 +1,5 @@
-"""Objects of which a piece is damaged here are made whole, from the sound pieces of all copies.
+"""Objects of which a piece is damaged here are made whole, from the sound pieces of all copies. (Fragments are the
+reconstructor's.)
 
 Disks that rot do so in several places. When every copy of an object has a damaged piece, each another one, none of
 them can be sent to the others; together they still hold all of it. Only what no copy has makes an end of one: then it
@@ -9,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from hashlib import md5
+from typing import Any
 
 import structlog
 
@@ -35,20 +37,18 @@ class Mending:
     def __init__(self, station: Station, pace: Pace) -> None:
         self._station = station
         self._pace = pace
-        self._pauses: dict[tuple[str, int, Place], tuple[float, float]] = {}
-        """Until when, and how long."""
+        self._pauses = Pauses(station)
 
     async def work(self, key: str, device: LocalDevice, progress: Progress) -> None:
         """All that is wounded on a device."""
         wounded = await device.wounded()
         for policy, place in wounded:
-            if self._station.clock() >= self._pauses.get((key, policy, place), (0.0, 0.0))[0]:
+            if self._pauses.is_due((key, policy, place)):
                 try:
                     await self._one(key, device, policy, place, progress)
                 except FAULTS as error:
                     progress.fail(error)
-        still = {(key, policy, place) for policy, place in wounded}
-        self._pauses = {one: about for one, about in self._pauses.items() if one[0] != key or one in still}
+        self._pauses.keep(key, {(key, policy, place) for policy, place in wounded})
 
     async def _one(
         self, key: str, device: LocalDevice, policy: int, place: Place, progress: Progress
@@ -68,7 +68,7 @@ class Mending:
                 await device.give_up_wounded(policy, place, f"no copy has all of it: {damage}")
                 progress.count("quarantined")
             else:
-                self._wait(key, policy, place)
+                self._pauses.wait((key, policy, place))
         finally:
             for copy in copies:
                 await copy.close()
@@ -126,11 +126,28 @@ class Mending:
             else:
                 raise SourceDamaged(f"its bytes from {start} on")
 
-    def _wait(self, key: str, policy: int, place: Place) -> None:
-        _, before_s = self._pauses.get((key, policy, place), (0.0, 0.0))
-        pause_s = min(2 * before_s, LONGEST_PAUSE_S) or FIRST_PAUSE_S
-        self._pauses[key, policy, place] = self._station.clock() + pause_s, pause_s
-        log.warning("object cannot be mended yet", device=key, hash=place.hashed, again_in_s=pause_s)
+
+class Pauses:
+    """Between attempts at one thing of a device; each is twice as long as the one before. Things begin with the key of
+    their device.
+    """
+
+    def __init__(self, station: Station) -> None:
+        self._station = station
+        self._known: dict[tuple[Any, ...], tuple[float, float]] = {}
+        """Until when, and how long."""
+
+    def is_due(self, thing: tuple[Any, ...]) -> bool:
+        return self._station.clock() >= self._known.get(thing, (0.0, 0.0))[0]
+
+    def wait(self, thing: tuple[Any, ...]) -> None:
+        pause_s = min(2 * self._known.get(thing, (0.0, 0.0))[1], LONGEST_PAUSE_S) or FIRST_PAUSE_S
+        self._known[thing] = self._station.clock() + pause_s, pause_s
+        log.warning("object cannot be mended yet", of=[str(part) for part in thing], again_in_s=pause_s)
+
+    def keep(self, key: str, things: set[tuple[Any, ...]]) -> None:
+        """Forget all others of the device."""
+        self._known = {one: about for one, about in self._known.items() if one[0] != key or one in things}
 
 
 class Copy:

@@ -16,7 +16,8 @@ from ..cluster.coding import Code, code_of
 from ..cluster.errors import NoQuorum
 from ..cluster.layout import Layout, Target
 from ..cluster.quorum import erasure_quorum
-from ..stores.held import Held, policy_of
+from ..stores.device import LocalDevice
+from ..stores.held import Held, fragments_of, policy_of
 from ..stores.object_file import Facts, Geometry
 from ..stores.opened import Superseded
 from ..stores.protocol import DeviceVerbs, OpenFragment, OpenObject, Place
@@ -33,7 +34,9 @@ from .fragments_plan import (
     Situation,
     plan_fragments,
 )
+from .mending import Pauses
 from .pace import Pace
+from .progress import Progress
 from .station import FAULTS, Station
 from .walking import Step, Walk
 
@@ -60,7 +63,9 @@ class Reconstructor:
             lambda store: store.startswith("fragments"),
             self._work,
             thorough_s=station.settings.thorough_s,
+            ended=self._mend,
         )
+        self._pauses = Pauses(station)
 
     async def pass_once(self) -> bool:
         """Some partitions of each device; True when all are at the end of a round."""
@@ -79,6 +84,25 @@ class Reconstructor:
             is_holder = len(holders) < len(layout.holders(step.part))
             for suffix in await self._suffixes(step, holders, is_holder):
                 await self._suffix(step, layout, holders, suffix)
+
+    async def _mend(self, key: str, device: LocalDevice, progress: Progress) -> None:
+        """What is wounded here is made anew, from whatever devices have each segment: also where nobody has a whole
+        fragment, and so nobody misses one.
+        """
+        wounded = await device.wounded_fragments()
+        for policy, part, held in wounded:
+            if held.fragment is None or not self._pauses.is_due((key, policy, held)):
+                continue
+            step, place = Step(key, device, fragments_of(policy), part, progress), Place(part, held.hashed)
+            try:
+                coded = self._station.cluster.policies.get(policy)
+                code = code_of(coded.ec_data, coded.ec_parity)
+                with contextlib.suppress(Superseded):
+                    await self._rebuild(step, device, place, code, held.timestamp, held.fragment)
+            except (NoQuorum, SourceDamaged, KeyError, *FAULTS) as error:
+                progress.fail(error)
+                self._pauses.wait((key, policy, held))
+        self._pauses.keep(key, {(key, policy, held) for policy, _, held in wounded})
 
     async def _suffixes(self, step: Step, holders: Sequence[Target], is_holder: bool) -> Iterable[str]:
         """Those in which something may be to be done."""

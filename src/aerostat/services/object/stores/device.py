@@ -293,8 +293,19 @@ class LocalDevice:
         """Policy and place of objects of which a piece is damaged, and that no whole one has taken the place of."""
 
         def look() -> list[tuple[int, Place]]:
-            policies = [policy_of(name) for name in listed(str(self.root / WOUNDED))]
+            names = [name for name in listed(str(self.root / WOUNDED)) if name.startswith("objects")]
+            policies = [policy_of(name) for name in names]
             return [(policy, Place(*one)) for policy in policies for one in self.objects(policy).wounded()]
+
+        return await self._run(look)
+
+    async def wounded_fragments(self) -> list[tuple[int, int, Held]]:
+        """The same of fragments: policy, partition, and which it is."""
+
+        def look() -> list[tuple[int, int, Held]]:
+            names = [name for name in listed(str(self.root / WOUNDED)) if name.startswith("fragments")]
+            policies = [policy_of(name) for name in names]
+            return [(policy, *one) for policy in policies for one in self.fragments(policy).wounded()]
 
         return await self._run(look)
 

@@ -4,6 +4,7 @@
     DEVICE/fragments-POLICY/PARTITION/SUFFIX/HASH.TIME.INDEX.durable   one that stands for the object
     DEVICE/fragments-POLICY/PARTITION/SUFFIX/HASH.TIME.gone            a tombstone
     DEVICE/fragments-POLICY/PARTITION/SUFFIX/HASH.post                 what a later POST said
+    DEVICE/wounded/fragments-POLICY/PARTITION-HASH.TIME.INDEX…         one of which a piece is damaged: see `objects`
 
 An object must not be replaced before enough devices have their fragment of the new one: so a new fragment stands
 beside the old, and a rename makes it durable later. What counts is told by the names alone: the newest that is
@@ -19,16 +20,28 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
+import structlog
 
 from ..timestamp import Timestamp
 from .held import Held, fragments_of
 from .object_file import Damaged, Facts, Revision, read
-from .objects import POST, drop_older_revision, facts_at, held_of, revise, revision_at
+from .objects import (
+    POST,
+    WOUNDED,
+    drop_older_revision,
+    facts_at,
+    held_of,
+    leave,
+    revise,
+    revision_at,
+)
 from .opened import Found, PutAside, Superseded, Writing
 from .tree import Tree, listed
 
 DURABLE = "durable"
 GONE = "gone"
+
+log = structlog.get_logger(__name__)
 
 
 class FoundFragment(Found):
@@ -45,8 +58,9 @@ class FoundFragment(Found):
         put_aside: PutAside,
         version: Held,
         versions: list[Held],
+        wound: PutAside | None = None,
     ) -> None:
-        super().__init__(fd, written, revision, data, put_aside)
+        super().__init__(fd, written, revision, data, put_aside, wound)
         self.is_durable = version.is_durable
         self.versions = versions
 
@@ -56,6 +70,7 @@ class Fragments:
 
     def __init__(self, device: Path, policy: int) -> None:
         self.tree = Tree(device, fragments_of(policy))
+        self._wounded = str(device / WOUNDED / fragments_of(policy))
 
     # Reading
 
@@ -65,26 +80,27 @@ class Fragments:
         """See `FragmentVerbs.find_fragment`. Raises OSError."""
         folder = self.tree.folder(part, hashed)
         while True:
-            versions = _versions(folder, hashed)
+            versions, wounded = self._there(part, hashed)
             version = _chosen(versions, wanted)
             if version is None:
                 return None
             try:
-                fd = os.open(f"{folder}/{_name(version)}", os.O_RDONLY | os.O_CLOEXEC)
+                fd = os.open(self._path(part, version, wounded), os.O_RDONLY | os.O_CLOEXEC)
             except FileNotFoundError:
-                continue  # made durable or removed since the folder was read
+                continue  # made durable, removed or wounded since the folder was read
             try:
                 written, data = read(fd)
                 revision = revision_at(f"{folder}/{hashed}")
             except Damaged as damage:
                 os.close(fd)
-                self._quarantine_damaged(folder, hashed, damage.reason)
+                self._quarantine_damaged(part, hashed, damage.reason)
                 continue
             except BaseException:
                 os.close(fd)
                 raise
-            put_aside = partial(self._put_aside, folder, hashed)
-            return FoundFragment(fd, written, revision, data, put_aside, version, versions)
+            put_aside = leave if version in wounded else partial(self._put_aside, folder, hashed)
+            wound = leave if version in wounded else partial(self._wound, part, hashed)
+            return FoundFragment(fd, written, revision, data, put_aside, version, versions, wound)
 
     # Writing
 
@@ -97,7 +113,8 @@ class Fragments:
                 raise ValueError("a fragment has a time, an index and a geometry")
             with self.tree.locked(folder) as opened:
                 versions = _versions(folder, hashed)
-                _check_newer(versions, facts.timestamp)
+                wounded = self._wounded_versions(part, hashed)
+                _check_newer([*versions, *wounded], facts.timestamp)
                 new = Held(
                     hashed=hashed, timestamp=facts.timestamp, fragment=facts.fragment, is_durable=False
                 )
@@ -106,6 +123,7 @@ class Fragments:
                 else:
                     os.rename(path, f"{folder}/{_name(new)}")
                 os.fsync(opened)
+                self._drop_wounded(part, [one for one in wounded if _id(one) == _id(new)])
 
         return Writing(self.tree, give_name)
 
@@ -113,16 +131,18 @@ class Fragments:
         """See `FragmentVerbs.make_durable`. Raises `Superseded`, OSError."""
         folder = self.tree.folder(part, hashed)
         with self.tree.locked(folder) as opened:
-            versions = _versions(folder, hashed)
+            versions, wounded = self._there(part, hashed)
             _check_newer(versions, at)
             ours = [one for one in versions if one.timestamp == at and not one.is_gone]
             for one in ours:
                 if not one.is_durable:
                     durable = msgspec.structs.replace(one, is_durable=True)
-                    os.rename(f"{folder}/{_name(one)}", f"{folder}/{_name(durable)}")
+                    were = wounded if one in wounded else []
+                    now = [durable] if one in wounded else []
+                    os.rename(self._path(part, one, were), self._path(part, durable, now))
             if ours:
                 os.fsync(opened)
-                self._drop_older(folder, hashed, versions, at)
+                self._drop_older(part, hashed, at)
             return bool(ours)
 
     def delete(self, part: int, hashed: str, path: str, at: Timestamp) -> Facts | None:
@@ -133,14 +153,14 @@ class Fragments:
         def give_name(unnamed: str, facts: Facts) -> None:
             nonlocal before
             with self.tree.locked(folder) as opened:
-                versions = _versions(folder, hashed)
+                versions, wounded = self._there(part, hashed)
                 if overtaken := [one for one in versions if one.is_durable and one.timestamp >= at]:
                     raise Superseded(overtaken[0].timestamp)
                 if (newest := _chosen(versions, None)) is not None and newest.is_durable:
-                    before = facts_at(f"{folder}/{_name(newest)}")
+                    before = facts_at(self._path(part, newest, wounded))
                 os.rename(unnamed, f"{folder}/{hashed}.{at}.{GONE}")
                 os.fsync(opened)
-                self._drop_older(folder, hashed, versions, at)
+                self._drop_older(part, hashed, at)
 
         writing = Writing(self.tree, give_name)
         try:
@@ -153,10 +173,11 @@ class Fragments:
         """See `FragmentVerbs.post_fragments`. Raises `Superseded`, `Damaged`, OSError."""
         folder = self.tree.folder(part, hashed)
         with self.tree.locked(folder) as opened:
-            newest = _chosen(_versions(folder, hashed), None)
+            versions, wounded = self._there(part, hashed)
+            newest = _chosen(versions, None)
             if newest is None or newest.is_gone or not newest.is_durable:
                 return None
-            written = facts_at(f"{folder}/{_name(newest)}")
+            written = facts_at(self._path(part, newest, wounded))
             if written is None:
                 raise Damaged("the newest fragment cannot be read")
             return revise(self.tree, opened, f"{folder}/{hashed}", written, revision)
@@ -168,7 +189,7 @@ class Fragments:
             is_there = held in self._held(folder, held.hashed, _versions(folder, held.hashed))
             if is_there:
                 os.unlink(f"{folder}/{_name(held)}")
-                if not _versions(folder, held.hashed):
+                if not _versions(folder, held.hashed) and not self._wounded_versions(part, held.hashed):
                     with contextlib.suppress(FileNotFoundError):
                         os.unlink(f"{folder}/{held.hashed}{POST}")
             self.tree.remove_if_empty(folder)
@@ -180,12 +201,79 @@ class Fragments:
         """Put a fragment aside, or all that cannot be read; answers whether there was anything."""
         folder = self.tree.folder(part, hashed)
         if fragment is None:
-            return self._quarantine_damaged(folder, hashed, why)
+            return self._quarantine_damaged(part, hashed, why)
         with self.tree.locked(folder):
-            named = [
-                _name(one) for one in _versions(folder, hashed) if (one.timestamp, one.fragment) == fragment
+            found = [
+                *(self._path(part, one, []) for one in _versions(folder, hashed) if _id(one) == fragment),
+                *(
+                    self._wounded_path(part, one)
+                    for one in self._wounded_versions(part, hashed)
+                    if _id(one) == fragment
+                ),
             ]
-            return self.tree.put_aside(folder, named, why)
+            return self.tree.put_aside(folder, found, why)
+
+    # What is wounded: see `Objects`
+
+    def wounded(self) -> list[tuple[int, Held]]:
+        """Partition and version of those that no whole one has taken the place of."""
+        found = []
+        for name in listed(self._wounded):
+            number, _, rest = name.partition("-")
+            if (version := _parsed(rest)) is None:
+                continue
+            part = int(number)
+            with self.tree.locked(folder := self.tree.folder(part, version.hashed)):
+                versions = _versions(folder, version.hashed)
+                if _is_overtaken(version, versions):  # who wrote that died before it took this away
+                    self._drop_wounded(part, [version])
+                else:
+                    found.append((part, version))
+                self.tree.remove_if_empty(folder)
+        return found
+
+    def _wound(self, part: int, hashed: str, fd: int, why: str) -> bool:
+        """Of the open fragment a piece is damaged."""
+        folder = self.tree.folder(part, hashed)
+        with self.tree.locked(folder):
+            for one in _versions(folder, hashed):
+                if self.tree.is_open(fd, path := self._path(part, one, [])):
+                    os.makedirs(self._wounded, mode=0o700, exist_ok=True)
+                    os.rename(path, self._wounded_path(part, one))
+                    log.warning("damaged file put aside", store=self.tree.root, files=[_name(one)], why=why)
+                    return True
+            return False
+
+    def _there(self, part: int, hashed: str) -> tuple[list[Held], list[Held]]:
+        """All versions, newest first, and which of them are wounded: of none there is a whole one, too."""
+        versions = _versions(self.tree.folder(part, hashed), hashed)
+        wounded = self._wounded_versions(part, hashed)
+        if not wounded:
+            return versions, wounded
+        whole = {_id(one) for one in versions}
+        wounded = [one for one in wounded if _id(one) not in whole]
+        return _sorted([*versions, *wounded]), wounded
+
+    def _wounded_versions(self, part: int, hashed: str) -> list[Held]:
+        start = f"{part}-{hashed}."
+        found = (_parsed(name.partition("-")[2]) for name in listed(self._wounded) if name.startswith(start))
+        return [one for one in found if one is not None]
+
+    def _wounded_path(self, part: int, version: Held) -> str:
+        return f"{self._wounded}/{part}-{_name(version)}"
+
+    def _path(self, part: int, version: Held, wounded: list[Held]) -> str:
+        """Of a version that is there, or among those that are wounded."""
+        if version in wounded:
+            return self._wounded_path(part, version)
+        return f"{self.tree.folder(part, version.hashed)}/{_name(version)}"
+
+    def _drop_wounded(self, part: int, versions: list[Held]) -> None:
+        for one in versions:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._wounded_path(part, one))
+
+    # Damage, and what is older
 
     def _put_aside(self, folder: str, hashed: str, fd: int, why: str) -> bool:
         """The fragment that is open, whether it is durable by now or not."""
@@ -194,24 +282,26 @@ class Fragments:
             opened = [name for name in names if self.tree.is_open(fd, f"{folder}/{name}")]
             return self.tree.put_aside(folder, opened, why)
 
-    def _quarantine_damaged(self, folder: str, hashed: str, why: str) -> bool:
+    def _quarantine_damaged(self, part: int, hashed: str, why: str) -> bool:
+        folder = self.tree.folder(part, hashed)
         with self.tree.locked(folder):
-            damaged = [
-                name
-                for one in _versions(folder, hashed)
-                if facts_at(f"{folder}/{(name := _name(one))}") is None
-            ]
+            paths = [self._path(part, one, []) for one in _versions(folder, hashed)]
+            paths += [self._wounded_path(part, one) for one in self._wounded_versions(part, hashed)]
+            damaged = [path for path in paths if facts_at(path) is None]
             try:
                 revision_at(f"{folder}/{hashed}")
             except Damaged:
                 damaged.append(hashed + POST)
             return self.tree.put_aside(folder, damaged, why)
 
-    def _drop_older(self, folder: str, hashed: str, versions: list[Held], at: Timestamp) -> None:
-        for one in versions:
+    def _drop_older(self, part: int, hashed: str, at: Timestamp) -> None:
+        folder = self.tree.folder(part, hashed)
+        for one in _versions(folder, hashed):
             if one.timestamp < at:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(f"{folder}/{_name(one)}")
+        wounded = self._wounded_versions(part, hashed)
+        self._drop_wounded(part, [one for one in wounded if one.timestamp < at])
         drop_older_revision(f"{folder}/{hashed}", at)
 
     # Going through all
@@ -278,6 +368,16 @@ def _chosen(versions: list[Held], wanted: tuple[Timestamp, int] | None) -> Held 
     if wanted is not None:
         return next((one for one in versions if (one.timestamp, one.fragment) == wanted), None)
     return next((one for one in versions if one.is_durable), versions[0] if versions else None)
+
+
+def _id(version: Held) -> tuple[Timestamp, int | None]:
+    return version.timestamp, version.fragment
+
+
+def _is_overtaken(version: Held, versions: list[Held]) -> bool:
+    return any(
+        _id(one) == _id(version) or (one.is_durable and one.timestamp > version.timestamp) for one in versions
+    )
 
 
 def _check_newer(versions: list[Held], at: Timestamp) -> None:

@@ -93,7 +93,7 @@ class Objects:
             if isinstance(error, Damaged):
                 self.give_up_wounded(part, hashed, error.reason)
             raise
-        return Found(fd, written, revision, data, _leave)  # it is out of the way
+        return Found(fd, written, revision, data, leave)
 
     # Writing
 
@@ -250,7 +250,8 @@ class Objects:
         return held_of(hashed, written, revision)
 
 
-def _leave(_fd: int, _why: str) -> bool:
+def leave(_fd: int, _why: str) -> bool:
+    """What is out of the way already stays there."""
     return False
 
 

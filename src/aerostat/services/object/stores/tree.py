@@ -129,7 +129,7 @@ class Tree:
             with contextlib.suppress(FileNotFoundError):
                 aside = f"{self._quarantined}/{os.path.basename(name)}~{_token}-{next(_numbers)}"
                 os.rename(os.path.join(folder, name), aside)
-                moved.append(name)
+                moved.append(os.path.basename(name))
         if moved:
             log.warning("damaged file put aside", store=self.root, files=moved, why=why)
         return bool(moved)
