@@ -223,13 +223,13 @@ class Fragments:
             if (version := _parsed(rest)) is None:
                 continue
             part = int(number)
-            with self.tree.locked(folder := self.tree.folder(part, version.hashed)):
-                versions = _versions(folder, version.hashed)
-                if _is_overtaken(version, versions):  # who wrote that died before it took this away
+            folder = self.tree.folder(part, version.hashed)
+            if not _is_overtaken(version, _versions(folder, version.hashed)):
+                found.append((part, version))
+                continue
+            with self.tree.locked(folder):  # who wrote what is there died before this was taken away
+                if _is_overtaken(version, _versions(folder, version.hashed)):
                     self._drop_wounded(part, [version])
-                else:
-                    found.append((part, version))
-                self.tree.remove_if_empty(folder)
         return found
 
     def _wound(self, part: int, hashed: str, fd: int, why: str) -> bool:

@@ -188,12 +188,16 @@ class Objects:
         for name in listed(self._wounded):
             number, _, hashed = name.partition("-")
             part = int(number)
-            with self.tree.locked(folder := self.tree.folder(part, hashed)):
-                if os.path.exists(f"{folder}/{hashed}"):  # who gave it its name died before he took this away
+            path = f"{self.tree.folder(part, hashed)}/{hashed}"
+            if not os.path.exists(path):
+                found.append((part, hashed))
+                continue
+            with self.tree.locked(
+                os.path.dirname(path)
+            ):  # who gave it its name died before this was taken away
+                if os.path.exists(path):
                     with contextlib.suppress(FileNotFoundError):
                         os.unlink(f"{self._wounded}/{name}")
-                else:
-                    found.append((part, hashed))
         return found
 
     def give_up_wounded(self, part: int, hashed: str, why: str) -> bool:
