@@ -305,6 +305,7 @@ def test_it_is_changed_and_deleted_as_any_other(tmp_path):
 def test_who_died_after_a_whole_one_had_its_name_is_tidied_up_after(tmp_path):
     objects, _ = wounded(tmp_path)
     (left,) = (tmp_path / "wounded").glob("*/*")
+    (left.parent / "what an operator left").touch()
     copy = left.read_bytes()
     objects.put(1, HASH, b"newer", facts(b"newer", 6))
     left.write_bytes(copy)

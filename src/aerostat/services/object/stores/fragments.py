@@ -220,7 +220,7 @@ class Fragments:
         found = []
         for name in listed(self._wounded):
             number, _, rest = name.partition("-")
-            if (version := _parsed(rest)) is None:
+            if not number.isdecimal() or (version := _parsed(rest)) is None:
                 continue
             part = int(number)
             folder = self.tree.folder(part, version.hashed)

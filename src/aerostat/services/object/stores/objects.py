@@ -187,6 +187,8 @@ class Objects:
         found = []
         for name in listed(self._wounded):
             number, _, hashed = name.partition("-")
+            if not number.isdecimal():
+                continue
             part = int(number)
             path = f"{self.tree.folder(part, hashed)}/{hashed}"
             if not os.path.exists(path):
