@@ -118,7 +118,8 @@ class ContainerDb(Database):
             rest, values = between(span, reverse)
             return self.made(Entry, f"SELECT {_LISTED} FROM live {rest} LIMIT ?", (*values, limit))
 
-        return page(asked, fetch)
+        with self.reading():
+            return page(asked, fetch)
 
     def delete(self, at: Timestamp) -> bool | None:
         """The container is gone, unless it has objects or was made later; answers whether it is. None: it was before,
