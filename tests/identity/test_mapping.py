@@ -148,6 +148,7 @@ async def test_mappings_are_stored_when_they_can_be_applied(admin: Client) -> No
         ({"rules": [{"local": [], "remote": []}]}, 400),
         ({"rules": [rule(NAMED, {"type": "x", "any_one_of": [], "whitelist": []})]}, 400),
         ({"rules": [rule(NAMED)], "schema_version": "9"}, 400),
+        ({"rules": [rule(NAMED)], "schema_version": None}, 200),
         ({}, 400),
     ):
         assert (await admin.patch(path, json={"mapping": body})).status_code == status, body
