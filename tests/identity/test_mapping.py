@@ -198,3 +198,9 @@ async def test_service_providers(admin: Client) -> None:
     on = await admin.patch(path, json={"service_provider": {"enabled": True}})
     assert on.json()["service_provider"]["enabled"] is True
     assert (await admin.delete(path)).status_code == 204
+
+
+async def test_where_a_user_may_go_under_the_older_paths(admin: Client) -> None:
+    for kind in ("projects", "domains"):
+        older, newer = [(await admin.get(f"/v3/{base}/{kind}")).json() for base in ("OS-FEDERATION", "auth")]
+        assert older[kind] == newer[kind] != []
