@@ -33,7 +33,14 @@ async def test_set_shown_changed_and_deleted(admin: Client) -> None:
 
 async def test_only_options_that_there_are(admin: Client) -> None:
     base = "/v3/domains/default/config"
-    for config in ({}, {"odd": {"x": 1}}, {"ldap": {"odd": 1}}, {"ldap": {}}, {"ldap": 7}):
+    configs: list[dict[str, object]] = [
+        {},
+        {"odd": {"x": 1}},
+        {"ldap": {"odd": 1}},
+        {"ldap": {}},
+        {"ldap": 7},
+    ]
+    for config in configs:
         assert (await admin.put(base, json={"config": config})).status_code == 403, config
     assert (await admin.put(base, json={})).status_code == 400
     assert (await admin.put("/v3/domains/absent/config", json={"config": CONFIG})).status_code == 404

@@ -148,6 +148,7 @@ async def test_mappings_are_stored_when_they_can_be_applied(admin: Client) -> No
         ({"rules": [{"local": [], "remote": []}]}, 400),
         ({"rules": [rule(NAMED, {"type": "x", "any_one_of": [], "whitelist": []})]}, 400),
         ({"rules": [rule(NAMED)], "schema_version": "9"}, 400),
+        ({"rules": [rule(NAMED)], "schema_version": None}, 200),
         ({}, 400),
     ):
         assert (await admin.patch(path, json={"mapping": body})).status_code == status, body
@@ -197,3 +198,9 @@ async def test_service_providers(admin: Client) -> None:
     on = await admin.patch(path, json={"service_provider": {"enabled": True}})
     assert on.json()["service_provider"]["enabled"] is True
     assert (await admin.delete(path)).status_code == 204
+
+
+async def test_where_a_user_may_go_under_the_older_paths(admin: Client) -> None:
+    for kind in ("projects", "domains"):
+        older, newer = [(await admin.get(f"/v3/{base}/{kind}")).json() for base in ("OS-FEDERATION", "auth")]
+        assert older[kind] == newer[kind] != []

@@ -6,6 +6,8 @@ from .conftest import Client
 async def test_the_policy_of_an_endpoint_is_the_nearest_one(admin: Client) -> None:
     await admin.make("regions", id="outer")
     await admin.make("regions", id="inner", parent_region_id="outer")
+    loop = {"region": {"parent_region_id": "inner"}}
+    assert (await admin.patch("/v3/regions/outer", json=loop)).status_code == 400
     service = (await admin.make("services", type="t", name="n"))["id"]
     where = {"service_id": service, "interface": "public", "url": "http://x"}
     endpoint = (await admin.make("endpoints", region_id="inner", **where))["id"]

@@ -127,6 +127,16 @@ class Auth(Resource):
         kind = req.service.resources["Domain"]
         return {"domains": [kind.view(req, row) for row in rows], "links": _own_links(req)}
 
+    @route("GET", "/v3/OS-FEDERATION/projects")
+    async def projects_by_older_name(self, req: Request) -> dict[str, Any]:
+        answer: dict[str, Any] = await self.projects.call(self, req)
+        return answer
+
+    @route("GET", "/v3/OS-FEDERATION/domains")
+    async def domains_by_older_name(self, req: Request) -> dict[str, Any]:
+        answer: dict[str, Any] = await self.domains.call(self, req)
+        return answer
+
     @route("GET", "/v3/auth/system")
     async def system(self, req: Request) -> dict[str, Any]:
         assert req.context.user_id is not None

@@ -53,39 +53,39 @@ class DomainConfig(Resource):
 
     @route("GET", _CONFIG)
     async def show(self, req: Request, domain_id: str) -> dict[str, Any]:
-        return await self._show(req, domain_id)
+        return await self._look(req, domain_id)
 
     @route("GET", _GROUP)
     async def show_group(self, req: Request, domain_id: str, group: str) -> dict[str, Any]:
-        return await self._show(req, domain_id, group)
+        return await self._look(req, domain_id, group)
 
     @route("GET", _OPTION)
     async def show_option(self, req: Request, domain_id: str, group: str, option: str) -> dict[str, Any]:
-        return await self._show(req, domain_id, group, option)
+        return await self._look(req, domain_id, group, option)
 
     @route("PATCH", _CONFIG, body=_BODY)
     async def update(self, req: Request, domain_id: str) -> dict[str, Any]:
-        return await self._update(req, domain_id)
+        return await self._change(req, domain_id)
 
     @route("PATCH", _GROUP, body=_BODY)
     async def update_group(self, req: Request, domain_id: str, group: str) -> dict[str, Any]:
-        return await self._update(req, domain_id, group)
+        return await self._change(req, domain_id, group)
 
     @route("PATCH", _OPTION, body=_BODY)
     async def update_option(self, req: Request, domain_id: str, group: str, option: str) -> dict[str, Any]:
-        return await self._update(req, domain_id, group, option)
+        return await self._change(req, domain_id, group, option)
 
     @route("DELETE", _CONFIG, status=204)
     async def delete(self, req: Request, domain_id: str) -> None:
-        await self._delete(req, domain_id)
+        await self._take_away(req, domain_id)
 
     @route("DELETE", _GROUP, status=204)
     async def delete_group(self, req: Request, domain_id: str, group: str) -> None:
-        await self._delete(req, domain_id, group)
+        await self._take_away(req, domain_id, group)
 
     @route("DELETE", _OPTION, status=204)
     async def delete_option(self, req: Request, domain_id: str, group: str, option: str) -> None:
-        await self._delete(req, domain_id, group, option)
+        await self._take_away(req, domain_id, group, option)
 
     @route("GET", "/v3/domains/config/default", policy="identity:get_domain_config_default")
     async def defaults(self, req: Request) -> dict[str, Any]:
@@ -103,7 +103,7 @@ class DomainConfig(Resource):
             raise InvalidDomainConfig(reason=f"Option {option} in group {group} is not shown")
         return {"config": {option: DEFAULTS[group][option]}}
 
-    async def _show(
+    async def _look(
         self, req: Request, domain_id: str, group: str | None = None, option: str | None = None
     ) -> dict[str, Any]:
         if group == "security_compliance":
@@ -132,7 +132,7 @@ class DomainConfig(Resource):
         values = {name: getattr(config, name, "") or None for name in _COMPLIANCE}
         return {"config": {option: values[option]} if option is not None else {"security_compliance": values}}
 
-    async def _update(
+    async def _change(
         self, req: Request, domain_id: str, group: str | None = None, option: str | None = None
     ) -> dict[str, Any]:
         await self._check(req, "update", domain_id)
@@ -149,7 +149,7 @@ class DomainConfig(Resource):
                     await tx.insert(model.DOMAIN_OPTIONS, domain_id=domain_id, **row)
         return {"config": _shown(await self._kept(req, domain_id))}
 
-    async def _delete(
+    async def _take_away(
         self, req: Request, domain_id: str, group: str | None = None, option: str | None = None
     ) -> None:
         await self._check(req, "delete", domain_id)

@@ -60,7 +60,7 @@ class EndpointGroup(Named):
     id = Field(str)
     name = Field(str, create="required", update="optional", length=(1, 255), filter=True, pattern=r"\S")
     description = Field(str, create="optional", update="optional", nullable=True)
-    filters = Field(dict, create="required", update="optional", schema=_FILTERS)
+    filters = Field(dict, create="required", update="optional", schema=_FILTERS)  # type: ignore[assignment]
     links = links("OS-EP-FILTER/")
 
     async def update(self, req: Request, row: Row, changes: dict[str, Any]) -> Row:

@@ -33,7 +33,7 @@ class FederationMapping(Named):
     id = Field(str, filter=True)
     rules = Field(list, create="required", update="required", schema={"type": "array"})
     schema_version = Field(
-        str, create="optional", update="optional", choices=VERSIONS, default=DEFAULT_VERSION
+        str, create="optional", update="optional", choices=VERSIONS, default=DEFAULT_VERSION, nullable=True
     )
     links = links("OS-FEDERATION/")
 
@@ -42,10 +42,11 @@ class FederationMapping(Named):
         return await self.create_as(req, mapping_id)
 
     async def create(self, req: Request, new: dict[str, Any]) -> Row:
+        new["schema_version"] = new["schema_version"] or DEFAULT_VERSION  # the official client says null
         check_rules(new["rules"], new["schema_version"])
         return await super().create(req, new)
 
     async def update(self, req: Request, row: Row, changes: dict[str, Any]) -> Row:
-        changes.setdefault("schema_version", DEFAULT_VERSION)
+        changes["schema_version"] = changes.get("schema_version") or DEFAULT_VERSION
         check_rules(changes["rules"], changes["schema_version"])
         return await super().update(req, row, changes)

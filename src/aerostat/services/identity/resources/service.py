@@ -152,10 +152,21 @@ class Region(Named):
         return Response(await self.render(req, await self.create(req, {**new, "id": region_id})), 201)
 
     async def _check_parent(self, req: Request, values: dict[str, Any], own_id: str | None = None) -> None:
+        """A region lies in one that is there, and not in itself by any way."""
         parent = values.get("parent_region_id")
         if parent is None:
             return
-        if parent == own_id:
-            raise BadRequest("A region cannot be its own parent.")
         if await req.db.find(model.REGIONS, id=parent) is None:
             raise RegionNotFound(id=parent)
+        if own_id in await regions_upwards(req, parent):
+            raise BadRequest("A region cannot be its own parent.")
+
+
+async def regions_upwards(req: Request, region_id: str | None) -> list[str]:
+    """The region and those around it, the innermost first."""
+    found: list[str] = []
+    while region_id is not None and region_id not in found:
+        found.append(region_id)
+        row = await req.db.find(model.REGIONS, id=region_id)
+        region_id = row.parent_region_id if row is not None else None
+    return found

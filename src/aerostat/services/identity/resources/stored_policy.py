@@ -17,6 +17,7 @@ from aerostat.kernel.resource import route
 from .. import model
 from ..errors import PolicyNotFound
 from ..rules import CLOUD_SCOPES, LOOK, policy_of, rules
+from .service import regions_upwards
 from .shape import Named, collection, links
 
 _ADMIN, _LOOK = "rule:admin_required", LOOK.text
@@ -134,13 +135,3 @@ async def _policy_id(req: Request, endpoint: Row) -> str | None:
         if row is not None:
             return str(row.policy_id)
     return None
-
-
-async def regions_upwards(req: Request, region_id: str | None) -> list[str]:
-    """The region and those around it, the innermost first."""
-    found: list[str] = []
-    while region_id is not None and region_id not in found:
-        found.append(region_id)
-        row = await req.db.find(model.REGIONS, id=region_id)
-        region_id = row.parent_region_id if row is not None else None
-    return found
