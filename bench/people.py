@@ -110,7 +110,15 @@ def main() -> None:
         state = Path(folder) / "state"
         with FakeCloud(state) as cloud:
             if args.bcrypt_rounds != 4:
-                _table(cloud, LOG_INS[:1], f"{args.bcrypt_rounds} rounds")
+                _table(
+                    cloud,
+                    [
+                        LOG_INS[0]._replace(
+                            name=f"token issue, bcrypt with {args.bcrypt_rounds} rounds", count=20
+                        )
+                    ],
+                    "log-in",
+                )
                 return
             _table(cloud, LOG_INS, "log-ins")
             for size in args.sizes:
