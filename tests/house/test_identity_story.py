@@ -1,10 +1,16 @@
 """People and projects, as the SDK and the command line client see them."""
 
+import base64
 import json
+import time
 
 import openstack.exceptions
 import pytest
+from keystoneauth1.exceptions import MissingAuthMethods
 
+from aerostat.cli import main
+from aerostat.services.identity.methods.totp import passcode
+from aerostat.testing import Cloud
 from tests.house import command_line
 
 
@@ -75,6 +81,49 @@ def test_a_revoked_token_opens_nothing(shared_aerostat_cloud):
         assert revoked.status_code == 204
         answer = get(url, authenticated=False, headers=headers, raise_exc=False)
         assert answer.status_code == 401
+
+
+def test_two_factors_with_the_official_client(shared_aerostat_cloud, admin):
+    from keystoneauth1 import session
+    from keystoneauth1.identity import v3
+
+    secret = base64.b32encode(b"12345678901234567890").decode()
+    rules = {"multi_factor_auth_rules": [["password", "totp"]]}
+    user = admin.identity.create_user(name="two", password="factors", domain_id="default", options=rules)
+    admin.identity.create_credential(type="totp", blob=secret, user_id=user.id)
+    url = f"{shared_aerostat_cloud.url}/identity/v3"
+    one = v3.Password(url, username="two", password="factors", user_domain_id="default", unscoped=True)
+    with pytest.raises(MissingAuthMethods) as missing:
+        one.get_access(session.Session())
+    assert missing.value.required_auth_methods == [["password", "totp"]]
+    both = {"auth_url": url, "username": "two", "user_domain_id": "default", "unscoped": True}
+    code = passcode(secret, int(time.time()) // 30).decode()
+    methods = v3.MultiFactor(auth_methods=["v3password", "v3totp"], password="factors", passcode=code, **both)
+    assert methods.get_access(session.Session()).user_id == user.id
+    admin.identity.delete_user(user)
+
+
+def test_a_running_cloud_sees_what_the_operator_does(tmp_path, capsys):
+    """A file that is taken in, and keys that are changed, by another process: within a second, and nobody is out."""
+    file = tmp_path / "people.yaml"
+    with Cloud(state=tmp_path / "s", log_level="error") as cloud:
+        assert main(["identity", "export", "--state", str(tmp_path / "s")]) == 0
+        exported = json.loads(capsys.readouterr().out)
+        hashed = next(one["password_hash"] for one in exported["users"] if one["name"] == "demo")
+        with connect(cloud, cloud.auth_of("demo")) as demo:
+            assert demo.authorize()
+            assert main(["identity", "rotate-keys", "--state", str(tmp_path / "s")]) == 0
+            people = {
+                "version": 1,
+                "users": [{"name": "ada", "domain": "Default", "password_hash": hashed}],
+                "assignments": [{"role": "reader", "user": "ada", "project": "demo"}],
+            }
+            file.write_text(json.dumps(people))
+            assert main(["identity", "import", str(file), "--state", str(tmp_path / "s")]) == 0
+            assert list(demo.compute.servers()) == []
+        with connect(cloud, {**cloud.auth_of("demo"), "username": "ada"}) as ada:
+            assert ada.authorize()
+            assert list(ada.compute.servers()) == []
 
 
 def connect(cloud, auth):
