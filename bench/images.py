@@ -7,6 +7,9 @@ import argparse
 import hashlib
 import http.client
 import os
+import socket
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +22,18 @@ from .cloud import FakeCloud
 MIB, GIB = 1 << 20, 1 << 30
 BLOCK = os.urandom(MIB)
 MANY = 1000
+# From a socket into a file that is flushed: what an upload costs without anything that is done with it.
+BYTES_ALONE = """
+import os, resource, socket, sys
+with socket.create_server(("127.0.0.1", 0)) as server, open(sys.argv[1], "wb", buffering=0) as file:
+    print(server.getsockname()[1], flush=True)
+    connection, _ = server.accept()
+    while piece := connection.recv(256 << 10):
+        file.write(piece)
+    os.fsync(file.fileno())
+used = resource.getrusage(resource.RUSAGE_SELF)
+print(used.ru_utime + used.ru_stime)
+"""
 
 
 def main() -> None:
@@ -30,6 +45,7 @@ def main() -> None:
     os.environ["AEROSTAT_IDENTITY_BCRYPT_ROUNDS"] = "4"
     print("| what | CPU ms | wall ms |\n|---|---:|---:|")
     _show("md5 and sha512 alone, per GiB", *_timed(time.process_time, lambda: _hash(size)), size)
+    _show("the bytes alone, from a socket into a file, per GiB", *_bytes_alone(args.folder, size), size)
     temporary = tempfile.TemporaryDirectory(prefix="aerostat-bench-", dir=args.folder)
     with temporary as folder, FakeCloud(Path(folder) / "s") as cloud:
         _bytes(cloud, size)
@@ -47,6 +63,19 @@ def _bytes(cloud: FakeCloud, size: int) -> None:
     cpu_s, wall_s = _timed(cloud.tree.cpu_s, lambda: [_download(cloud, image, 100, tail) for _ in range(200)])
     _show("the last 100 bytes of it", cpu_s / 200, wall_s / 200)
     print(f"\nPSS after the upload: {grown_mib:.0f} MiB more than before.\n")
+
+
+def _bytes_alone(folder: Path | None, size: int) -> tuple[float, float]:
+    with tempfile.NamedTemporaryFile(dir=folder) as file:
+        words = [sys.executable, "-c", BYTES_ALONE, file.name]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            port, began_s = int(process.stdout.readline()), time.monotonic()
+            with socket.create_connection(("127.0.0.1", port)) as connection:
+                for _ in range(size // MIB):
+                    connection.sendall(BLOCK)
+            cpu_s = float(process.stdout.readline())
+            return cpu_s, time.monotonic() - began_s
 
 
 def _lists(cloud: FakeCloud) -> None:

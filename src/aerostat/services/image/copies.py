@@ -5,6 +5,7 @@ that dies leaves a row by which the sweeper finds what it began.
 """
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -65,6 +66,20 @@ class Copy:
         if self._is_lost:
             raise ImageGone(id=self.image_id)
         await self._upload.write(chunk)
+
+    @property
+    def write_now(self) -> Callable[[bytes], None] | None:
+        """`write` for threads, where the store has that. Raises as `write` does."""
+        if not isinstance(self._upload, UploadToFile):
+            return None
+        write = self._upload.write_now
+
+        def checked(chunk: bytes) -> None:
+            if self._is_lost:
+                raise ImageGone(id=self.image_id)
+            write(chunk)
+
+        return checked
 
     async def keep(self) -> None:
         """The bytes are durable; nobody reads them before `settle`."""

@@ -27,9 +27,13 @@ class Upload(Protocol):
 
 @runtime_checkable
 class UploadToFile(Protocol):
-    """An upload that is a file of this machine, which a tool may write in place of `write`."""
+    """An upload that is a file of this machine."""
 
     path: Path
+    """A tool may write it in place of `write`."""
+
+    def write_now(self, chunk: bytes) -> None:
+        """`write`, for those who are in a thread already."""
 
 
 @runtime_checkable

@@ -1,10 +1,11 @@
 """Image bytes as files of one folder: `xx/<id>` for what is kept, `uploads/<id>.<token>` for what is on its way."""
 
 import asyncio
+import contextlib
 import errno
 import os
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +14,6 @@ from aerostat.kernel.errors import DriverError
 from ..protocol import NoRoom
 
 CHUNK_BYTES = 512 * 1024
-WINDOW_BYTES = 16 << 20
 T = TypeVar("T")
 
 
@@ -71,10 +71,9 @@ class FileUpload:
         self._turn = threading.Lock()
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         self._handle: int | None = os.open(temporary, flags, 0o600)
-        self._size = self._let_go_at = 0
 
     async def write(self, chunk: bytes) -> None:
-        await _in_thread(self._write, chunk)
+        await _in_thread(self.write_now, chunk)
 
     async def keep(self) -> None:
         await _in_thread(self._keep)
@@ -82,24 +81,11 @@ class FileUpload:
     async def discard(self) -> None:
         await _in_thread(self._discard)
 
-    def _write(self, chunk: bytes) -> None:
+    def write_now(self, chunk: bytes) -> None:
         view = memoryview(chunk)
-        with self._turn:
+        with _told(), self._turn:
             while view:
                 view = view[os.write(self._open(), view) :]
-            self._size += len(chunk)
-            if self._size - self._let_go_at >= WINDOW_BYTES:
-                self._let_go(self._open())
-
-    def _let_go(self, handle: int) -> None:
-        """The disk begins to write the last window, and the one before, which is written, leaves the cache.
-
-        A large image pushes nothing else out of memory, keeping it does not wait for all of it at once, and pages that
-        are used again and again cost half of what fresh ones do.
-        """
-        start = max(0, self._let_go_at - WINDOW_BYTES)
-        os.posix_fadvise(handle, start, self._size - start, os.POSIX_FADV_DONTNEED)
-        self._let_go_at = self._size
 
     def _keep(self) -> None:
         with self._turn:
@@ -132,8 +118,15 @@ class FileUpload:
 
 async def _in_thread(call: Callable[..., T], *given: Any) -> T:
     """Raises `NoRoom`, `DriverError` for what the disk says."""
-    try:
+    with _told():
         return await asyncio.to_thread(call, *given)
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """What the disk says, in the words of a store of images."""
+    try:
+        yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise NoRoom(str(error)) from error
