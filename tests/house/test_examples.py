@@ -32,6 +32,18 @@ def test_a_robot_looks_at_servers_and_no_further(shared_aerostat_cloud, capsys):
     assert told == ["servers: []", "networks: refused", "afterwards: refused"]
 
 
+def test_an_image_is_shared(shared_aerostat_cloud, tmp_path, capsys):
+    file = tmp_path / "disk.raw"
+    file.write_bytes(b"x" * 1000)
+    admin = shared_aerostat_cloud.connection  # who sees all images: the one who shares, then
+    with shared_aerostat_cloud.connect("demo") as demo:
+        image = loaded("share_image").share(admin, demo, file, "raw")
+        assert (image.status, image.owner) == ("active", admin.current_project_id)
+        told = capsys.readouterr().out.splitlines()
+        assert told == ["disk.raw is active: 1000 bytes", "in the other's list: False", "once accepted: True"]
+        admin.image.delete_image(image)
+
+
 def loaded(name):
     spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
     module = importlib.util.module_from_spec(spec)

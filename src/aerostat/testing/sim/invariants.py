@@ -369,7 +369,12 @@ async def _network_rows(store: Store, ports: list[Row], alive: list[Row]) -> lis
 async def _images(cloud: Cloud, store: Store) -> list[str]:
     """Bytes and rows of images."""
     rows = await store.all(image.IMAGES)
-    broken = [f"image {row.name} stays {row.status}" for row in rows if row.status in ("saving",)]
+    at_work = ("saving", "importing")
+    broken = [f"image {row.name} stays {row.status}" for row in rows if row.status in at_work]
+    there = {row.id for row in rows}
+    for copy in await store.all(image.LOCATIONS):
+        if copy.state != "kept" or copy.image_id not in there:
+            broken.append(f"a copy of image {copy.image_id} in {copy.store} stays {copy.state}")
     folder = cloud.config.section(ImageConfig).folder or cloud.config.folder.images
     kept = {path.name for path in folder.glob("??/*")}
     filled = {row.id for row in rows if row.status in ("active", "deactivated")}
