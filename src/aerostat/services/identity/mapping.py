@@ -241,9 +241,10 @@ def _group(said: Any, domain: Domain | None) -> MappedGroup:
         except (ValueError, RecursionError):
             raise MappingError(f"{said!r} is not JSON.") from None
     if isinstance(said, dict):
-        if not isinstance(said.get("name"), str) or not isinstance(said.get("domain", domain), dict):
+        name, its_domain = said.get("name"), said.get("domain", domain)
+        if not isinstance(name, str) or not isinstance(its_domain, dict):
             raise MappingError(f"A group has a name and a domain, and the provider says {said}.")
-        return MappedGroup(said["name"], said.get("domain", domain))
+        return MappedGroup(name, its_domain)
     if domain is None:
         raise MappingError("A rule with groups names their domain as well.")
     return MappedGroup(str(said), domain)

@@ -31,7 +31,7 @@ class FederationMapping(Named):
     extra_rules = rules({"create_mapping": "rule:admin_required"}, CLOUD_SCOPES)
 
     id = Field(str, filter=True)
-    rules = Field(list, create="required", update="required", schema={"type": "array"})
+    rules = Field(list, create="required", update="required", schema={"type": "array"})  # type: ignore[assignment]
     schema_version = Field(
         str, create="optional", update="optional", choices=VERSIONS, default=DEFAULT_VERSION, nullable=True
     )
