@@ -260,6 +260,17 @@ async def test_what_has_expired_goes_side_by_side(tmp_path: Path, most: int) -> 
         assert (await store("GET", "/v1/a/c")).lines == []
 
 
+async def test_expired_objects_are_kept_for_as_long_as_the_settings_say(tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await store.put("/v1/a/c")
+        soon = int(time.time()) + 60
+        await store.put("/v1/a/c/o", b"x", x_delete_at=str(soon))
+        settings = msgspec.structs.replace(UNHURRIED, expire_late_s=50)
+        for late_s, listed in ((1.0, ["o"]), (49.0, ["o"]), (51.0, [])):
+            await Expirer(station(store, settings, clock=lambda at=soon + late_s: at)).pass_once()
+            assert (await store("GET", "/v1/a/c")).lines == listed
+
+
 async def test_what_another_node_should_have_expired_goes_in_the_end(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await store.put("/v1/a/c")

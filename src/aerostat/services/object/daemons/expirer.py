@@ -52,7 +52,7 @@ class Expirer:
         return True
 
     async def _all(self, progress: Progress) -> None:
-        now_s = int(self._station.clock())
+        now_s = int(self._station.clock() - self._station.settings.expire_late_s)
         limit = asyncio.Semaphore(self._station.settings.expire_at_once)
         async for slot in self._slots(now_s):
             is_empty = True

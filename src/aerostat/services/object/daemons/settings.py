@@ -49,6 +49,8 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     expire_at_once: int = 8
     expire_others_s: float = 600.0
     """What is overdue by so much is anybody's to delete."""
+    expire_late_s: float = 0.0
+    """What has expired is kept for so long, for those who may open it."""
     reap_after_s: float = 0.0
     """After its deletion an account is left alone for so long."""
     reap_per_s: float = 200.0
