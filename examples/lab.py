@@ -36,7 +36,7 @@ def live(admin: Connection, name: str = "lab") -> None:
             project = ada.identity.create_project(name="bench", domain_id=domain.id)
             bob = ada.identity.create_user(name="bob", password=password, domain_id=domain.id)
             ada.identity.assign_project_role_to_user(project, bob, role(ada, "member"))
-            print(f"ada sees: {[one.name for one in ada.identity.users(domain_id=domain.id)]}")
+            print(f"ada sees: {sorted(one.name for one in ada.identity.users(domain_id=domain.id))}")
             print(f"ada makes an administrator: {attempt(lambda: make_admin(admin, ada, project, bob))}")
         limit_to(project.id, 1)
         with log_in(admin, bob.id, password, project_id=project.id) as working:
