@@ -279,8 +279,8 @@ def _schemas(service: Service) -> Iterator[tuple[str, Schema]]:
         for verb in verbs:
             schema = object_schema(present, verb, envelope=resource.singular or None, lenient=service.lenient)
             yield f"{resource.singular or kind}.{verb}", schema
-        for one in resource.actions:
-            yield f"{resource.singular or kind}.action {one.name}", _of_action(one.name, one.body)
+        for act in resource.actions:
+            yield f"{resource.singular or kind}.action {act.name}", _of_action(act.name, act.body)
         # What is made by PUT under an id of the client's choice.
         yield (
             f"{kind}.put",

@@ -44,6 +44,19 @@ def test_an_image_is_shared(shared_aerostat_cloud, tmp_path, capsys):
         admin.image.delete_image(image)
 
 
+def test_a_department_runs_itself_within_limits(shared_aerostat_cloud, capsys):
+    lab = loaded("lab")
+    with shared_aerostat_cloud.connect("admin") as admin:
+        lab.live(admin, "lab of the example")
+    told = capsys.readouterr().out.splitlines()
+    assert told == [
+        "ada sees: ['ada', 'bob']",
+        "ada makes an administrator: refused",
+        "bob's image 1: done",
+        "bob's image 2: refused",
+    ]
+
+
 def loaded(name):
     spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
