@@ -7,6 +7,8 @@ import time
 import openstack.exceptions
 import pytest
 from keystoneauth1.exceptions import MissingAuthMethods
+from keystoneauth1.identity import v3
+from keystoneauth1.session import Session
 
 from aerostat.cli import main
 from aerostat.services.identity.methods.totp import passcode
@@ -84,9 +86,6 @@ def test_a_revoked_token_opens_nothing(shared_aerostat_cloud):
 
 
 def test_two_factors_with_the_official_client(shared_aerostat_cloud, admin):
-    from keystoneauth1 import session
-    from keystoneauth1.identity import v3
-
     secret = base64.b32encode(b"12345678901234567890").decode()
     rules = {"multi_factor_auth_rules": [["password", "totp"]]}
     user = admin.identity.create_user(name="two", password="factors", domain_id="default", options=rules)
@@ -94,12 +93,12 @@ def test_two_factors_with_the_official_client(shared_aerostat_cloud, admin):
     url = f"{shared_aerostat_cloud.url}/identity/v3"
     one = v3.Password(url, username="two", password="factors", user_domain_id="default", unscoped=True)
     with pytest.raises(MissingAuthMethods) as missing:
-        one.get_access(session.Session())
+        one.get_access(Session())
     assert missing.value.required_auth_methods == [["password", "totp"]]
     both = {"auth_url": url, "username": "two", "user_domain_id": "default", "unscoped": True}
     code = passcode(secret, int(time.time()) // 30).decode()
     methods = v3.MultiFactor(auth_methods=["v3password", "v3totp"], password="factors", passcode=code, **both)
-    assert methods.get_access(session.Session()).user_id == user.id
+    assert methods.get_access(Session()).user_id == user.id
     admin.identity.delete_user(user)
 
 
@@ -124,6 +123,44 @@ def test_a_running_cloud_sees_what_the_operator_does(tmp_path, capsys):
         with connect(cloud, {**cloud.auth_of("demo"), "username": "ada"}) as ada:
             assert ada.authorize()
             assert list(ada.compute.servers()) == []
+
+
+LOOKS = {
+    "identity": "/v3/auth/projects",
+    "compute": "/servers",
+    "image": "/v2/images",
+    "network": "/v2.0/networks",
+    "placement": "/resource_providers",
+    "orchestration": "/stacks",
+    "object-store": "",
+}
+
+
+def test_a_token_that_is_no_good_opens_no_room(shared_aerostat_cloud, admin):
+    with connect(shared_aerostat_cloud, shared_aerostat_cloud.auth_of("admin")) as connection:
+        session, token = connection.session, connection.authorize()
+        urls = {kind: session.get_endpoint(service_type=kind) + path for kind, path in LOOKS.items()}
+
+        def looks(token):
+            headers = {"X-Auth-Token": token}
+            ask = {"authenticated": False, "headers": headers, "raise_exc": False}
+            return {kind: session.get(url, **ask).status_code for kind, url in urls.items()}
+
+        good = looks(token)
+        assert set(good.values()) <= {200, 204}, good
+        assert set(looks(token[:-6] + ("A" if token[-6] != "A" else "B") + token[-5:]).values()) == {401}
+        assert set(looks(token[:40]).values()) == {401}
+        session.delete(
+            f"{urls['identity'].removesuffix('projects')}tokens", headers={"X-Subject-Token": token}
+        )
+        assert set(looks(token).values()) == {401}
+        auth = shared_aerostat_cloud.auth_of("demo")
+        auth = {name: auth[name] for name in ("auth_url", "username", "password", "user_domain_id")}
+        nowhere = v3.Password(**auth, unscoped=True).get_access(Session()).auth_token
+        answers = looks(nowhere)
+        assert answers.pop("identity") == 200
+        answers.pop("network")  # lists what has no owner: nothing
+        assert set(answers.values()) == {403}, answers
 
 
 def connect(cloud, auth):

@@ -172,7 +172,7 @@ async def test_a_change_during_a_refresh_is_not_lost(admin: Client, monkeypatch:
     tokens: Tokens = admin.house.state["identity"]
     payload, _ = await tokens.open(admin.headers["x-auth-token"])
     has_read, may_go_on = asyncio.Event(), asyncio.Event()
-    read = tokens.store.all
+    read = tokens.store.fetch
 
     async def read_slowly(*args: Any, **options: Any) -> list[Row]:
         rows = await read(*args, **options)
@@ -181,7 +181,7 @@ async def test_a_change_during_a_refresh_is_not_lost(admin: Client, monkeypatch:
         return rows
 
     with monkeypatch.context() as patch:
-        patch.setattr(tokens.store, "all", read_slowly)
+        patch.setattr(tokens.store, "fetch", read_slowly)
         reading = asyncio.ensure_future(tokens.refresh())
         await has_read.wait()
     await tokens.revoke(audit_id=payload.audit_ids[0])

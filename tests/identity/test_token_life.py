@@ -3,11 +3,12 @@
 import base64
 import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from aerostat.kernel.clock import clock
+from aerostat.kernel.clock import clock, now
 from aerostat.kernel.context import Context
 from aerostat.kernel.db import Seal, Store, open_store
 from aerostat.kernel.errors import Unauthorized
@@ -93,6 +94,45 @@ async def test_another_process_knows_of_a_revocation_when_it_looks(admin: Client
     await other.refresh()  # which it does by itself every `refresh_s`, at most a second
     with pytest.raises(Unauthorized):
         await other.validate(token)
+
+
+@pytest.mark.usefixtures("standing_clock")
+async def test_a_revocation_is_seen_although_clocks_differ(admin: Client, other: Tokens) -> None:
+    tokens: Tokens = admin.house.state["identity"]
+    for step_s in (-3600, 120, 3600):  # put back and forth since the other looked
+        token = await admin.become_admin()
+        await other.refresh()
+        clock.step(seconds=step_s)
+        payload, _ = await tokens.open(token)
+        await tokens.revoke(audit_id=payload.audit_ids[0])
+        await other.refresh()
+        with pytest.raises(Unauthorized):
+            await other.validate(token)
+        clock.step(seconds=-step_s)
+
+
+async def test_a_look_reads_what_is_new_however_much_is_old(admin: Client) -> None:
+    tokens: Tokens = admin.house.state["identity"]
+    old = now() - timedelta(hours=1)
+    for number in range(20):
+        await admin.house.store.insert(
+            model.REVOCATIONS, audit_id=f"old {number}", issued_before=old, revoked_at=old
+        )
+    read: list[int] = []
+    fetch = Store.fetch
+
+    async def counting(self: Store, clause: Any, parameters: Any = None) -> Any:
+        rows = await fetch(self, clause, parameters)
+        if "identity_revocations" in str(clause):
+            read.append(len(rows))
+        return rows
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "fetch", counting)
+        await tokens.refresh()
+        await tokens.revoke(audit_id="new")
+        await tokens.refresh()
+    assert read == [0, 1]
 
 
 async def test_a_process_looks_every_refresh_s(
@@ -214,6 +254,7 @@ async def test_revocations_are_told_to_services(admin: Client) -> None:
     assert set(event) == {"audit_id", "issued_before"}
     later = (await admin.get("/v3/OS-REVOKE/events?since=2100-01-01T00:00:00Z")).json()["events"]
     assert later == []
-    assert (await admin.get("/v3/OS-REVOKE/events?since=later")).status_code == 400
+    for odd in ("later", "0001-01-01T00:00:00%2B14:00"):
+        assert (await admin.get(f"/v3/OS-REVOKE/events?since={odd}")).status_code == 400
     await admin.become("demo", "second")
     assert (await admin.get("/v3/OS-REVOKE/events")).status_code == 403

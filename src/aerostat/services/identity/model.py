@@ -197,7 +197,7 @@ REVOCATIONS = new_table(
     Column("project_id", String(64), nullable=True),
     Column("domain_id", String(64), nullable=True),
     Column("issued_before", UtcTime, nullable=False),
-    Column("revoked_at", UtcTime, nullable=False),
+    Column("revoked_at", UtcTime, nullable=False, index=True),
 )
 
 APPLICATION_CREDENTIALS = new_table(

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
+from sqlalchemy import delete
 
 from aerostat.kernel.clock import clock, now
 from aerostat.kernel.context import Context
@@ -65,7 +66,7 @@ class Tokens:
         self._changes = 0
         self._refreshing: asyncio.Task[None] | None = None
         self._refreshing_at = 0
-        self._revoked = Revocations()
+        self._revoked = Revocations(store)
         self.proven_secrets = ProvenSecrets()
         self.turns = Turns()  # of accounts, where wrong passwords are counted
 
@@ -135,7 +136,7 @@ class Tokens:
     async def _refresh(self) -> None:
         began_s, changes = time.monotonic(), self._changes
         await self.keys.load()
-        self._revoked = Revocations(await self.store.all(model.REVOCATIONS))
+        await self._revoked.look()
         self._forget()
         if changes == self._changes:  # else what was read may lack the change: the next one reads again
             self._fresh_until = began_s + self.config.refresh_s
@@ -169,8 +170,8 @@ class Tokens:
         """Drop revocations of tokens that nobody can use any longer; answers how many."""
         usable_s = self.config.token_lifetime_s + self.config.allow_expired_window_s
         limit = now() - timedelta(seconds=usable_s + 60)
-        old = [row.id for row in await self.store.all(model.REVOCATIONS) if row.revoked_at < limit]
-        return await self.store.delete(model.REVOCATIONS, id=old) if old else 0
+        async with self.store.transaction() as tx:
+            return await tx.execute(delete(model.REVOCATIONS).where(model.REVOCATIONS.c.revoked_at < limit))
 
     def _payload_of(self, token: str) -> Payload:
         try:

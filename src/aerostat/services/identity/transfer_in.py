@@ -5,7 +5,7 @@ stays. So a file may be taken in twice, and nothing changes the second time.
 """
 
 from collections import defaultdict
-from datetime import UTC
+from datetime import UTC, datetime
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -212,10 +212,7 @@ class _Intake:
             except ValueError as error:
                 raise Refused(f"its password_hash {error}") from None
             columns["password_hash"] = one.password_hash
-            at = one.password_expires_at
-            columns["password_expires_at"] = (
-                at.astimezone(UTC).replace(tzinfo=None) if at is not None and at.tzinfo is not None else at
-            )
+            columns["password_expires_at"] = _utc(one.password_expires_at)
         return columns
 
     async def _groups(self, tx: Transaction) -> None:
@@ -333,3 +330,12 @@ def _columns(one: Any) -> dict[str, Any]:
     """The fields that are columns under their own name."""
     names = ("name", "description", "enabled", "tags", "options", "extra")
     return {name: getattr(one, name) for name in names if hasattr(one, name)}
+
+
+def _utc(at: datetime | None) -> datetime | None:
+    if at is None or at.tzinfo is None:
+        return at
+    try:
+        return at.astimezone(UTC).replace(tzinfo=None)
+    except OverflowError:
+        raise Refused("its password_expires_at is out of range") from None

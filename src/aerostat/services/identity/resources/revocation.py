@@ -3,18 +3,17 @@
 https://docs.openstack.org/api-ref/identity/v3-ext/#os-revoke-api
 """
 
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import and_, select
 
-from aerostat.kernel.errors import BadRequest
 from aerostat.kernel.http import Request
 from aerostat.kernel.resource import Resource, route
 from aerostat.kernel.service import iso_micro_z
 
 from .. import model
 from ..rules import rules
+from .shape import query_moment
 
 _WHAT = ("audit_id", "user_id", "project_id", "domain_id")
 
@@ -27,7 +26,7 @@ class Revocation(Resource):
         """Those since `since`, or all that are kept."""
         column = model.REVOCATIONS.c.revoked_at
         since = req.argument("since")
-        wanted = and_(True, *([] if since is None else [column >= _moment(since)]))
+        wanted = and_(True, *([] if since is None else [column >= query_moment("since", since)]))
         rows = await req.db.fetch(select(model.REVOCATIONS).where(wanted).order_by(column))
         events = [
             {
@@ -37,11 +36,3 @@ class Revocation(Resource):
             for row in rows
         ]
         return {"events": events, "links": {"self": req.url, "previous": None, "next": None}}
-
-
-def _moment(text: str) -> datetime:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadRequest(f"Invalid date format {text}.") from None
-    return at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo is not None else at

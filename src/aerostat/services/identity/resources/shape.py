@@ -4,6 +4,7 @@ Identity's resources may carry attributes of the client's own (`extra`), shown b
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import msgspec
@@ -139,6 +140,15 @@ def name_patterns(req: Request, table: Table) -> Conditions:
         elif how == "contains" and value:
             found.append(func.replace(column, value, "") != column)
     return found
+
+
+def query_moment(name: str, text: str) -> datetime:
+    """A time in a query argument, as UTC without a zone. Raises `BadRequest`."""
+    try:
+        at = datetime.fromisoformat(text)
+        return at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo is not None else at
+    except (ValueError, OverflowError):
+        raise BadRequest(f"Invalid input for query argument {name}: {text}.") from None
 
 
 def _taken(kind: str, values: Mapping[str, Any]) -> AlreadyThere:

@@ -2,7 +2,6 @@
 
 import operator
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import and_, select
@@ -20,7 +19,7 @@ from .. import accounts, model, password_rules
 from ..errors import DomainNotFound, UserNotFound
 from ..methods.password import proven
 from ..rules import ANY_SCOPE, DOMAIN_READER, looked_at, managed, policy_of
-from .shape import DOMAIN_ID, Named, domain_in_sight, links
+from .shape import DOMAIN_ID, Named, domain_in_sight, links, query_moment
 
 _PASSWORD = {"type": ["string", "null"], "maxLength": 4096}
 _CHANGE_PASSWORD = {
@@ -192,10 +191,6 @@ def _expiring(req: Request) -> Conditions:
     for text in req.query.get("password_expires_at", []):
         word, mark, rest = text.partition(":")
         compare, moment = (_COMPARISONS[word], rest) if mark and word in _COMPARISONS else (operator.eq, text)
-        try:
-            at = datetime.fromisoformat(moment)
-        except ValueError:
-            raise BadRequest(f"Invalid input for query argument password_expires_at: {text}.") from None
-        at = at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo is not None else at
+        at = query_moment("password_expires_at", moment)
         found.append(compare(model.USERS.c.password_expires_at, at))
     return found
