@@ -210,12 +210,13 @@ async def test_what_says_that_it_is_too_large_is_not_read(api: Api, header: str)
     assert await status_of(api, image["id"]) == "queued"
 
 
-async def test_another_size_than_declared_is_refused(api: Api) -> None:
+@pytest.mark.parametrize("path", ["file", "stage"])
+async def test_another_size_than_declared_is_refused(api: Api, path: str) -> None:
     image = await api.make()
-    path = f"images/{image['id']}/file"
     for size, status in (("11", 400), ("9", 400), ("ten", 400), ("10", 204)):
         headers = {"content-type": BYTES, "x-openstack-image-size": size}
-        answer = await api.request("PUT", path, content=b"0123456789", headers=headers)
+        url = f"images/{image['id']}/{path}"
+        answer = await api.request("PUT", url, content=b"0123456789", headers=headers)
         assert answer.status_code == status, answer.text
         assert api.kept() == ([] if status == 400 else [image["id"]])
 
