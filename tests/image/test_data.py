@@ -121,6 +121,15 @@ async def begun(api: Api, id: str, gate: asyncio.Event, *pieces: bytes) -> "asyn
     return task
 
 
+async def test_a_client_that_falls_silent_is_given_up(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receiving, "SILENT_LIMIT_S", 0.1)
+    image = await api.make()
+    answer = await api.upload(image["id"], slowly(b"one", b"two", gate=asyncio.Event()))
+    assert answer.status_code == 408
+    assert await status_of(api, image["id"]) == "queued"
+    assert api.kept() == []
+
+
 async def test_of_two_uploads_at_once_one_is_refused(api: Api) -> None:
     image, gate = await api.make(), asyncio.Event()
     first = await begun(api, image["id"], gate, b"one", b"two")
