@@ -121,6 +121,15 @@ async def begun(api: Api, id: str, gate: asyncio.Event, *pieces: bytes) -> "asyn
     return task
 
 
+async def test_a_client_that_falls_silent_is_given_up(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receiving, "SILENT_LIMIT_S", 0.1)
+    image = await api.make()
+    answer = await api.upload(image["id"], slowly(b"one", b"two", gate=asyncio.Event()))
+    assert answer.status_code == 408
+    assert await status_of(api, image["id"]) == "queued"
+    assert api.kept() == []
+
+
 async def test_of_two_uploads_at_once_one_is_refused(api: Api) -> None:
     image, gate = await api.make(), asyncio.Event()
     first = await begun(api, image["id"], gate, b"one", b"two")
@@ -210,12 +219,13 @@ async def test_what_says_that_it_is_too_large_is_not_read(api: Api, header: str)
     assert await status_of(api, image["id"]) == "queued"
 
 
-async def test_another_size_than_declared_is_refused(api: Api) -> None:
+@pytest.mark.parametrize("path", ["file", "stage"])
+async def test_another_size_than_declared_is_refused(api: Api, path: str) -> None:
     image = await api.make()
-    path = f"images/{image['id']}/file"
     for size, status in (("11", 400), ("9", 400), ("ten", 400), ("10", 204)):
         headers = {"content-type": BYTES, "x-openstack-image-size": size}
-        answer = await api.request("PUT", path, content=b"0123456789", headers=headers)
+        url = f"images/{image['id']}/{path}"
+        answer = await api.request("PUT", url, content=b"0123456789", headers=headers)
         assert answer.status_code == status, answer.text
         assert api.kept() == ([] if status == 400 else [image["id"]])
 

@@ -67,6 +67,11 @@ class RangeNotSatisfiable(ApiError):
     message = "The requested range cannot be satisfied: the image has %(size)s bytes."
 
 
+class ClientSilent(ApiError):
+    status = 408
+    message = "Nothing more of the image has come for %(seconds)s seconds."
+
+
 class OtherSize(BadRequest):
     message = "The image has %(found)s bytes, and not the %(declared)s that were declared."
 

@@ -14,7 +14,7 @@ from aerostat.kernel.db import Row
 from .config import ImageConfig
 from .errors import ImageTooLarge
 
-BLOCK_BYTES = 256 << 10
+BLOCK_BYTES = 128 << 10
 _MOST_PIECES = 4096
 """In one block: each costs memory of its own, however small it is."""
 

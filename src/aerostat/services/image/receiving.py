@@ -18,10 +18,12 @@ from . import model
 from .config import ImageConfig
 from .copies import SEEN_EVERY_S, Copy
 from .drivers.protocol import NoRoom
-from .errors import ImageGone, ImageNotFound, ImageNotQueued, OtherSize, StoreIsFull
+from .errors import ClientSilent, ImageGone, ImageNotFound, ImageNotQueued, OtherSize, StoreIsFull
 from .passage import copied, taken
 from .states import IMAGE
 from .stores import STAGING
+
+SILENT_LIMIT_S = 120.0
 
 
 async def receive(
@@ -33,7 +35,7 @@ async def receive(
     copy: Copy | None = None
     try:
         copy = await Copy.begin(house, image.id, store, claim.token)
-        facts = await copied(copy, image, house.config.section(ImageConfig), chunks, claim.check)
+        facts = await copied(copy, image, house.config.section(ImageConfig), _timely(chunks), claim.check)
         check_declared(declared_bytes, facts["size"])
         await copy.keep()
         await claim.fulfil("uploaded", facts, copy)
@@ -58,7 +60,7 @@ async def stage(
     copy: Copy | None = None
     try:
         copy = await Copy.begin(house, image.id, STAGING, claim.token)
-        size = await taken(copy, house.config.section(ImageConfig).max_image_bytes, chunks)
+        size = await taken(copy, house.config.section(ImageConfig).max_image_bytes, _timely(chunks))
         check_declared(declared_bytes, size)
         await copy.keep()
         await claim.fulfil(None, {"staged_bytes": size}, copy)
@@ -72,6 +74,19 @@ async def stage(
         raise
     finally:
         claim.rest()
+
+
+async def _timely(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same, as long as they come: of a client whose machine lost its power nobody hears. Raises `ClientSilent`."""
+    while True:
+        try:
+            async with asyncio.timeout(SILENT_LIMIT_S):
+                chunk = await anext(chunks, None)
+        except TimeoutError:
+            raise ClientSilent(seconds=f"{SILENT_LIMIT_S:.0f}") from None
+        if chunk is None:
+            return
+        yield chunk
 
 
 def check_declared(declared_bytes: int | None, found_bytes: int) -> None:

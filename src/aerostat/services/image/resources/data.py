@@ -36,9 +36,7 @@ class ImageData(Resource):
         stores.check_writable(store)
         mib = image_size // MIB
         await quotas.check(req, image.owner, image_size_total=mib, image_count_uploading=1)
-        await receive(
-            req.house, image, store, req.stream(), image_size if SIZE_HEADER in req.headers else None
-        )
+        await receive(req.house, image, store, req.stream(), declared_bytes(req))
 
     @route("GET", "/images/{image_id}/file")
     async def download(self, req: Request, image_id: str) -> Response:
@@ -102,6 +100,11 @@ def sent_bytes(req: Request) -> int:
     if int(text) > limit:
         raise ImageTooLarge(limit=limit)
     return int(text)
+
+
+def declared_bytes(req: Request) -> int | None:
+    """What the client has said in so many words, and is held to."""
+    return sent_bytes(req) if req.headers.get(SIZE_HEADER) else None
 
 
 def check_is_bytes(req: Request) -> None:

@@ -21,6 +21,7 @@ from ..receiving import stage
 from ..states import IMAGE
 from ..stores import stores_of
 from ..tasks import new_task
+from .data import MIB, check_is_bytes, declared_bytes, sent_bytes
 from .image import Image, config_of
 
 _UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -32,11 +33,15 @@ class Import(Resource):
 
     @route("PUT", "/images/{image_id}/stage", raw_body=True, status=204)
     async def stage(self, req: Request, image_id: str) -> None:
+        check_is_bytes(req)
         kind = req.service.resource(Image)
         image = await kind.find(req, image_id)
         req.check("modify_image", kind.target(image))
-        await quotas.check(req, image.owner, image_size_total=0, image_stage_total=0, image_count_uploading=1)
-        await stage(req.house, image, req.stream())
+        mib = sent_bytes(req) // MIB
+        await quotas.check(
+            req, image.owner, image_size_total=0, image_stage_total=mib, image_count_uploading=1
+        )
+        await stage(req.house, image, req.stream(), declared_bytes(req))
 
     @route("POST", "/images/{image_id}/import", status=202)
     async def start(self, req: Request, image_id: str) -> Response:

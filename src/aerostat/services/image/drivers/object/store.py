@@ -164,7 +164,7 @@ class _Sending:
         self._task = asyncio.create_task(client.upload(container, name, self._chunks()))
 
     async def send(self, chunk: bytes) -> None:
-        self._md5.update(chunk)
+        await asyncio.to_thread(self._md5.update, chunk)
         self.room -= len(chunk)
         self._bytes += len(chunk)
         await self._put(chunk)
