@@ -107,9 +107,13 @@ async def test_a_death_anywhere(api: Api, after: bool, path: str, monkeypatch: p
     kept = [image["id"]]
     for step in range(1, len(whole.steps) + 1):
         image = await api.make()
-        with pytest.raises(Died):
-            await live(api, Life(step, after=after), lambda id=image["id"]: upload(id), monkeypatch)  # type: ignore[misc]
-        await sweep_all(api)
+        life = Life(step, after=after)
+        try:
+            await live(api, life, lambda id=image["id"]: upload(id), monkeypatch)  # type: ignore[misc]
+        except Died:
+            await sweep_all(api)
+        else:  # how bytes are cut into blocks is a matter of time: this life had fewer steps
+            assert len(life.steps) < step
         status = (await api.get(f"images/{image['id']}"))["status"]
         at = f"{'after' if after else 'before'} {step} ({whole.steps[step - 1]})"
         assert status in ("queued", whole_status), at
