@@ -322,6 +322,8 @@ async def test_filters(api: Api) -> None:
     assert await api.ids("?min_ram=64") == {one["id"]}
     assert await api.ids("?size_min=3&size_max=3") == {one["id"]}
     assert await api.ids("?size_min=4") == set()
+    assert await api.ids("?size=3") == {one["id"]}
+    assert await api.ids("?size=4") == set()
     assert await api.ids("?created_at=gt:2020-01-01T00:00:00Z") == {one["id"], three["id"]}
     assert await api.ids("?created_at=lt:2020-01-01T00:00:00Z") == set()
     assert await api.ids("?owner=p1&visibility=shared") == {one["id"], three["id"]}
@@ -341,6 +343,8 @@ async def test_filters(api: Api) -> None:
         "member_status=unsure",
         "size_min=²",
         "size_max=-1",
+        "size=many",
+        "size=" + "9" * 5000,
         "size_min=" + "9" * 5000,
         "min_ram=lots",
         "protected=perhaps",
