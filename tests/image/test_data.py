@@ -8,11 +8,13 @@ import resource
 import threading
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
 
 from aerostat.kernel.clock import now
+from aerostat.kernel.db import StoreUnavailable
 from aerostat.services.image import model, receiving
 from aerostat.services.image.copies import Copy
 from aerostat.services.image.errors import ImageGone
@@ -269,6 +271,23 @@ async def test_a_client_that_goes_while_a_block_is_written_disturbs_nobody(
     assert (await api.upload(image["id"], broken())).status_code == 500
     assert await status_of(api, image["id"]) == "queued"
     assert api.kept() == []
+
+
+async def test_an_answer_of_the_database_that_is_lost_costs_no_bytes(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The image is active, and whoever uploaded it is told that nobody knows."""
+    fulfil = receiving.Claim.fulfil
+
+    async def unheard(self: receiving.Claim, *given: Any) -> None:
+        await fulfil(self, *given)
+        raise StoreUnavailable("the connection broke at the answer to a commit")
+
+    monkeypatch.setattr(receiving.Claim, "fulfil", unheard)
+    image = await api.make()
+    assert (await api.upload(image["id"], b"data")).status_code == 503
+    assert await status_of(api, image["id"]) == "active"
+    assert await api.content(image["id"]) == b"data"
 
 
 async def test_too_large_is_refused_and_not_kept(api: Api) -> None:

@@ -39,7 +39,7 @@ class Copy:
         self._house, self._db = house, house.store
         self._driver, self._upload = driver, upload
         self._mine = {"image_id": row.image_id, "store": row.store, "token": row.token, "state": "writing"}
-        self._is_lost = False
+        self._is_lost = self._may_be_kept = False
         self._renewing = asyncio.create_task(self._renew())
 
     @classmethod
@@ -86,6 +86,7 @@ class Copy:
         # Kept bytes have one name in a store: they may only be put there by whom the row names.
         if not await self._db.update(model.LOCATIONS, self._mine, seen_at=now()):
             raise ImageGone(id=self.image_id)
+        self._may_be_kept = True
         await self._upload.keep()
 
     async def settle(self, tx: Transaction) -> None:
@@ -98,15 +99,30 @@ class Copy:
             raise ImageGone(id=self.image_id)
 
     async def discard(self) -> None:
-        """Nothing is left; what cannot be removed now the sweeper removes."""
+        """Nothing is left; what cannot be removed now the sweeper removes.
+
+        What the database answered to `settle` may have been lost on the way: a copy that is part of the image stays.
+        """
         self.rest()
         try:
-            await self._upload.discard()
+            await self._discard()
+        except StoreUnavailable as error:
+            log.warning("image.copy_not_discarded", image=self.image_id, reason=str(error))
+            if not self._may_be_kept:
+                await self._upload.discard()
         except DriverError as error:
             log.warning("image.copy_not_discarded", image=self.image_id, reason=error.message)
-        row = await self._db.find(model.LOCATIONS, id=self.id)
-        if row is not None:
-            await drop_copy(self._house, row)
+
+    async def _discard(self) -> None:
+        is_ours = await self._db.update(model.LOCATIONS, self._mine, state="removing", remove_at=now())
+        if not is_ours and await self._db.count(model.LOCATIONS, **{**self._mine, "state": "kept"}):
+            return
+        await self._upload.discard()
+        if is_ours:
+            await _remove(self._house, await self._db.get(model.LOCATIONS, id=self.id))
+        elif not await self._db.count(model.LOCATIONS, image_id=self.image_id, store=self._mine["store"]):
+            # The image was deleted, and what it had removed, just before our bytes came to be there.
+            await self._driver.remove_upload(self.image_id, self._token)
 
     def rest(self) -> None:
         self._renewing.cancel()

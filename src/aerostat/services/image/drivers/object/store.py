@@ -143,7 +143,6 @@ class ObjectUpload:
             sending, self._now = self._now, None
             await sending.stop()
         with _told():
-            await _unless_absent(self._client.remove_object(self._container, self._image_id))
             await _remove_segments(self._client, self._into, self._prefix)
 
     async def _end_segment(self) -> None:
