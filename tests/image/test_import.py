@@ -151,7 +151,7 @@ async def test_a_copy_goes_into_another_store_and_out_again(two: Api) -> None:
     image = await root.imported(image["id"], "copy-image", all_stores=True)
     assert (image["status"], image["stores"]) == ("active", "two,one")
     assert (await root.start_import(image["id"], "copy-image", stores=["two"])).status_code == 400
-    (two.folder / image["id"][:2] / image["id"]).write_bytes(b"other")
+    (two.folder / "stores/one" / image["id"][:2] / image["id"]).write_bytes(b"other")
     assert await two.content(image["id"]) == b"twice"  # of the store with the larger weight
     assert (await two.request("DELETE", f"stores/two/{image['id']}")).status_code == 403
     for store, status in (("three", 409), ("one", 204), ("one", 404), ("two", 403)):

@@ -28,6 +28,7 @@ SECTIONS = {"image": ImageConfig, "image.stores.NAME": StoreSettings, "image.web
         ("[image.stores.a]\nfolders = '/x'", "unknown field `folders`"),
         ("[image.stores.'a,b']", "cannot be the name of a store"),
         ("[image.stores.os_glance_mine]", "cannot be the name of a store"),
+        ("[image.stores.'../a']", "cannot be the name of a store"),
         ("[image.web]\nallow_ports = [1]", "unknown field `allow_ports`"),
         ("[image]\nimport_methods = ['magic']", "Invalid enum value"),
     ],

@@ -21,7 +21,7 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     weight: int = 0
     """Of several copies the one in the store with the largest weight is read first."""
     folder: Path | None = None
-    """file: empty for the room's own folder, or `STATE/images-NAME` where that is another store's."""
+    """file: empty for the room's own folder if the store is called `file`, else for `stores/NAME` below it."""
     container: str = "images"
     """object: where images are kept; what they are made of is in another, `…_segments`."""
     project_id: str = "image"

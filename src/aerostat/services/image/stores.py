@@ -18,6 +18,8 @@ from .drivers.protocol import ImageStore, StoreOfFiles
 from .drivers.web.reader import NotAllowed, WebReader
 from .errors import NotFetched, UnknownStore
 
+OWN = "file"
+"""The store that lies in the room's own folder, if it is one of files."""
 STAGING = "os_glance_staging_store"
 """Where images wait for an import: a store like others, which no client can name."""
 CONVERTED = "os_glance_converted_store"
@@ -44,7 +46,7 @@ class Stores:
         """Raises `ConfigError`."""
         settings = house.config.section(ImageConfig)
         named = dict(settings.stores) or {
-            "file": FILE,
+            OWN: FILE,
             **({"object": OBJECT} if "object" in house.services else {}),
         }
         folder = folder_of(house.config)
@@ -54,9 +56,6 @@ class Stores:
             raise ConfigError(
                 f"image.default_store is {self.default!r}, which is no store that can be written to"
             )
-        first_file = next(
-            (name for name, one in named.items() if one.type == "file" and not one.folder), None
-        )
 
         def objects(project_id: str) -> Any:
             context = internal_context("image-store", "image")
@@ -64,9 +63,9 @@ class Stores:
 
         self._stores: dict[str, NamedStore] = {}
         for name, one in named.items():
-            if name.startswith("os_glance") or "," in name or not name:
+            if name.startswith(("os_glance", ".")) or not {",", "/"}.isdisjoint(name) or not name:
                 raise ConfigError(f"image.stores: {name!r} cannot be the name of a store")
-            own = folder if name == first_file else folder.with_name(f"{folder.name}-{name}")
+            own = folder if name == OWN else folder / "stores" / name
             driver = None if one.type == "http" else open_driver(one, own, objects)
             self._stores[name] = NamedStore(name, one, driver)
         self._hidden = {
