@@ -182,3 +182,20 @@ async def test_bytes_that_have_changed_are_not_given(web: Api) -> None:
         500,
         "What is at the image's location is no longer what it was.",
     )
+
+
+async def test_a_location_that_nobody_reads_is_what_its_client_says(tmp_path: Path) -> None:
+    async with opened(
+        tmp_path, WEB.replace("show_locations", "hash_locations = false\nshow_locations")
+    ) as web:
+        serve(web, {"a.test/x": b"elsewhere"})
+        image = await web.make()
+        known = {"os_hash_algo": "sha256", "os_hash_value": "ab" * 32}
+        path = f"images/{image['id']}/locations"
+        assert (
+            await web.request("POST", path, json={"url": URL, "validation_data": known})
+        ).status_code == 202
+        await web.house.engine.settle()
+        image = await web.get(f"images/{image['id']}")
+        assert (image["status"], image["checksum"]) == ("active", None)
+        assert (image["os_hash_algo"], image["os_hash_value"]) == ("sha256", "ab" * 32)
