@@ -44,6 +44,8 @@ async def apply_patch(req: Request, tx: Transaction, row: Row, changes: Any) -> 
         if name == "locations":
             await change_locations(req, tx, row, operation, place, value)
             continue
+        if name == "stores" and operation == "remove":
+            continue  # openstacksdk takes it for a property, and takes away all those it was not given anew
         check_writable(name)
         if name == "tags":
             await _set_tags(req, tx, row.id, [] if operation == "remove" else value)
