@@ -62,6 +62,14 @@ async def test_a_stranger_is_told_nothing(client: httpx.AsyncClient) -> None:
     assert (await client.get(url, headers={"x-auth-token": "root"})).status_code == 200
 
 
+async def test_what_belongs_to_a_project_is_not_made_without_one(client: httpx.AsyncClient) -> None:
+    answer = await client.post(
+        "/toy/v1/balloons", json={"balloon": {"name": "one"}}, headers={"x-auth-token": "warden"}
+    )
+    assert answer.status_code == 403, answer.text
+    assert "project" in answer.text
+
+
 async def test_without_a_token(client: httpx.AsyncClient) -> None:
     answer = await client.get("/toy/v1/balloons", headers={"x-auth-token": "nobody"})
     assert answer.status_code == 401

@@ -98,6 +98,7 @@ PEOPLE = {
     "bob": Context(request_id="", user_id="bob", project_id="p2", roles=("member", "reader")),
     "robot": Context(request_id="", user_id="robot", project_id="p9", roles=("service",)),
     "root": Context(request_id="", user_id="root", project_id="p0", roles=("admin",)),
+    "warden": Context(request_id="", user_id="root", system_scope="all", roles=("admin",)),
 }
 
 

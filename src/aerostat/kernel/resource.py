@@ -13,7 +13,7 @@ from sqlalchemy import Table
 from sqlalchemy.sql import ColumnElement
 
 from .db import Row, RowNotFound
-from .errors import ApiError, BadRequest, NotFound
+from .errors import ApiError, BadRequest, Forbidden, NotFound
 from .fields import BodySchema, Field, fields_at, object_schema, read_values
 from .http.paging import Order, Paging, read_page
 from .http.request import Page, Request, Response
@@ -394,6 +394,12 @@ class Resource:
     async def _create(self, req: Request) -> Response:
         new = await self._read(req, "create")
         self._allow(req, "create", {**req.own_target, **new})
+        if (
+            self.project_column is not None
+            and req.context.project_id is None
+            and self.project_column not in new
+        ):
+            raise Forbidden("What is made belongs to a project: sign in to one.")
         row = await self.create(req, new)
         data = await self.render(req, row)
         return Response(data, self._status("create"), resource_id=str(row.get(self.id_column, "")) or None)
