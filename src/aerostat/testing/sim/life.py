@@ -223,8 +223,11 @@ class Life:
         if database.in_transaction:
             database.rollback()
         digest = hashlib.sha256()
+        ours = str(
+            self.cloud.config.folder.path.parent
+        )  # the places of files are called otherwise in each run
         for line in _dump(database):
-            digest.update(line.encode())
+            digest.update(line.replace(ours, "").encode())
         self.history.add_to_digest(digest.digest())
 
 
