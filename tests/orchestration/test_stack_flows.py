@@ -496,6 +496,29 @@ async def test_what_was_made_twice_goes_though_its_maker_dies(world: World, died
     assert await world.store.count(model.LEFTOVERS) == 0
 
 
+async def test_an_update_that_another_overtook_is_made_though_it_asks_for_the_same(world: World) -> None:
+    """Found by the simulator: the second update saw the properties that the first one had written down before it
+    began, took the resource for done, and left it in UPDATE_IN_PROGRESS.
+    """
+    stack_id = await start_create(world)
+    await world.settle()
+    group = await world.store.get(model.RESOURCES, name="group")
+    changed = template()
+    changed["resources"]["group"]["properties"]["rules"] = [{"protocol": "icmp"}]
+    wanted = {**group.properties, "rules": [{"protocol": "icmp"}]}
+    begun = {"state": "UPDATE_IN_PROGRESS", "properties": wanted}
+    data = {**group.data, "before": group.properties}
+    await world.store.update(model.RESOURCES, {"id": group.id}, **begun, data=data)
+    await world.update(stack_id, changed)
+    await world.settle()
+    rows = await world.store.all(model.RESOURCES, {"stack_id": stack_id})
+    assert [row.name for row in rows if not row.state.endswith("_COMPLETE")] == []
+    rules = await world.store.all(
+        network_model.SECURITY_GROUP_RULES, {"security_group_id": group.physical_id}
+    )
+    assert not any(rule.protocol == "tcp" for rule in rules)
+
+
 async def test_what_was_given_up_half_made_goes_with_the_stack(world: World) -> None:
     """It is outside, and its row does not say so: the run that made it could not write that down, and the next one
     failed for another reason.

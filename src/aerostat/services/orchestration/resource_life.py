@@ -13,7 +13,7 @@ from .hooks import hook_behind
 from .kinds import find_kind
 from .ledger import Superseded, add_resource_event
 from .leftovers import look_later, may_be_made_twice
-from .run import BEFORE, CALLED, FINISHED, TRIES, Run
+from .run import BEFORE, CALLED, FINISHED, TRIES, Run, break_off
 from .states import action_of, complete, failed, progress, status_of
 from .template import ResourceDefinition
 from .thing import MadeTwice, Thing
@@ -38,6 +38,8 @@ class ResourceLife:
         wanted = await self._run.wanted(definition, kind)
         same_kind = row.kind == self._run.plan.kind_of(definition.type, name)
         mine = row.generation == self._run.generation
+        if row.state == progress("UPDATE") and not mine:
+            break_off(row)  # what was asked before had begun it, and nobody knows how far that came
         if row.state == "INIT_COMPLETE":
             await self._create(row, wanted)
         elif row.state in FINISHED and mine:  # done, and held since
@@ -154,7 +156,7 @@ class ResourceLife:
                 f"Update to property external_id of {row.name} ({row.type}) is not supported.", "NotSupported"
             )
         names = changed(row.properties, wanted.given)
-        retrying = status_of(row.state) == "FAILED"
+        retrying = status_of(row.state) != "COMPLETE"
         metadata_changed = definition.metadata is not None and row.metadata != wanted.metadata
         if not (names or retrying or metadata_changed or kind.always_updates):
             moved = (

@@ -234,12 +234,8 @@ class Run:
 
     async def mark_failed(self, tx: Transaction, row: Row, reason: str) -> None:
         """Only what was going on fails; an update that failed is an update yet to be made."""
-        row.state = failed(action_of(row.state))
+        break_off(row)
         row.state_reason = reason
-        if BEFORE in row.data:
-            row.properties = row.data.pop(BEFORE)
-        row.data.pop(CALLED, None)
-        row.data.pop(TRIES, None)
         await self.tell(tx, row)
 
     # Writing
@@ -252,3 +248,12 @@ class Run:
     async def store(self, tx: Transaction, row: Row) -> None:
         """Write all that a run changes of a row."""
         await tx.update(model.RESOURCES, {"id": row.id}, **{name: row[name] for name in STORED})
+
+
+def break_off(row: Row) -> None:
+    """What is going on with it has failed: an update is one that is yet to be made."""
+    row.state = failed(action_of(row.state))
+    if BEFORE in row.data:
+        row.properties = row.data.pop(BEFORE)
+    row.data.pop(CALLED, None)
+    row.data.pop(TRIES, None)
