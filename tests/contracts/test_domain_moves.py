@@ -125,13 +125,24 @@ async def test_it_can_come_back(pair):
     assert (await pair.two.ensure_domain(spec)).state == "running"
 
 
+async def broken_off(pair, domain_id):
+    """As an agent asks for it: again, where the driver says that this may help. A busy machine can take a minute."""
+    for tries_left in (1, 0):
+        try:
+            await pair.one.moves.abort(domain_id)
+            return
+        except DriverError as error:
+            if not (error.retry and tries_left):
+                raise
+
+
 async def test_a_sending_is_broken_off(pair):
     spec = await running(pair, busy=True)
     landing = await prepare(pair, spec)
     sending = asyncio.create_task(pair.one.moves.send(spec.id, landing, copy_disks=not pair.shared))
     progress = await eventually(lambda: pair.one.moves.find_progress(spec.id))
     assert progress.memory_total_bytes >= progress.memory_remaining_bytes
-    await pair.one.moves.abort(spec.id)
+    await broken_off(pair, spec.id)
     with pytest.raises(DriverError):
         await sending
     assert (await pair.one.inspect_domain(spec.id)).state == "running"
