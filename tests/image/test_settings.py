@@ -1,21 +1,16 @@
 """Settings of the room: what makes no sense is refused, and all of them stand in one page of the documents."""
 
-import re
-from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from aerostat.kernel.config import ConfigError
 from aerostat.services.image.config import ImageConfig, StoreSettings, WebSettings
-from tests.object.test_settings import written
+from tests.settings_page import of_code, of_page
 
 from .conftest import opened
 
 PAGE = Path(__file__).parents[2] / "docs/howto/image-settings.md"
-_HEADING = re.compile(r"## `\[(image[a-zA-Z_.]*)\]`")
-_ROW = re.compile(r"\| `(\w+)` \| (.*?) \|.*\|")
 SECTIONS = {"image": ImageConfig, "image.stores.NAME": StoreSettings, "image.web": WebSettings}
 
 
@@ -39,23 +34,5 @@ async def test_settings_that_make_no_sense(tmp_path: Path, text: str, told: str)
             pass
 
 
-def of_code() -> Iterator[tuple[str, str, str]]:
-    for table, kind in SECTIONS.items():
-        for field in msgspec.structs.fields(kind):
-            default = field.default
-            if field.default_factory is not msgspec.NODEFAULT:
-                default = field.default_factory()
-            yield table, field.encode_name, written(default)
-
-
-def of_page() -> Iterator[tuple[str, str, str]]:
-    table = ""
-    for line in PAGE.read_text().splitlines():
-        if heading := _HEADING.fullmatch(line):
-            table = heading[1]
-        elif row := _ROW.fullmatch(line):
-            yield table, row[1], row[2]
-
-
 def test_all_settings_stand_in_the_page_with_their_defaults() -> None:
-    assert sorted(of_page()) == sorted(of_code())
+    assert sorted(of_page(PAGE)) == sorted(of_code(SECTIONS.items()))

@@ -16,12 +16,11 @@ from aerostat.services.object.cluster.policies import Policy
 from aerostat.services.object.config import Limits, ObjectConfig
 from aerostat.services.object.daemons.settings import DaemonConfig, Interval
 from aerostat.services.object.node.waits import Waits
+from tests.settings_page import of_code, of_page
 
 from .kit import opened
 
 PAGE = Path(__file__).parents[2] / "docs/howto/object-store-settings.md"
-_HEADING = re.compile(r"## `\[+(object[a-z_.]*)\]+`.*")
-_ROW = re.compile(r"\| `(\w+)` \| (.*?) \| .+ \|")
 
 
 @pytest.mark.parametrize(
@@ -77,50 +76,13 @@ def sections() -> Iterator[tuple[str, type[msgspec.Struct]]]:
             yield f"object.middleware.{name}", module.Settings
 
 
-def written(value: Any) -> str:
-    """A default, as TOML has it."""
-    match value:
-        case msgspec.NODEFAULT:
-            return "must be said"
-        case None:
-            return "none"
-        case bool():
-            return f"`{str(value).lower()}`"
-        case str():
-            return "see the module" if set(value) & set('|`<"') else f'`"{value}"`'
-        case float() | int():
-            return f"`{value:.0f}`" if value == int(value) else f"`{value:g}`"
-        case dict() | tuple():
-            return f"`{msgspec.json.encode(value).decode()}`" if value else "empty"
-    return "see below"
-
-
-def of_code() -> Iterator[tuple[str, str, str]]:
-    """Table, name and default of each setting."""
-    for table, kind in sections():
-        for field in msgspec.structs.fields(kind):
-            default = field.default
-            if field.default_factory is not msgspec.NODEFAULT:
-                default = field.default_factory()
-            yield table, field.encode_name, written(default)
-
-
-def of_page() -> Iterator[tuple[str, str, str]]:
-    table = ""
-    for line in PAGE.read_text().splitlines():
-        if heading := _HEADING.fullmatch(line):
-            table = heading[1]
-        elif row := _ROW.fullmatch(line):
-            yield table, row[1], row[2]
-
-
 def test_all_settings_stand_in_the_page_with_their_defaults() -> None:
-    assert sorted(of_page()) == sorted(of_code())
+    assert sorted(of_page(PAGE)) == sorted(of_code(sections()))
 
 
 def test_some_test_sets_each_setting() -> None:
     """By its name; that it then tests something is for readers to see."""
     tests = [path for path in Path(__file__).parents[1].rglob("*.py") if path != Path(__file__)]
     words = {word for path in tests for word in re.findall(r"\w+", path.read_text())}
-    plain = [name for _, name, default in of_code() if default != "see below"]
+    plain = [name for _, name, default in of_code(sections()) if default != "see below"]
     assert [name for name in plain if name not in words] == []
